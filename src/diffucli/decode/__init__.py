@@ -1,0 +1,1 @@
+"""The decoding room: one loop, and the choices that make it any published method."""

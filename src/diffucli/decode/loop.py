@@ -1,0 +1,76 @@
+"""The one decoding loop: predict, propose, commit, tell.
+
+Pulled by its consumer; closing the generator stops the run.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch  # noqa: TID253 — this room is torch's own
+from torch import Tensor  # noqa: TID253
+
+from diffucli.decode.commit import Progress
+from diffucli.decode.propose import Proposal, Rules, propose
+from diffucli.events import Event, Finished, Reason, Started, Stepped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diffucli.decode.canvas import Canvas, Span
+    from diffucli.decode.policy import Policy
+    from diffucli.decode.predict import Predictor
+
+
+def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) -> Iterator[Event]:
+    """Writes `canvas` by `policy`: Started, a Stepped for each forward, Finished. `rules` say what may not appear."""
+    clock, nfe = _Clock(), 0
+    rng = torch.Generator(canvas.tokens.device).manual_seed(policy.seed)
+    yield Started(tuple(canvas.tokens.tolist()), canvas.mask, tuple((hole.start, hole.stop) for hole in canvas.holes))
+    for window, progress in _schedule(canvas, policy):
+        if nfe == policy.budget:
+            break
+        positions = canvas.masked(window)
+        proposal = propose(rules(predictor(canvas, window, positions)), policy.sampling, rng)
+        chosen = policy.commit(proposal.scores, progress, rng).sort().values
+        where, tokens, scores = _to_host(positions, proposal, chosen)
+        canvas.commit(where, tokens)
+        nfe += 1
+        span = (window.start, window.stop)
+        yield Stepped(nfe, tuple(where), tuple(tokens), tuple(scores), span, canvas.masks_left, clock())
+    reason: Reason = "budget" if canvas.masks_left else "end" if canvas.closed else "complete"
+    yield Finished(tuple(canvas.tokens.tolist()), reason, nfe, clock())
+
+
+def _schedule(canvas: Canvas, policy: Policy) -> Iterator[tuple[Span, Progress]]:
+    """A window and a place in its schedule for every step, as long as masks are left to be written."""
+    total, seen = max(canvas.masks_left, 1), 0
+    for window in canvas.blocks(policy.block):
+        before, seen = seen, seen + len(canvas.masked(window))
+        length = total if policy.steps is None else policy.steps
+        steps = max(length * seen // total - length * before // total, 1)
+        index = 0
+        while len(canvas.masked(window)):
+            yield window, Progress(index, steps)
+            index += 1
+
+
+def _to_host(positions: Tensor, proposal: Proposal, chosen: Tensor) -> tuple[list[int], list[int], list[float]]:
+    """The chosen positions, tokens and scores as plain numbers: the step's one wait for the device.
+
+    Whole numbers below 2^24 are exact in float32, the widest that every device has.
+    """
+    packed = torch.stack([chosen.float(), proposal.tokens[chosen].float(), proposal.scores[chosen].float()])
+    index, tokens, scores = packed.tolist()
+    return positions[[int(i) for i in index]].tolist(), [int(token) for token in tokens], scores
+
+
+class _Clock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __call__(self) -> float:
+        return time.perf_counter() - self._begun

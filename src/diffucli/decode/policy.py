@@ -1,0 +1,40 @@
+"""Policies: one value that says how a canvas is written, and the presets that have names.
+
+A published method is a policy, never a loop of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffucli.decode.commit import Rule, Threshold, TopK
+from diffucli.decode.propose import GREEDY, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a canvas is written.
+
+    commit: which proposals become tokens. sampling: how tokens are drawn and ranked. steps: length of the schedule,
+    shared out among the blocks by their masks; None: one a mask. budget: forwards after which the run ends in any case.
+    block: longest window written at a time; None: the whole canvas. cached: keep keys and values within a window.
+    suffix: masks kept visible behind the window; None: all. stop: an end token closes its hole. seed: of every draw.
+    cached, suffix and stop are for who builds the predictor and the canvas; the loop reads the rest.
+    """
+
+    commit: Rule
+    sampling: Sampling = GREEDY
+    steps: int | None = None
+    budget: int | None = None
+    block: int | None = None
+    cached: bool = False
+    suffix: int | None = None
+    stop: bool = True
+    seed: int = 0
+
+
+PRESETS = {
+    "exact": Policy(TopK(), sampling=Sampling(order="entropy"), stop=False),
+    "balanced": Policy(Threshold(0.9), block=32, cached=True, suffix=64),
+    "fast": Policy(Threshold(0.7), block=64, cached=True, suffix=32),
+}

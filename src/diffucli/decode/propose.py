@@ -1,0 +1,100 @@
+"""Proposals: logits become one token and one score for each position.
+
+Scores are taken after temperature and top-p, so temperature changes the order too (DiffuCoder, arXiv 2506.20639).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch  # noqa: TID253 — this room is torch's own
+from torch import Tensor  # noqa: TID253
+
+Order = Literal["confidence", "margin", "entropy", "origin"]
+NUCLEUS = 64  # candidates looked at for top-p before all are sorted
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn: temperature 0 takes the likeliest; top_p keeps the smallest set of that mass."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    order: Order = "confidence"
+
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may not appear: the ids `forbidden`, and rows from `size` on, which were never trained."""
+
+    forbidden: tuple[int, ...] = ()
+    size: int | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """`logits` `[n, V]` with what may not appear at -inf, in place."""
+        if self.size is not None:
+            logits[:, self.size :] = -torch.inf
+        if self.forbidden:
+            logits[:, list(self.forbidden)] = -torch.inf
+        return logits
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """`tokens` `[n]` and `scores` `[n]` (float32; higher is surer)."""
+
+    tokens: Tensor
+    scores: Tensor
+
+
+def propose(logits: Tensor, sampling: Sampling, rng: torch.Generator) -> Proposal:
+    """A token and its score for every row of `logits` `[n, V]`.
+
+    Scores: confidence = p(token); margin = p1 - p2; entropy = Σ p·log(p + 1e-10), at most 0; origin scores nothing (0).
+    """
+    if sampling.temperature > 0:
+        logits = logits / sampling.temperature
+    if sampling.top_p < 1:
+        logits = nucleus(logits, sampling.top_p)
+    best, tokens = logits.max(-1)
+    if sampling.temperature > 0:
+        tokens = (logits + gumbel(logits, rng)).argmax(-1)
+        best = logits.gather(1, tokens[:, None])[:, 0]
+    return Proposal(tokens, _score(logits, best, sampling.order))
+
+
+def nucleus(logits: Tensor, top_p: float) -> Tensor:
+    """`logits` `[n, V]` outside the smallest set of mass > `top_p` at -inf; what ties with its last member stays too.
+
+    Looks at the best few first; all are sorted only where these do not reach the mass.
+    """
+    total = logits.logsumexp(-1, keepdim=True)
+    for count in (min(NUCLEUS, logits.shape[1]), logits.shape[1]):
+        values = logits.topk(count, dim=-1).values
+        mass = (values - total).exp().cumsum(-1)
+        if count == logits.shape[1] or bool((mass[:, -1] > top_p).all()):
+            break
+    size = 1 + (mass[:, :-1] <= top_p).sum(-1, keepdim=True)
+    return logits.masked_fill(logits < values.gather(1, size - 1), -torch.inf)
+
+
+def _score(logits: Tensor, best: Tensor, order: Order) -> Tensor:
+    if order == "confidence":
+        return (best - logits.logsumexp(-1)).exp()
+    if order == "origin":
+        return torch.zeros_like(best)
+    probabilities = logits.softmax(-1)
+    if order == "margin":
+        first, second = probabilities.topk(2, dim=-1).values.unbind(-1)
+        return first - second
+    return (probabilities * (probabilities + 1e-10).log()).sum(-1)
+
+
+def gumbel(like: Tensor, rng: torch.Generator) -> Tensor:
+    """Gumbel noise: the argmax of logits plus it is a draw from their softmax."""
+    uniform = torch.rand(like.shape, generator=rng, device=like.device).clamp_(min=1e-20)
+    return -(-uniform.log()).clamp_(min=1e-20).log()

@@ -1,0 +1,158 @@
+"""A file as it was read: its bytes, its text and what is needed to turn new text into the same kind of bytes.
+
+Newlines are kept in the text, the byte order mark is kept beside it: `source.encode(source.text) == source.raw`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diffucli.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BYTES = 10_000_000
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
+_COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_NO_CODE = re.compile(rb"[ \t\f]*(?:#.*)?")
+_NEWLINE_BYTES = re.compile(rb"\r\n|\n|\r")
+_PROBE = rb"+x- \x41\u0041"  # what utf-7, utf-16 and the escape codecs read otherwise than ASCII does
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    r"""A text file.
+
+    path: as given, None for stdin. raw: all bytes. text: without the byte order mark, newlines as they are.
+    encoding: the codec of the text. bom: the byte order mark, or nothing. newline: the most frequent one, "\n" if none.
+    """
+
+    path: Path | None
+    raw: bytes
+    text: str
+    encoding: str
+    bom: bytes
+    newline: str
+
+    def encode(self, text: str) -> bytes:
+        """The bytes of `text` in this file's encoding. UsageError: a character that it cannot hold."""
+        try:
+            return self.bom + text.encode(self.encoding)
+        except UnicodeEncodeError as exc:
+            character = text[exc.start]
+            raise UsageError(
+                f"{_name(self.path)}: {character!r} (U+{ord(character):04X}) cannot be written in {self.encoding}",
+                hint="convert the file to UTF-8 first",
+            ) from exc
+
+
+def read(path: Path) -> Source:
+    """The file at `path`, symlinks followed. UsageError: there is no readable text file of at most 10 MB there."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError(f"{path}: is a directory", hint="name a file in it")
+        if not stat.S_ISREG(mode):
+            raise UsageError(f"{path}: is not a regular file", hint="give its content on stdin and '-' as the file")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as exc:
+        raise UsageError(f"{path}: no such file", hint="check the path, or create the file first") from exc
+    except PermissionError as exc:
+        raise UsageError(f"{path}: may not be read", hint="check its permissions: ls -l") from exc
+    except OSError as exc:
+        raise UsageError(f"{path}: {exc.strerror or exc}", hint="check the path") from exc
+    return from_bytes(raw, path)
+
+
+def from_bytes(raw: bytes, path: Path | None = None) -> Source:
+    """`raw` as a source; the path decides whether a coding comment counts. UsageError: too large, or no text."""
+    if len(raw) > MAX_BYTES:
+        raise UsageError(f"{_name(path)}: larger than 10 MB", hint="give the part that matters on stdin")
+    bom, encoding = _encoding(raw, path)
+    body = raw[len(bom) :]
+    try:
+        text = body.decode(encoding)
+        exact = text.encode(encoding) == body
+    except UnicodeError as exc:
+        raise _undecodable(raw, path, encoding, exc) from exc
+    if "\0" in text:
+        raise _binary(path)
+    if not exact:
+        raise UsageError(
+            f"{_name(path)}: its {encoding} bytes would not survive a rewrite", hint="convert the file to UTF-8 first"
+        )
+    return Source(path, raw, text, encoding, bom, _newline(text))
+
+
+def _name(path: Path | None) -> str:
+    return "stdin" if path is None else str(path)
+
+
+def _encoding(raw: bytes, path: Path | None) -> tuple[bytes, str]:
+    """(byte order mark, codec): the mark decides, then a coding comment (PEP 263) of Python or unnamed text."""
+    for bom, encoding in _BOMS:
+        if raw.startswith(bom):
+            return bom, encoding
+    suffix = "" if path is None else path.suffix.lower()
+    declared = _declared(raw) if suffix == "" or suffix in _PYTHON_SUFFIXES else None
+    if declared is None:
+        return b"", "utf-8"
+    codec = _codec(declared)
+    if codec is None and suffix in _PYTHON_SUFFIXES:
+        raise UsageError(
+            f"{_name(path)}: its coding comment names {declared!r}, which is no encoding for source code",
+            hint="correct the comment, or convert the file to UTF-8",
+        )
+    return b"", codec or "utf-8"
+
+
+def _declared(raw: bytes) -> str | None:
+    """The encoding that a comment in the first two lines names; code before it makes it void."""
+    for line in _NEWLINE_BYTES.split(raw, maxsplit=2)[:2]:
+        if match := _COOKIE.match(line):
+            return re.sub(r"-(unix|dos|mac)$", "", match[1].decode("ascii"))
+        if not _NO_CODE.fullmatch(line):
+            return None
+    return None
+
+
+def _codec(name: str) -> str | None:
+    """The codec's canonical name; None: unknown, or one in which ASCII text is not itself."""
+    try:
+        if _PROBE.decode(name) != _PROBE.decode("ascii"):
+            return None
+    except (LookupError, ValueError):
+        return None
+    canonical = codecs.lookup(name).name
+    return "utf-8" if canonical == "utf-8-sig" else canonical
+
+
+def _newline(text: str) -> str:
+    both = text.count("\r\n")
+    counts = {"\n": text.count("\n") - both, "\r\n": both, "\r": text.count("\r") - both}
+    return max(counts, key=lambda newline: counts[newline])
+
+
+def _binary(path: Path | None) -> UsageError:
+    return UsageError(f"{_name(path)}: is binary, not text", hint="name a source file")
+
+
+def _undecodable(raw: bytes, path: Path | None, encoding: str, exc: UnicodeError) -> UsageError:
+    if b"\0" in raw and not encoding.startswith("utf-16"):
+        return _binary(path)
+    where = f" from byte {exc.start} on" if isinstance(exc, UnicodeDecodeError) else ""
+    return UsageError(
+        f"{_name(path)}: is not valid {encoding}{where}",
+        hint="convert it, e.g. iconv -f latin1 -t utf-8; Python files may name another encoding in a coding comment",
+    )

@@ -1,0 +1,1 @@
+"""The model room: checkpoint folders, networks, vocabularies, names."""

@@ -1,0 +1,264 @@
+"""Where a text's definitions stand: "Cfg.load" → its span, decorators and all.
+
+Knows names and spans only. Definitions that do not parse may be missed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diffucli.errors import UsageError
+from diffucli.syntax import languages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import tree_sitter
+
+    from diffucli.syntax.languages import Language
+
+_SHOWN = 20  # names or lines listed in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """One definition.
+
+    name: dotted (`Cfg.load`, `outer.inner`). start, stop: half-open character offsets, with decorators, attributes,
+    `export` and `template<…>`. body_start: where its body begins; `stop` if it has none.
+    """
+
+    name: str
+    start: int
+    stop: int
+    body_start: int
+
+
+_JAVASCRIPT = frozenset(
+    {
+        "function_declaration",
+        "generator_function_declaration",
+        "class_declaration",
+        "method_definition",
+        "variable_declarator",
+        "field_definition",
+    }
+)
+_TYPESCRIPT = _JAVASCRIPT | {
+    "abstract_class_declaration",
+    "interface_declaration",
+    "type_alias_declaration",
+    "enum_declaration",
+    "internal_module",
+    "module",
+    "public_field_definition",
+}
+_C = frozenset({"function_definition", "struct_specifier", "union_specifier", "enum_specifier", "type_definition"})
+_KINDS = {
+    "python": frozenset({"function_definition", "class_definition"}),
+    "javascript": _JAVASCRIPT,
+    "typescript": _TYPESCRIPT,
+    "tsx": _TYPESCRIPT,
+    "go": frozenset({"function_declaration", "method_declaration", "type_spec", "type_alias"}),
+    "rust": frozenset(
+        {
+            "function_item",
+            "struct_item",
+            "enum_item",
+            "union_item",
+            "trait_item",
+            "type_item",
+            "mod_item",
+            "macro_definition",
+        }
+    ),
+    "c": _C,
+    "cpp": _C | {"class_specifier", "namespace_definition", "concept_definition", "alias_declaration"},
+    "java": frozenset(
+        {
+            "class_declaration",
+            "interface_declaration",
+            "enum_declaration",
+            "record_declaration",
+            "annotation_type_declaration",
+            "method_declaration",
+            "constructor_declaration",
+            "compact_constructor_declaration",
+        }
+    ),
+    "bash": frozenset({"function_definition"}),
+}
+# A variable or field is a definition if this is what it holds.
+_VALUES = frozenset(
+    {"arrow_function", "function_expression", "generator_function", "class", "object", "call_expression"},
+)
+_HOLDERS = frozenset({"variable_declarator", "field_definition", "public_field_definition"})
+_NEEDS_BODY = frozenset({"struct_specifier", "union_specifier", "enum_specifier", "class_specifier", "mod_item"})
+_WRAPPERS = frozenset({"decorated_definition", "export_statement", "template_declaration", "ambient_declaration"})
+_SINGLES = frozenset({"lexical_declaration", "variable_declaration", "type_declaration"})  # wrap if they hold just one
+_ATTRIBUTES = frozenset({"attribute_item", "decorator"})  # siblings before a definition that belong to it
+
+
+def symbols(text: str, language: Language, *, seconds: float = 2.0) -> tuple[Symbol, ...]:
+    """Every definition of a text in the order of their starts.
+
+    Raises UsageError for a language without definitions (json, html, css) or grammar, or if parsing exceeds `seconds`.
+    """
+    if language.name not in _KINDS:
+        raise UsageError(f"{language.name} has no symbols", hint="name the lines instead, as in `-r 10:40`")
+    tree = languages.parse(text, language, seconds=seconds)
+    if tree is None:
+        raise UsageError(f"cannot look for symbols in this {language.name}: no grammar, or it took too long to parse")
+    offset = languages.characters(text)
+    found = (
+        Symbol(name, offset(start), offset(node.end_byte if stop is None else stop), offset(body))
+        for name, node, start, stop, body in _definitions(tree.root_node, _KINDS[language.name])
+    )
+    return tuple(sorted(found, key=lambda symbol: (symbol.start, -symbol.stop)))
+
+
+def find(text: str, language: Language, name: str) -> Symbol:
+    """The one definition of that dotted name (`Cfg::load` is `Cfg.load`).
+
+    Raises UsageError: if there is none, naming the nearest and those there are; if there are more, naming their lines.
+    """
+    there = symbols(text, language)
+    wanted = name.strip().replace("::", ".")
+    matches = [symbol for symbol in there if symbol.name == wanted]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise _unknown(wanted, [symbol.name for symbol in there])
+    lines = ", ".join(str(_line(text, symbol.start)) for symbol in matches[:_SHOWN])
+    first = matches[0]
+    span = f"{_line(text, first.start)}:{_line(text, max(first.stop - 1, first.start))}"
+    raise UsageError(
+        f"`{wanted}` is defined {len(matches)} times, at lines {lines}",
+        hint=f"name the lines instead, as in `-r {span}`",
+    )
+
+
+def _unknown(wanted: str, names: list[str]) -> UsageError:
+    names = list(dict.fromkeys(names))
+    ends = [name for name in names if name.endswith(f".{wanted}")]
+    near = ends or difflib.get_close_matches(wanted, names, n=3)
+    guess = f"; did you mean {' or '.join(f'`{name}`' for name in near[:3])}?" if near else ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    there = f"there are: {', '.join(names[:_SHOWN])}{more}" if names else "the text defines nothing"
+    return UsageError(f"no symbol is named `{wanted}`{guess}", hint=there)
+
+
+def _line(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1
+
+
+def _definitions(
+    root: tree_sitter.Node, kinds: frozenset[str]
+) -> Iterator[tuple[str, tree_sitter.Node, int, int | None, int]]:
+    """Name, node, start, stop (None: the node's), body's start of each definition, in bytes."""
+    stack = [(root, "")]
+    while stack:
+        node, scope = stack.pop()
+        inner = scope
+        if node.type == "impl_item":
+            inner = _join(scope, _type_name(node.child_by_field_name("type")))
+        elif node.type in kinds and (name := _name(node)):
+            inner = _join(scope, name)
+            whole = _whole(node)
+            body = _body(node)
+            yield inner, node, _first(whole).start_byte, whole.end_byte, whole.end_byte if body is None else body
+        stack.extend((child, inner) for child in reversed(node.named_children))
+
+
+def _join(scope: str, name: str) -> str:
+    return f"{scope}.{name}" if scope and name else scope or name
+
+
+def _name(node: tree_sitter.Node) -> str:
+    """The name a definition gives itself, with its receiver's type in Go; empty if it is none after all."""
+    if node.type in _NEEDS_BODY and node.child_by_field_name("body") is None:
+        return ""
+    if node.type in _HOLDERS:
+        value = node.child_by_field_name("value")
+        if value is None or value.type not in _VALUES or (value.type == "call_expression" and not _wraps(value)):
+            return ""
+    if node.type in {"function_definition", "type_definition"} and node.child_by_field_name("declarator") is not None:
+        return _declared(node)
+    given = node.child_by_field_name("name") or node.child_by_field_name("property")
+    if given is None or given.type in {"object_pattern", "array_pattern"}:
+        return ""
+    return _join(_type_name(node.child_by_field_name("receiver")), _text(given).replace("::", "."))
+
+
+def _wraps(call: tree_sitter.Node) -> bool:
+    """Whether a call takes a function literal, as in `const App = memo(() => …)`."""
+    arguments = call.child_by_field_name("arguments")
+    return arguments is not None and any(child.type in _VALUES - {"object"} for child in arguments.named_children)
+
+
+def _declared(node: tree_sitter.Node) -> str:
+    """The name in a C declarator: `*(*f)(int)` is f, `A::b()` is A.b, `operator()` is itself."""
+    found = node.child_by_field_name("declarator")
+    while found is not None:
+        if found.type in {"qualified_identifier", "operator_name", "destructor_name", "operator_cast"}:
+            break
+        deeper = found.child_by_field_name("declarator") or next(
+            (child for child in found.named_children if child.type.endswith("declarator")), None
+        )
+        if deeper is None:
+            break
+        found = deeper
+    return "" if found is None else re.sub(r"\s*::\s*", ".", _without_arguments(_text(found)))
+
+
+def _type_name(node: tree_sitter.Node | None) -> str:
+    """`T` of `(t *T[int])`, `&mut T<U>` and `a::T`; empty for None."""
+    if node is None:
+        return ""
+    if node.type in {"parameter_list", "parameter_declaration"} and node.named_children:
+        typed = node.named_children[0].child_by_field_name("type") or node.named_children[0]
+        return _type_name(typed)
+    if node.type == "type_identifier" or not node.named_children:
+        return _text(node)
+    inner = node.child_by_field_name("type") or node.child_by_field_name("name") or node.named_children[0]
+    return _type_name(inner)
+
+
+def _whole(node: tree_sitter.Node) -> tree_sitter.Node:
+    """The definition with what wraps it: decorators, `export`, `template<…>`, `const` before a single name."""
+    while (parent := node.parent) is not None:
+        alone = parent.type in _SINGLES and parent.named_child_count == 1
+        if parent.type not in _WRAPPERS and not alone:
+            break
+        node = parent
+    return node
+
+
+def _first(node: tree_sitter.Node) -> tree_sitter.Node:
+    """The first of the attributes and decorators that stand before a definition, or the definition."""
+    while (before := node.prev_named_sibling) is not None and before.type in _ATTRIBUTES:
+        node = before
+    return node
+
+
+def _body(node: tree_sitter.Node) -> int | None:
+    value = node.child_by_field_name("value") if node.type in _HOLDERS else None
+    body = (value or node).child_by_field_name("body") or value
+    if body is None and node.type in {"type_spec", "type_definition"}:
+        body = node.child_by_field_name("type")
+    return None if body is None else body.start_byte
+
+
+def _without_arguments(name: str) -> str:
+    """`vector<T>::push` without its `<T>`; an operator such as `operator<` keeps its sign."""
+    head, sign, tail = name.partition("operator")
+    while (shorter := re.sub(r"<[^<>]*>", "", head)) != head:
+        head = shorter
+    return head + sign + tail
+
+
+def _text(node: tree_sitter.Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""The tiny demonstration model and its training data."""

@@ -1,0 +1,11 @@
+"""What a user sees of a run: its canvas on the terminal while it goes, or as a picture.
+
+Knows events and bytes, never a tensor.
+"""
+
+from diffucli.ui.frame import Frame, View
+from diffucli.ui.live import last, show
+from diffucli.ui.picture import picture
+from diffucli.ui.terminal import wants_live
+
+__all__ = ["Frame", "View", "last", "picture", "show", "wants_live"]

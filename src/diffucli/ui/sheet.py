@@ -1,0 +1,107 @@
+"""Characters become rows: wrapping, tabs, wide characters and a viewport that seldom moves.
+
+Knows nothing of tokens or events: it is given characters and the shade of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+
+from rich.cells import cell_len, get_character_cell_size
+from rich.segment import Segment
+
+from diffucli.ui.colour import classes, style
+
+TAB = 4
+LEAD = 2000  # characters lexed above the first row shown: enough to be inside its docstring
+
+Line = list[Segment]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is on the canvas, not yet cut into rows.
+
+    text: characters as shown. code: the same with blanks for masks, for the lexer. shades: one a character.
+    focus: index into `text` that should stay in view.
+    """
+
+    text: str
+    code: str
+    shades: str
+    focus: int
+
+
+def rows(text: str, width: int) -> list[Span]:
+    """The half-open ranges of `text` that fill one row each of `width` cells; newlines belong to no row."""
+    spans: list[Span] = []
+    start = 0
+    for line in text.split("\n"):
+        if len(line) <= width and line.isascii() and "\t" not in line:
+            spans.append((start, start + len(line)))
+        else:
+            spans.extend((start + a, start + b) for a, b in _wrap(line, width))
+        start += len(line) + 1
+    return spans
+
+
+def row_of(spans: list[Span], index: int) -> int:
+    """The row in which character `index` stands; the last one if it stands behind all of them."""
+    return next((row for row, (_, stop) in enumerate(spans) if index <= stop), len(spans) - 1)
+
+
+def scroll(top: int, focus: int, *, total: int, height: int) -> int:
+    """The first row to show: `top` as long as row `focus` is in view, else one that puts it a quarter down."""
+    if not top <= focus < top + height:
+        top = focus - height // 4
+    return max(0, min(top, total - height))
+
+
+def draw(sheet: Sheet, spans: list[Span], language: str) -> list[Line]:
+    """The styled rows of `sheet` at `spans`, which follow each other."""
+    if not spans:
+        return []
+    first, last = spans[0][0], spans[-1][1]
+    begin = sheet.code.rfind("\n", 0, max(0, first - LEAD)) + 1
+    kinds = classes(sheet.code[begin:last], language)
+    return [_row(sheet, kinds[a - begin : b - begin], a) for a, b in spans]
+
+
+def _row(sheet: Sheet, kinds: str, start: int) -> Line:
+    line: Line = []
+    column = 0
+    for (kind, shade), run in groupby(zip(kinds, sheet.shades[start : start + len(kinds)], strict=True)):
+        length = sum(1 for _ in run)
+        piece = _untabbed(sheet.text[start : start + length], column)
+        line.append(Segment(piece, style(kind, shade)))
+        column += cell_len(piece)
+        start += length
+    return line
+
+
+def _untabbed(text: str, column: int) -> str:
+    while "\t" in text:
+        before, _, after = text.partition("\t")
+        text = before + " " * _cells("\t", column + cell_len(before)) + after
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _wrap(line: str, width: int) -> tuple[Span, ...]:
+    spans: list[Span] = []
+    start = column = 0
+    for index, char in enumerate(line):
+        cells = _cells(char, column)
+        if column + cells > width and index > start:
+            spans.append((start, index))
+            start, column = index, 0
+            cells = _cells(char, column)
+        column += cells
+    return (*spans, (start, len(line)))
+
+
+def _cells(char: str, column: int) -> int:
+    return TAB - column % TAB if char == "\t" else get_character_cell_size(char)

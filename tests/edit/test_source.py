@@ -1,0 +1,178 @@
+"""A file as it was read."""
+
+import codecs
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffucli.edit import source
+from diffucli.errors import UsageError
+
+TEXT_BYTES = st.one_of(
+    st.binary(),
+    st.text().map(str.encode),
+    st.text().map(lambda text: codecs.BOM_UTF8 + text.encode()),
+    st.text().map(lambda text: codecs.BOM_UTF16_LE + text.encode("utf-16-le")),
+    st.text().map(lambda text: codecs.BOM_UTF16_BE + text.encode("utf-16-be")),
+    st.tuples(
+        st.sampled_from(["latin-1", "cp1252", "shift_jis", "utf-7", "iso-2022-jp", "idna", "utf-16-le", "utf-8-sig"]),
+        st.sampled_from(["\n", "\r\n", "\r"]),
+        st.binary(),
+    ).map(lambda parts: f"# -*- coding: {parts[0]} -*-{parts[1]}".encode() + parts[2]),
+)
+
+
+@given(TEXT_BYTES)
+def test_what_is_read_is_written_back_to_the_byte_or_refused(raw):
+    try:
+        read = source.from_bytes(raw)
+    except UsageError as refusal:
+        assert refusal.hint
+    else:
+        assert read.encode(read.text) == raw
+        assert read.raw == raw
+
+
+@given(st.text().filter(lambda text: "\0" not in text and "coding" not in text and not text.startswith("\ufeff")))
+def test_every_text_in_utf_8_can_be_read(text):
+    assert source.from_bytes(text.encode()).text == text
+
+
+@pytest.mark.parametrize(
+    ("bom", "encoding"),
+    [
+        (b"", "utf-8"),
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ],
+)
+def test_the_byte_order_mark_decides_and_stays_out_of_the_text(bom, encoding):
+    read = source.from_bytes(bom + "naïve\r\n".encode(encoding))
+    assert (read.bom, read.encoding, read.text) == (bom, encoding, "naïve\r\n")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"# -*- coding: latin-1 -*-\n",
+        b"#!/usr/bin/python\n# vim: set fileencoding=latin-1 :\n",
+        b"\n# coding=latin-1-unix\n",
+        b"\r# coding: latin-1\r",
+    ],
+)
+def test_a_coding_comment_in_the_first_two_lines_counts(head):
+    read = source.from_bytes(head + b"name = '\xe9'\n", Path("a.py"))
+    assert read.encoding == "iso8859-1"
+    assert read.text.endswith("name = 'é'\n")
+
+
+@pytest.mark.parametrize("head", [b"x = 1\n# coding: latin-1\n", b"\n\n# coding: latin-1\n"])
+def test_a_coding_comment_further_down_does_not_count(head):
+    with pytest.raises(UsageError, match="not valid utf-8"):
+        source.from_bytes(head + b"\xe9", Path("a.py"))
+
+
+def test_a_coding_comment_is_a_matter_of_python():
+    text = b"# On coding: the basics\n"
+    assert source.from_bytes(text, Path("notes.md")).encoding == "utf-8"
+    assert source.from_bytes(text).encoding == "utf-8"
+    with pytest.raises(UsageError, match="'the', which is no encoding"):
+        source.from_bytes(text, Path("a.py"))
+
+
+@pytest.mark.parametrize("codec", ["rot13", "hex", "utf-7", "utf-16-le", "unicode_escape", "undefined", "nonsense"])
+def test_a_codec_that_is_none_for_source_code_is_refused(codec):
+    with pytest.raises(UsageError, match="no encoding for source code"):
+        source.from_bytes(f"# coding: {codec}\nx = 1\n".encode(), Path("a.py"))
+
+
+def test_a_character_that_the_encoding_cannot_hold_is_named():
+    read = source.from_bytes(b"# coding: latin-1\n", Path("a.py"))
+    with pytest.raises(UsageError, match=r"a\.py: '→' \(U\+2192\) cannot be written in iso8859-1"):
+        read.encode("x → y")
+
+
+def test_half_a_surrogate_pair_is_named_too():
+    with pytest.raises(UsageError, match=r"U\+D800"):
+        source.from_bytes(b"").encode("\ud800")
+
+
+@pytest.mark.parametrize(
+    ("text", "newline"),
+    [
+        ("", "\n"),
+        ("a", "\n"),
+        ("a\nb\n", "\n"),
+        ("a\r\nb\r\nc\n", "\r\n"),
+        ("a\nb\nc\r\n", "\n"),
+        ("a\rb\r", "\r"),
+        ("a\r\nb\n", "\n"),
+    ],
+)
+def test_the_newline_is_the_most_frequent_one_and_the_text_keeps_all(text, newline):
+    read = source.from_bytes(text.encode())
+    assert (read.newline, read.text) == (newline, text)
+
+
+@pytest.mark.parametrize("raw", [b"\x7fELF\0\0", b"\xff\0\xfe", "a\0b".encode(), codecs.BOM_UTF16_LE + b"a\0\0\0"])
+def test_binary_is_refused(raw):
+    with pytest.raises(UsageError, match=r"tool: is binary"):
+        source.from_bytes(raw, Path("tool"))
+
+
+def test_stdin_is_called_stdin():
+    with pytest.raises(UsageError, match="stdin: is not valid utf-8 from byte 1 on"):
+        source.from_bytes(b"a\xe9b")
+
+
+def test_a_file_is_read_through_a_symlink(tmp_path):
+    (tmp_path / "real.py").write_bytes(b"x = 1\r\n")
+    (tmp_path / "link.py").symlink_to("real.py")
+    read = source.read(tmp_path / "link.py")
+    assert (read.path, read.text) == (tmp_path / "link.py", "x = 1\r\n")
+
+
+def test_what_cannot_be_read_is_refused_in_one_line_with_a_hint(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    for name, message in {
+        "missing": "no such file",
+        ".": "is a directory",
+        "pipe": "is not a regular file",
+        "file/below": "Not a directory",
+        "loop": "symbolic links",
+    }.items():
+        with pytest.raises(UsageError, match=message) as refusal:
+            source.read(tmp_path / name)
+        assert "\n" not in refusal.value.message
+        assert refusal.value.hint
+
+
+def test_a_file_that_may_not_be_read_is_refused(open_folder, unprivileged):
+    (open_folder / "secret.py").write_text("x")
+    (open_folder / "secret.py").chmod(0)
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from diffucli.edit import source
+        from diffucli.errors import UsageError
+        try:
+            source.read(Path(sys.argv[1]))
+        except UsageError as refusal:
+            print(refusal)
+    """
+    assert unprivileged(code, open_folder / "secret.py").endswith("secret.py: may not be read")
+
+
+def test_ten_megabytes_are_the_bound(tmp_path):
+    (tmp_path / "large").write_bytes(b"a" * source.MAX_BYTES)
+    assert len(source.read(tmp_path / "large").text) == source.MAX_BYTES
+    with (tmp_path / "large").open("ab") as file:
+        file.write(b"a")
+    with pytest.raises(UsageError, match="larger than 10 MB"):
+        source.read(tmp_path / "large")

@@ -1,0 +1,126 @@
+"""Names, suffixes, fences and grammars."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffucli.errors import UsageError
+from diffucli.syntax import languages
+from diffucli.syntax.languages import LANGUAGES, Language, by_name, characters, grammar, of_fence, of_path, parse
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
+def test_every_language_is_found_by_each_of_its_names_suffixes_and_fences(language: Language) -> None:
+    for name in (language.name, *language.aliases):
+        assert by_name(name) is language
+        assert of_fence(f"```{name}") is language
+    for suffix in language.suffixes:
+        assert of_path(f"a/b{suffix}") is language
+    assert of_fence(language.tag) is language
+
+
+def test_no_two_languages_share_a_name_suffix_or_program() -> None:
+    for words in ([(x.name, *x.aliases) for x in LANGUAGES], [x.suffixes for x in LANGUAGES]):
+        flat = [word for each in words for word in each]
+        assert len(flat) == len(set(flat))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("py", "python"), ("C++", "cpp"), (" JS ", "javascript"), ("sh", "bash")]
+)
+def test_names_are_taken_in_any_case(name: str, expected: str) -> None:
+    assert by_name(name).name == expected
+
+
+def test_an_unknown_name_tells_the_nearest_and_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="did you mean `python`") as caught:
+        by_name("pyhton")
+    assert all(language.name in caught.value.hint for language in LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("path", "first_line", "expected"),
+    [
+        ("tool", "#!/usr/bin/env python3", "python"),
+        ("tool", "#!/usr/bin/python3.12 -u", "python"),
+        ("tool", "#!/usr/bin/env -S FOO=1 node --x", "javascript"),
+        ("tool", "#! /bin/sh", "bash"),
+        ("tool.rs", "#!/bin/sh", "rust"),
+        ("A.PY", "", "python"),
+    ],
+)
+def test_a_path_is_known_by_suffix_and_else_by_its_shebang(path: str, first_line: str, expected: str) -> None:
+    found = of_path(path, first_line)
+    assert found is not None
+    assert found.name == expected
+
+
+@pytest.mark.parametrize(("path", "line"), [("notes", ""), ("a.xyz", ""), ("tool", "#!/usr/bin/perl"), ("tool", "#!")])
+def test_what_is_not_known_is_none(path: str, line: str) -> None:
+    assert of_path(path, line) is None
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [("c++ title=x", "cpp"), ("{.py}", "python"), ("~~~ts\r\n", "typescript"), ("py,linenos", "python")],
+)
+def test_fences_as_they_occur(info: str, expected: str) -> None:
+    found = of_fence(info)
+    assert found is not None
+    assert found.name == expected
+
+
+@pytest.mark.parametrize("info", ["", "```", "mermaid"])
+def test_a_fence_without_a_known_language_is_none(info: str) -> None:
+    assert of_fence(info) is None
+
+
+def test_importing_the_rooms_modules_loads_no_parser() -> None:
+    program = (
+        "import sys\nfrom diffucli.syntax import check, languages, symbols\n"
+        "languages.by_name('py'); languages.of_path('a.rs')\n"
+        "print([name for name in sys.modules if name.startswith('tree_sitter')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_missing_wheel_gives_no_grammar_and_no_tree() -> None:
+    absent = Language("absent", (".absent",), ("tree_sitter_absent", "language"))
+    assert grammar(absent) is None
+    assert parse("x", absent) is None
+
+
+def test_a_grammar_is_loaded_once() -> None:
+    assert grammar(by_name("go")) is grammar(by_name("go"))
+
+
+def test_a_parser_that_hangs_is_stopped_in_time_and_spoils_no_later_parse() -> None:
+    tsx = by_name("tsx")
+    began = time.monotonic()
+    assert parse("<a {{b:>c:d(e f)", tsx, seconds=0.3) is None
+    assert time.monotonic() - began < 1.5
+    tree = parse("const a = 1;\n", tsx)
+    assert tree is not None
+    assert tree.root_node.end_byte == len("const a = 1;\n")
+
+
+@given(st.text())
+def test_byte_offsets_become_character_offsets(text: str) -> None:
+    offset = characters(text)
+    for index in range(len(text) + 1):
+        assert offset(len(text[:index].encode("utf-8", "surrogatepass"))) == index
+
+
+def test_long_texts_reach_the_parser_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "_CHUNK", 7)
+    tree = parse("let é = 'ü'; // ß\n" * 50, by_name("js"))
+    assert tree is not None
+    assert not tree.root_node.has_error
+    assert tree.root_node.child_count == 100

@@ -1,0 +1,218 @@
+"""Definitions by their dotted names."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffucli.errors import UsageError
+from diffucli.syntax.languages import by_name
+from diffucli.syntax.symbols import find, symbols
+
+PYTHON = by_name("python")
+
+# language → (text, {name: (how the span begins, how it ends, how the body begins)})
+CASES = {
+    "python": (
+        (
+            "é = 1\n@dec\nclass Cfg:\n    @property\n    def load(self):\n        def inner(): pass\n        return 1\n"
+            "if é:\n    async def ü(): ...\n"
+        ),
+        {
+            "Cfg": ("@dec", "return 1", "@property"),
+            "Cfg.load": ("@property", "return 1", "def inner"),
+            "Cfg.load.inner": ("def inner", "pass", "pass"),
+            "ü": ("async", "...", "..."),
+        },
+    ),
+    "javascript": (
+        (
+            "/* é */ export default function f() {}\nconst g = (x) => x + 1, h = 3;\nconst k = function () {};\n"
+            "class A { static #p = () => 1; m() { function n() {} } }\nconst o = { q() {} };\n"
+            "export const App = memo(() => 1);\nconst { z } = () => 1;\nconst v = call(1);\n"
+        ),
+        {
+            "f": ("export", "{}", "{}"),
+            "g": ("g =", "x + 1", "x + 1"),
+            "k": ("const k", ";", "{}"),
+            "A": ("class", "}", "{ static"),
+            "A.#p": ("static", "1", "1"),
+            "A.m": ("m()", "}", "{ function"),
+            "A.m.n": ("function", "{}", "{}"),
+            "o": ("const", ";", "{ q"),
+            "o.q": ("q()", "{}", "{}"),
+            "App": ("export", ";", "memo"),
+        },
+    ),
+    "typescript": (
+        (
+            "@C()\nexport class A<T> { @d() m(): void {}\n p = () => 1 }\ninterface I { x: number }\ntype T = string;\n"
+            "enum E { B }\nnamespace N { export function f() {} }\n"
+            "function o(a: string): void;\nfunction o(a: any) {}\n"
+        ),
+        {
+            "A": ("@C()", "}", "{ @d"),
+            "A.m": ("@d()", "{}", "{}"),
+            "A.p": ("p =", "1", "1"),
+            "I": ("interface", "}", "{ x"),
+            "T": ("type", ";", ""),
+            "E": ("enum", "}", "{ B"),
+            "N": ("namespace", "}", "{ export"),
+            "N.f": ("export", "{}", "{}"),
+            "o": ("function o(a: any)", "{}", "{}"),
+        },
+    ),
+    "tsx": ("export const V: FC = () => <a/>;\n", {"V": ("export", ";", "<a/>")}),
+    "go": (
+        (
+            "package p\nfunc F[T any](x T) {}\nfunc (c *Cfg) Load() error { return nil }\nfunc (s Stack[T]) Pop() {}\n"
+            "type Cfg struct{ a int }\ntype (\n\tX int\n\tY int\n)\n"
+        ),
+        {
+            "F": ("func", "{}", "{}"),
+            "Cfg.Load": ("func (c", "}", "{ return"),
+            "Stack.Pop": ("func (s", "{}", "{}"),
+            "Cfg": ("type Cfg", "}", "struct"),
+            "X": ("X", "int", "int"),
+            "Y": ("Y", "int", "int"),
+        },
+    ),
+    "rust": (
+        (
+            "#[derive(Debug)]\n#[x]\npub struct Cfg { a: i32 }\nimpl Cfg { #[inline] pub fn load() {} }\n"
+            "impl<T> fmt::Display for a::Stack<T> { fn fmt(&self) {} }\nmod m { fn q() {} }\nmod ext;\n"
+            "trait D { fn d() {} }\n"
+        ),
+        {
+            "Cfg": ("#[derive", "}", "{ a"),
+            "Cfg.load": ("#[inline]", "{}", "{}"),
+            "Stack.fmt": ("fn", "{}", "{}"),
+            "m": ("mod", "}", "{ fn"),
+            "m.q": ("fn", "{}", "{}"),
+            "D": ("trait", "}", "{ fn"),
+            "D.d": ("fn", "{}", "{}"),
+        },
+    ),
+    "c": (
+        (
+            "struct S { int a; };\nstruct S *f(struct S *s) { return s; }\nstatic int (*g(int x))(void) { return 0; }\n"
+            "typedef struct { int b; } T;\nint h(void);\n"
+        ),
+        {
+            "S": ("struct S", "}", "{ int a"),
+            "f": ("struct S *f", "}", "{ return s"),
+            "g": ("static", "}", "{ return 0"),
+            "T": ("typedef", ";", "struct"),
+        },
+    ),
+    "cpp": (
+        (
+            "namespace ns { template <class T> class V { void m() {} ~V() {} bool operator<(int x) { return 1; } }; }\n"
+            "int ns::V<int>::k(int a) { return 1; }\nstd::string &r() {}\n"
+        ),
+        {
+            "ns": ("namespace", "}", "{ template"),
+            "ns.V": ("template", ";", "{ void"),
+            "ns.V.m": ("void", "{}", "{}"),
+            "ns.V.~V": ("~V", "{}", "{}"),
+            "ns.V.operator<": ("bool", "}", "{ return"),
+            "ns.V.k": ("int", "}", "{ return"),
+            "r": ("std", "{}", "{}"),
+        },
+    ),
+    "java": (
+        (
+            "@X public class A { @Override int m() { return 1; } A() {} static class B { void q() {} } }\n"
+            "interface I { void z(); }\nrecord R(int a) {}\n"
+        ),
+        {
+            "A": ("@X", "}", "{ @Over"),
+            "A.m": ("@Override", "}", "{ return"),
+            "A.A": ("A()", "{}", "{}"),
+            "A.B": ("static", "}", "{ void"),
+            "A.B.q": ("void", "{}", "{}"),
+            "I": ("interface", "}", "{ void"),
+            "I.z": ("void", ";", ""),
+            "R": ("record", "{}", "{}"),
+        },
+    ),
+    "bash": ("f() {\n echo\n}\nfunction g { :; }\n", {"f": ("f()", "}", "{\n"), "g": ("function", "}", "{ :")}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_language_has_exactly_these_symbols(name: str) -> None:
+    text, expected = CASES[name]
+    assert sorted(symbol.name for symbol in symbols(text, by_name(name))) == sorted(expected)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_spans_take_in_decorators_and_bodies_begin_inside(name: str) -> None:
+    text, expected = CASES[name]
+    for symbol in symbols(text, by_name(name)):
+        begin, end, body = expected[symbol.name]
+        assert text[symbol.start : symbol.stop].startswith(begin), symbol
+        assert text[symbol.start : symbol.stop].endswith(end), symbol
+        assert text[symbol.body_start : symbol.stop].startswith(body), symbol
+        assert symbol.start < symbol.body_start <= symbol.stop
+        assert (symbol.body_start == symbol.stop) == (not body), symbol
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_each_symbol_is_found_by_its_name(name: str) -> None:
+    text, expected = CASES[name]
+    for symbol in expected:
+        assert find(text, by_name(name), symbol).name == symbol
+
+
+def test_the_separators_of_other_languages_are_understood() -> None:
+    text = CASES["cpp"][0]
+    assert find(text, by_name("cpp"), "ns::V::k") == find(text, by_name("cpp"), " ns.V.k ")
+
+
+def test_an_unknown_name_tells_the_nearest_and_those_there_are() -> None:
+    text = CASES["python"][0]
+    with pytest.raises(UsageError, match=r"no symbol is named `load`; did you mean `Cfg\.load`") as caught:
+        find(text, PYTHON, "load")
+    assert "Cfg.load.inner" in caught.value.hint
+    with pytest.raises(UsageError, match=r"did you mean `Cfg\.load`"):
+        find(text, PYTHON, "Cfg.laod")
+
+
+def test_a_text_without_definitions_says_so() -> None:
+    with pytest.raises(UsageError) as caught:
+        find("x = 1\n", PYTHON, "f")
+    assert caught.value.hint == "the text defines nothing"
+
+
+def test_a_long_list_of_names_is_cut() -> None:
+    with pytest.raises(UsageError) as caught:
+        find("".join(f"def f{i}(): pass\n" for i in range(30)), PYTHON, "zzz")
+    assert caught.value.hint.endswith("and 10 more")
+
+
+def test_an_ambiguous_name_lists_its_lines() -> None:
+    text = "class A:\n    @property\n    def x(self): ...\n    @x.setter\n    def x(self, v): ...\n"
+    with pytest.raises(UsageError, match=r"`A\.x` is defined 2 times, at lines 2, 4") as caught:
+        find(text, PYTHON, "A.x")
+    assert "-r 2:3" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["json", "html", "css"])
+def test_a_language_without_definitions_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} has no symbols"):
+        symbols("", by_name(name))
+
+
+def test_a_text_that_takes_too_long_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="too long"):
+        symbols("<a {{b:>c:d(e f)", by_name("tsx"), seconds=0.1)
+
+
+def test_a_broken_neighbour_does_not_hide_a_definition() -> None:
+    text = "def f():\n    return (1\n\ndef g():\n    return ???\n\nclass K:\n    def m(self):\n        pass\n"
+    assert find(text, PYTHON, "K.m").name == "K.m"
+
+
+def test_thousands_of_nested_definitions_do_not_overflow() -> None:
+    text = "function f(){" * 2000 + "}" * 2000
+    assert len(symbols(text, by_name("js"), seconds=10)) == 2000
