@@ -5,12 +5,13 @@ Training and decoding share these functions, so that the embedded model sees at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from diffucli.decode.canvas import Span
 from diffucli.model.vocabulary import END_OF_TURN, FENCE, Vocabulary
 
+Encode = Callable[[str], list[int]]
 PREFILL = "Here is the code to solve this problem:\n```{tag}\n"
 
 
@@ -24,7 +25,7 @@ class Layout:
 
 
 def answer(words: Vocabulary, query: str, *, tag: str, length: int) -> Layout:
-    """A chat prompt with the fence open, and `length` masks for the code, its closing fence and the end of the turn."""
+    """A chat prompt with the fence open, and `length` masks for the code and what closes it."""
     prefix = opening(words, query, tag)
     hole = Span(len(prefix), len(prefix) + length)
     return Layout((*prefix, *[words.mask] * length), (hole,), hole)

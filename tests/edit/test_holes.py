@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffucli.edit import holes
@@ -52,6 +52,7 @@ def test_more_than_the_largest_hole_is_refused(hole):
     assert len(refusal.value.message) < 120
 
 
+@settings(deadline=None)
 @given(st.text(), st.data())
 def test_filling_changes_nothing_outside_the_regions(text, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), unique=True, max_size=8)))
@@ -73,6 +74,7 @@ def test_filling_changes_nothing_outside_the_regions(text, data):
     assert rest == text[done:]
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("?8-1a\n"), max_size=40))
 def test_filling_the_holes_with_what_stood_there_changes_nothing(text):
     try:
@@ -83,7 +85,9 @@ def test_filling_the_holes_with_what_stood_there_changes_nothing(text):
 
 
 def test_replacements_take_the_newline_of_the_file():
-    assert holes.fill("a\r\n?\r\n", [Region(3, 4, lead="\n")], ["x\ny\r\nz"], newline="\r\n") == "a\r\n\r\nx\r\ny\r\nz\r\n"
+    assert (
+        holes.fill("a\r\n?\r\n", [Region(3, 4, lead="\n")], ["x\ny\r\nz"], newline="\r\n") == "a\r\n\r\nx\r\ny\r\nz\r\n"
+    )
 
 
 def test_each_region_wants_one_replacement():

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffucli.edit import holes, region
@@ -85,7 +85,7 @@ def test_an_empty_file_has_one_empty_line():
         ("1:2:3", "of no known form"),
         ("-3", "of no known form"),
         ("3-", "of no known form"),
-        ("١", "of no known form"),
+        ("\u0661", "of no known form"),
         ("9" * 5000, "of no known form"),
         ("two words", "of no known form"),
         ("10a", "of no known form"),
@@ -102,7 +102,7 @@ def test_what_names_nothing_is_refused(spec, message):
 
 @pytest.mark.parametrize("name", ["parse_args", "Cfg.load", "ns::f", "größe", "_x", "$", "$el"])
 def test_a_symbol_is_looked_up_by_the_callable(name):
-    assert parse(name, find_symbol={name: (3, 9)}.__getitem__) == (Region(3, 9, label=name),) or name == "$"
+    assert parse(name, find_symbol={name: (3, 9)}.__getitem__) == (Region(3, 9, label=name),)
 
 
 def test_regions_come_sorted_and_adjacent_lines_as_one():
@@ -123,16 +123,15 @@ def test_columns_that_touch_are_one_region_and_a_blank_between_keeps_them_two():
     assert cut(parse("1:1-1:3", "1:5-1:5")) == ["def", "f"]
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 9), min_size=1))
 def test_any_set_of_lines_covers_exactly_these_lines(rows):
-    lines = CODE.splitlines()
     covered = {
         row
         for found in parse(*map(str, rows))
         for row in range(CODE.count("\n", 0, found.start) + 1, CODE.count("\n", 0, found.stop) + 2)
     }
     assert covered == rows
-    assert {lines[row - 1] for row in rows} >= {line for line in lines if line in "".join(cut(parse(*map(str, rows))))} - {""}
 
 
 def test_the_bounds_of_touching_holes_add_up():
@@ -144,7 +143,9 @@ def test_holes_on_two_lines_stay_two():
     assert len(region.arrange(holes.find("???\n???8"))) == 2
 
 
-@pytest.mark.parametrize("stub", ["pass", "...", "raise NotImplementedError", 'raise NotImplementedError("later")  # x'])
+@pytest.mark.parametrize(
+    "stub", ["pass", "...", "raise NotImplementedError", 'raise NotImplementedError("later")  # x']
+)
 def test_todo_is_the_stub_below_the_comment(stub):
     text = f"def f():\n    # TODO: sort\n    # and reverse\n    {stub}\n\nx = 1\n"
     (found,) = parse(":todo", text=text)
@@ -215,6 +216,7 @@ def test_unpaired_marks_are_refused(text, message):
         parse(":marks", text=text)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("ab \t\r\n"), max_size=30), st.integers(1, 12), st.integers(0, 4))
 def test_a_region_of_lines_lies_in_the_text_and_between_newlines(text, first, more):
     try:

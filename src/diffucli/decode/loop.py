@@ -32,7 +32,8 @@ def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) 
         if nfe == policy.budget:
             break
         positions = canvas.masked(window)
-        proposal = propose(rules(predictor(canvas, window, positions)), policy.sampling, rng)
+        logits = rules(predictor(canvas, window, positions), positions)
+        proposal = propose(logits, policy.sampling, rng)
         chosen = policy.commit(proposal.scores, progress, rng).sort().values
         where, tokens, scores = _to_host(positions, proposal, chosen)
         canvas.commit(where, tokens)

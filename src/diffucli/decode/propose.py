@@ -29,17 +29,26 @@ GREEDY = Sampling()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What may not appear: the ids `forbidden`, and rows from `size` on, which were never trained."""
+    """What may not appear.
+
+    forbidden: ids that may stand nowhere. size: rows from there on were never trained. ends, needed: ids that may not
+    stand at the positions `needed`, so that a hole is not closed before it holds what it must.
+    """
 
     forbidden: tuple[int, ...] = ()
     size: int | None = None
+    ends: tuple[int, ...] = ()
+    needed: frozenset[int] = frozenset()
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        """`logits` `[n, V]` with what may not appear at -inf, in place."""
+    def __call__(self, logits: Tensor, positions: Tensor) -> Tensor:
+        """`logits` `[n, V]` for `positions` `[n]` (CPU) with what may not appear at -inf, in place."""
         if self.size is not None:
             logits[:, self.size :] = -torch.inf
         if self.forbidden:
             logits[:, list(self.forbidden)] = -torch.inf
+        if self.ends and self.needed:
+            rows = torch.tensor([position in self.needed for position in positions.tolist()]).to(logits.device)
+            logits[rows.nonzero(), list(self.ends)] = -torch.inf
         return logits
 
 

@@ -68,7 +68,7 @@ def unified_diff(source: Source, new: bytes, *, name: str) -> bytes:
     old_lines, new_lines = (re.findall(rb"[^\n]*\n|[^\n]+", image) for image in (source.raw, new))
     path = os.fsencode(name.lstrip("/").removeprefix("./"))
     old_path, new_path = (_quoted(side + path) for side in (b"a/", b"b/"))
-    tab = b"\t" if b" " in path and not _TO_QUOTE.search(path) else b""  # git's end mark of a name with blanks
+    tab = b"\t" if b" " in path else b""  # git's end mark of a name with blanks
     lines = difflib.diff_bytes(
         difflib.unified_diff, old_lines, new_lines, old_path + tab, new_path + tab, lineterm=b"\n"
     )
@@ -181,7 +181,8 @@ def _save(target: Path, new: bytes, *, old: bytes | None, store: Keeper | None) 
         raise
     except DiffuError:
         if store is not None and entry is not None:
-            store.forget(entry)
+            with suppress(WriteFailed):
+                store.forget(entry)
         raise
     return Written(target, changed=True, entry=entry)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NEWLINE = re.compile(r"\r\n|\n|\r")
 _LINES = re.compile(r"([0-9]{1,9})(?:[:,-]([0-9]{1,9})|,\+([0-9]{1,9}))?")
 _COLUMNS = re.compile(r"([0-9]{1,9}):([0-9]{1,9})-([0-9]{1,9}):([0-9]{1,9})")
-_SYMBOL = re.compile(r"[^\W\d][^\s:]*(?:::[^\s:]+)*|[~$@][^\s:]+")
+_SYMBOL = re.compile(r"(?:[^\W\d]|[~$@])[^\s:]*(?:::[^\s:]+)*")
 _COMMENT = re.compile(
     r"[ \t]*(?:#+(?=[ \t!:]|$|TODO|FIXME)|//|--(?=[ \t])|/\*(?=.*\*/[ \t]*$)|<!--(?=.*-->[ \t]*$))(?P<words>.*)"
 )

@@ -107,7 +107,7 @@ class Store:
         """Write again what was undone (None: what was undone last). Raises as `undo`."""
         with self._locked():
             undone = [entry for entry in self.entries() if entry.undone is not None]
-            last = max(undone, key=lambda entry: (entry.undone or 0.0, -entry.time), default=None)
+            last = max(undone, key=lambda entry: entry.undone or 0.0, default=None)
             entry = last if entry_id is None else self._named(entry_id)
             if entry is None:
                 raise UsageError("there is nothing to redo", hint="diffu undo --list shows past writes")

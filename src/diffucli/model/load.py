@@ -180,14 +180,20 @@ def _within_memory(folder: Path, device: torch.device) -> Iterator[None]:
         raise
 
 
-BLOCK = 64  # weights that share a scale in NF4
+BLOCK, PACK = 64, 32  # weights of a row that share a scale in NF4; rows that bitsandbytes packs together on a CPU
 
 
 def _odd(config: Qwen2Config) -> tuple[str, ...]:
-    """Layers whose rows are no multiple of a 4-bit block; bitsandbytes cannot pack these on a CPU."""
-    width = {"down_proj": config.intermediate_size, "o_proj": config.hidden_size}
-    width |= dict.fromkeys(("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"), config.hidden_size)
-    return tuple(name for name, size in width.items() if size % BLOCK)
+    """Layers whose rows and columns fill no whole blocks; bitsandbytes cannot pack these on a CPU."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    narrow = hidden // config.num_attention_heads * (config.num_key_value_heads or config.num_attention_heads)
+    shapes = {
+        **dict.fromkeys(("q_proj", "o_proj"), (hidden, hidden)),
+        **dict.fromkeys(("k_proj", "v_proj"), (narrow, hidden)),
+        **dict.fromkeys(("gate_proj", "up_proj"), (inner, hidden)),
+        "down_proj": (hidden, inner),
+    }
+    return tuple(name for name, (rows, columns) in shapes.items() if rows % PACK or columns % BLOCK)
 
 
 def _quieten() -> None:

@@ -5,15 +5,19 @@ Knows token ids and holes; nothing of tasks or text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 — training is torch's own
 import torch.nn.functional as F  # noqa: N812, TID253
 from torch import Tensor  # noqa: TID253
-from transformers import Qwen2ForCausalLM  # noqa: TID253
 
-from diffucli.decode.canvas import Span
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import Qwen2ForCausalLM
+
+    from diffucli.decode.canvas import Span
 
 LEAST_TIME, HEAVIEST = 0.05, 5.0
 PAD_WEIGHT = 0.1

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
+HINT = "ctrl-c stops"
 LEAST = 4  # rows of a terminal that shows any of the canvas
 
 
@@ -32,7 +33,6 @@ class View:
 
     start, stop: half-open range of canvas positions (None: to the end). language: a Pygments name, "text" for none.
     ends: tokens that end a text or pad it; a run of them is shown as one dot. title: what the run is about.
-    hint: the footer's last words.
     """
 
     start: int = 0
@@ -40,7 +40,6 @@ class View:
     language: str = "python"
     ends: frozenset[int] = frozenset()
     title: str = ""
-    hint: str = "ctrl-c stops"
 
 
 class Frame:
@@ -70,11 +69,12 @@ class Frame:
                 self._finish(event)
 
     def lines(self, width: int, height: int | None = None) -> list[Line]:
-        """At most `height` - 1 rows of at most `width` cells, the footer last; all rows without `height`.
+        """At most `height` - 1 rows of `width` cells, the footer last; a terminal of under 4 rows gets it alone.
 
-        A terminal of fewer than four rows gets the footer alone.
+        Without `height` it is a still: all rows, and no hint how to stop.
         """
-        last = footer(self._tally, self._view.title, self._view.hint, width=width, encoding=self._encoding)
+        hint = HINT if height else ""
+        last = footer(self._tally, self._view.title, hint, width=width, encoding=self._encoding)
         if height is not None and height < LEAST:
             return [last]
         sheet = self.sheet()

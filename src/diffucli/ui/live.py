@@ -6,9 +6,7 @@ Knows nothing of where events come from. The model is never slowed: a frame that
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,13 +16,11 @@ from typing import TYPE_CHECKING, TextIO
 from diffucli.errors import UsageError
 from diffucli.events import Event, Finished
 from diffucli.ui.frame import Frame, View
+from diffucli.ui.signals import dying_clean, pausing_clean
 from diffucli.ui.terminal import Screen, reflows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
-
-FATAL = ("SIGTERM", "SIGHUP")  # the second is not known everywhere
 
 
 @dataclass(slots=True)
@@ -49,21 +45,22 @@ def show(
 ) -> Finished:
     """Runs `events` to the end and draws them on `out` (standard error) meanwhile; nothing stays on the screen.
 
-    `pieces` gives a token's bytes. `events` is closed however this ends; SIGTERM and SIGHUP end it, clean up and then
-    kill the process as they would have. Raises UsageError for an `fps` that is not above 0.
+    `pieces` gives a token's bytes. `events` is closed however this ends. SIGTERM and SIGHUP end it and then kill the
+    process as they would have; Ctrl-Z gives the terminal back until the run goes on. Raises UsageError for an `fps`
+    that is not above 0.
     """
     if not fps > 0:
         raise UsageError(f"{fps:g} frames a second cannot be drawn", hint="--fps takes a number above 0")
     out = sys.stderr if out is None else out
     frame = Frame(pieces, view, encoding=out.encoding or "ascii")
-    with _dying_clean():
+    with dying_clean():
         return play(events, frame, Screen(out, wraps=reflows(os.environ)), pace=Pace(fps))
 
 
 def play(events: Iterator[Event], frame: Frame, screen: Screen, *, pace: Pace) -> Finished:
     """Folds `events` into `frame` and paints it when `pace` allows, and at the end."""
     final = None
-    with _closing(events), screen:
+    with _closing(events), screen, pausing_clean(screen.leave, screen.enter):
         for event in events:
             frame.take(event)
             if isinstance(event, Finished):
@@ -95,40 +92,3 @@ def _closing(events: Iterator[Event]) -> Iterator[None]:
     finally:
         if isinstance(events, Generator):
             events.close()
-
-
-class _Killed(BaseException):
-    """A fatal signal came; raised so that every context on the way out cleans up."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-@contextmanager
-def _dying_clean() -> Iterator[None]:
-    """Turns fatal signals into an exception within, and back into the signal after. A no-op outside the main thread."""
-    previous = {number: signal.signal(number, _kill) for number in _catchable()}
-    killed = None
-    try:
-        yield
-    except _Killed as exc:
-        killed = exc.number
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    if killed is not None:
-        signal.raise_signal(killed)
-        raise SystemExit(128 + killed)  # someone else's handler returned
-
-
-def _catchable() -> list[signal.Signals]:
-    """The fatal signals that would now kill or call someone; an ignored one (nohup) stays ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        return []
-    found = [number for number in signal.Signals if number.name in FATAL]
-    return [number for number in found if signal.getsignal(number) not in {signal.SIG_IGN, None}]
-
-
-def _kill(number: int, _frame: FrameType | None) -> None:
-    raise _Killed(number)

@@ -8,11 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
 
 from diffucli.ui.colour import classes, style
+
+if TYPE_CHECKING:
+    from rich.style import Style
 
 TAB = 4
 LEAD = 2000  # characters lexed above the first row shown: enough to be inside its docstring
@@ -76,10 +80,19 @@ def _row(sheet: Sheet, kinds: str, start: int) -> Line:
     for (kind, shade), run in groupby(zip(kinds, sheet.shades[start : start + len(kinds)], strict=True)):
         length = sum(1 for _ in run)
         piece = _untabbed(sheet.text[start : start + length], column)
-        line.append(Segment(piece, style(kind, shade)))
+        line.extend(_styled(piece, style(kind, shade)))
         column += cell_len(piece)
         start += length
     return line
+
+
+def _styled(text: str, look: Style) -> Line:
+    """`text` in `look`, but blanks around a reversed word stay as they are: words light up, not boxes."""
+    if not look.reverse:
+        return [Segment(text, look)]
+    word = text.strip(" ")
+    before, _, after = text.partition(word) if word else (text, "", "")
+    return [Segment(piece, shown) for piece, shown in ((before, None), (word, look), (after, None)) if piece]
 
 
 def _untabbed(text: str, column: int) -> str:

@@ -9,16 +9,17 @@ import os
 import sys
 from contextlib import suppress
 from io import StringIO
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 
 from rich.console import Console
-from rich.segment import Segments
+from rich.segment import Segment, Segments
+
+from diffucli.ui.sheet import Line, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-
-    from diffucli.ui.sheet import Line
 
 Mode = Literal["auto", "always", "never"]
 Size = tuple[int, int]
@@ -26,7 +27,10 @@ Size = tuple[int, int]
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 # One frame is one update; a row that comes out wider than reckoned is cut at the margin instead of wrapping.
 BEGIN, END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
-CLEAR_ROW, CLEAR_BELOW = "\x1b[K", "\x1b[J"
+UP, CLEAR_ROW = "\x1b[A", "\x1b[K"
+CLEAR_BELOW = "\x1b[J"  # never from the top: tmux would save the screen to its history first
+HOME = "\r"  # the cursor waits at the start of the last row, where an echoed ^C can wrap nothing
+NEXT = Segment("\r\n" + CLEAR_ROW)
 FALLBACK = (80, 24)
 
 
@@ -53,9 +57,9 @@ def reflows(env: Mapping[str, str]) -> bool:
 def size_of(out: TextIO) -> Size:
     """(columns, rows) of the terminal behind `out`; 80 by 24 where there is none or it does not say."""
     with suppress(OSError, ValueError):
-        columns, rows = os.get_terminal_size(out.fileno())
-        if columns > 0 and rows > 0:
-            return columns, rows
+        columns, lines = os.get_terminal_size(out.fileno())
+        if columns > 0 and lines > 0:
+            return columns, lines
     return FALLBACK
 
 
@@ -69,38 +73,47 @@ class Screen:
         self._out = out
         self._size = size or (lambda: size_of(out))
         self._wraps = wraps
-        self._drawn: list[int] = []  # cells of each row that is on the terminal
+        self._drawn: list[str] = []  # the rows that are on the terminal
         self._console = Console(file=StringIO(), force_terminal=True, legacy_windows=False)
 
     def __enter__(self) -> Self:
-        self._send(HIDE)
+        self.enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._send(self._back() + CLEAR_BELOW + SHOW)
+        self.leave()
+
+    def enter(self) -> None:
+        """Hides the cursor; what is painted next begins in its row."""
+        self._drawn = []
+        self._send(HIDE)
+
+    def leave(self) -> None:
+        """Erases what is drawn and shows the cursor, which stands where it stood at first."""
+        self._send("\r" + CLEAR_ROW + CLEAR_BELOW + (UP + CLEAR_ROW) * self._above() + SHOW)
         self._drawn = []
 
     def paint(self, drawable: Drawable) -> None:
         """Replaces what is drawn; the size is asked for anew. The last column stays free."""
         width, height = self._size()
         lines = drawable.lines(max(width - 1, 1), height)
-        back = self._back()
-        self._drawn = [sum(segment.cell_length for segment in line) for line in lines]
-        rows = "\r\n".join(CLEAR_ROW + self._ansi(line) for line in lines)
-        self._send(BEGIN + back + rows + CLEAR_BELOW + END)
+        up = self._above()
+        self._drawn = ["".join(segment.text for segment in line) for line in lines]
+        self._send(BEGIN + "\r" + UP * up + self._ansi(lines) + CLEAR_BELOW + HOME + END)
 
-    def _back(self) -> str:
-        """To the first cell of what is drawn, which a terminal made narrower may have wrapped."""
+    def _above(self) -> int:
+        """How many rows of what is drawn stand above the last one; a terminal made narrower may have wrapped some."""
         width = self._size()[0] if self._wraps else sys.maxsize
-        rows = sum(max(1, -(-cells // width)) for cells in self._drawn)
-        return f"\r\x1b[{rows - 1}A" if rows > 1 else "\r"
+        return sum(len(rows(row, width)) for row in self._drawn[:-1])
 
-    def _ansi(self, line: Line) -> str:
+    def _ansi(self, lines: list[Line]) -> str:
+        """The rows with the escape codes of their styles, each clearing its own row first."""
+        joined = chain.from_iterable((NEXT, *line) for line in lines)
         with self._console.capture() as capture:
-            self._console.print(Segments(line), soft_wrap=True, end="")
-        return capture.get()
+            self._console.print(Segments(joined), soft_wrap=True, end="")
+        return capture.get().removeprefix("\r\n")
 
     def _send(self, text: str) -> None:
         with suppress(OSError):

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HELD_OUT = 6  # one phrase in so many
 NOUN_FRAMES = (
     *("write {}", "write {}", "write {}", "implement {}", "{}", "{}", "code for {}", "write code for {}", "make {}"),
-    *("give me {}", "create {}", "please write {}", "i need {}", "show me {}", "python code for {}", "write {} in python"),
+    *(
+        "give me {}",
+        "create {}",
+        "please write {}",
+        "i need {}",
+        "show me {}",
+        "python code for {}",
+        "write {} in python",
+    ),
 )
 VERB_FRAMES = (
     *("{}", "{}", "{}", "write a function to {}", "write a function to {}", "a function to {}", "function to {}"),
@@ -57,9 +68,7 @@ def _read(entry: dict[str, object]) -> Classic:
         assert isinstance(value, list)
         return tuple(str(text) for text in value)
 
-    return Classic(
-        str(entry["name"]), texts("nouns"), texts("verbs"), texts("solutions"), str(entry["tests"])
-    )
+    return Classic(str(entry["name"]), texts("nouns"), texts("verbs"), texts("solutions"), str(entry["tests"]))
 
 
 def is_held_out(key: str) -> bool:
@@ -87,7 +96,7 @@ def dress(rng: random.Random, text: str) -> str:
 
 
 def third_person(phrase: str) -> str:
-    """ "sort a list" → "sorts a list"."""
+    """The phrase with its verb in the third person: "sort a list" → "sorts a list"."""
     verb, _, rest = phrase.partition(" ")
     if verb.endswith(("s", "x", "ch", "sh", "z", "do", "go")):
         verb += "es"

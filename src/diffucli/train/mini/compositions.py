@@ -14,24 +14,21 @@ from functools import cache
 from textwrap import indent
 from typing import Any
 
-from diffucli.train.mini.grammar import FAMILIES, KINDS, MAPS, PREDICATES, SEPARATORS, Map, Predicate, paired, split
-from diffucli.train.mini.shapes import MAKERS, NOUN_FRAMES, REDUCTIONS, SOURCES, VERB_FRAMES, Reduction, Run, Source, same
+from diffucli.train.mini import grammar, shapes
+from diffucli.train.mini.grammar import Map, Predicate, filled, paired, split
+from diffucli.train.mini.shapes import Hints, Reduction, Run, Source
+from diffucli.train.mini.weights import weighted
 
 Parameters = tuple[Any, ...]
-HELD_OUT_PERCENT, LIFTED, ASKED, BEFORE, BRIEF, QUOTED, PLACED = 4, 0.2, 0.12, 0.6, 0.5, 0.25, 0.4
-WEIGHTS = [source.weight for source in SOURCES]
-# How often a composition has so many filters and, or not, a map.
-SHAPES = {(0, False): 6, (1, False): 28, (0, True): 12, (1, True): 30, (2, False): 15, (2, True): 9}
+COPIES = {("values", "by_key"), ("keys", "entries"), ("keys", "counts")}
+HELD_OUT_PERCENT, LIFTED, ASKED, BEFORE, BRIEF, QUOTED, PLACED = 4, 0.12, 0.12, 0.6, 0.5, 0.25, 0.4
+SHAPES = {(0, False): 10, (1, False): 34, (0, True): 16, (1, True): 30, (2, False): 8, (2, True): 4}
 UNMAPPED, HEADED = re.compile(r"\{[us]\}"), re.compile(r"\{(?:h|hs|q|o)\}")
-QUOTES = {"letter": ('"{}"', "the letter {}"), "chunk": ('"{}"',), "term": ('"{}"',), "letters": ('"{}"',)}
-SPECIAL = {("age", "greater"): "older than {a}", ("age", "less"): "younger than {a}", ("price", "less"): "under {a}"}
 IMPORTS, NEWLINES = ("collections", "itertools", "math"), "\n\n"
 FILE_TEST = """import tempfile
-
 for content, expected in {cases}:
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write(content)
-        file.flush()
+    with tempfile.NamedTemporaryFile("w") as file:
+        print(content, end="", file=file, flush=True)
         assert candidate(file.name) == expected
 """
 
@@ -55,13 +52,14 @@ class Filter:
     drawn: Parameters
 
     def key(self) -> str:
-        return f"{self.lift.key}.{self.piece.key}" if self.lift else self.piece.key
+        key = f"{self.lift.key}.{self.piece.key}" if self.lift else self.piece.key
+        return grammar.ALIASES.get(key, key)
 
     def subject(self) -> tuple[str, str]:
-        return (self.lift.code if self.lift else "", FAMILIES.get(self.piece.key, self.piece.key))
+        return (self.lift.code if self.lift else "", grammar.FAMILIES.get(self.piece.key, self.piece.key))
 
     def code(self, element: str) -> str:
-        return _filled(self.piece.code, self.drawn, v=self.lift.code.format(v=element) if self.lift else element)
+        return filled(self.piece.code, self.drawn, v=self.lift.code.format(v=element) if self.lift else element)
 
     def holds(self, item: Any, seen: Any) -> bool:
         judged = self.lift.apply(item if self.lift.raw else seen) if self.lift else seen
@@ -109,31 +107,28 @@ def held_out(key: str) -> bool:
     return len(pieces) > 1 and int.from_bytes(digest, "big") % 100 < HELD_OUT_PERCENT
 
 
-def _filled(form: str, drawn: Parameters, **parts: Any) -> str:
-    return form.format(**dict(zip("ab", drawn, strict=False)), **parts)
-
-
-def _draw(rng: random.Random, kinds: str, source: Source) -> Parameters:
+def _draw(rng: random.Random, kinds: str, domain: str, fields: tuple[str, ...]) -> Parameters:
     drawn: Parameters = ()
     for kind in split(kinds):
-        drawn = (*drawn, KINDS[kind](rng, source.domain, source.fields, drawn))
+        drawn = (*drawn, grammar.KINDS[kind](rng, domain, fields, drawn))
     return drawn
 
 
 @cache
 def _predicates(domain: str) -> tuple[Predicate, ...]:
-    return tuple(each for each in PREDICATES if domain in each.on)
+    return weighted(each for each in grammar.PREDICATES if domain in each.on)
 
 
 @cache
-def _maps(source: int, lift: bool) -> tuple[Map, ...]:  # noqa: FBT001
-    every, domain = MAPS + SOURCES[source].own, SOURCES[source].domain
-    return tuple(each for each in every if domain in each.on and (each.lift if lift else not each.raw))
+def _maps(source: int, *, lift: bool) -> tuple[Map, ...]:
+    every, domain = grammar.MAPS + shapes.SOURCES[source].own, shapes.SOURCES[source].domain
+    return weighted(each for each in every if domain in each.on and (each.lift if lift else not each.raw))
 
 
 @cache
 def _reductions(source: int, to: str, *, filtered: bool, headed: bool) -> tuple[Reduction, ...]:
-    return tuple(end for end in REDUCTIONS if _fits(SOURCES[source], end, to, filtered=filtered, headed=headed))
+    every, base = shapes.REDUCTIONS, shapes.SOURCES[source]
+    return weighted(end for end in every if _fits(base, end, to, filtered=filtered, headed=headed))
 
 
 def _fits(source: Source, end: Reduction, to: str, *, filtered: bool, headed: bool) -> bool:
@@ -142,14 +137,14 @@ def _fits(source: Source, end: Reduction, to: str, *, filtered: bool, headed: bo
     return (
         (to or source.domain) in end.on
         and source.key in (split(end.only) or [source.key])
-        and any(_valid(form, bool(to), headed) for form in split(end.nouns) + split(end.verbs))
+        and any(_valid(form, mapped=bool(to), headed=headed) for form in split(end.nouns) + split(end.verbs))
         and (filtered or "{c}" not in code)
         and ("{S}" not in code or code == end.bare or source.loop == f"{source.var} in {source.bare}")
-        and not (plain and source.bare and ("return [{g}]" in code or end.key in {"by_key", "entries"}))
+        and not (plain and source.bare and ("return [{g}]" in code or (source.key, end.key) in COPIES))
     )
 
 
-def _valid(form: str, mapped: bool, headed: bool) -> bool:  # noqa: FBT001
+def _valid(form: str, *, mapped: bool, headed: bool) -> bool:
     return not (mapped and UNMAPPED.search(form)) and (headed or not HEADED.search(form))
 
 
@@ -162,46 +157,45 @@ def _template(source: Source, end: Reduction, *, plain: bool) -> str:
 
 
 def _filter(rng: random.Random, index: int) -> Filter:
-    source, lifts, own = SOURCES[index], _maps(index, True), _predicates(SOURCES[index].domain)  # noqa: FBT003
+    source, lifts, own = shapes.SOURCES[index], _maps(index, lift=True), _predicates(shapes.SOURCES[index].domain)
     lift = rng.choice(lifts) if lifts and (not own or rng.random() < LIFTED) else None
     piece = rng.choice(_predicates({"n": "k", "w": "t"}[lift.to]) if lift else own)
-    return Filter(piece, lift, _draw(rng, piece.kinds, source))
+    return Filter(piece, lift, _draw(rng, piece.kinds, source.domain, (lift.heads.split("/")[1],) if lift else ()))
 
 
-def _map(rng: random.Random, index: int) -> Map:
+def _map(rng: random.Random, index: int) -> tuple[Map, tuple[Filter, ...]]:
     """A map of the elements or, to ask whether any or all of them hold, a predicate as a map to truth."""
-    own = _predicates(SOURCES[index].domain)
+    own = _predicates(shapes.SOURCES[index].domain)
     if not own or rng.random() > ASKED:
-        return rng.choice(_maps(index, False))  # noqa: FBT003
+        return rng.choice(_maps(index, lift=False)), ()
     piece = rng.choice(own)
-    return Map(piece.key, "", "b", piece.code, piece.holds, "/".join(paired(piece.clauses()[0])), "", piece.kinds)
+    asked = Map(piece.key, "", "b", piece.code, piece.holds, rng.choice(piece.clauses()), kinds=piece.kinds)
+    return asked, (Filter(piece, None, ()),)
 
 
 def _plan(rng: random.Random) -> Plan:
-    index = rng.choices(range(len(SOURCES)), WEIGHTS)[0]
-    (count, mapped), source = rng.choices(list(SHAPES), list(SHAPES.values()))[0], SOURCES[index]
+    index = rng.choices(range(len(shapes.SOURCES)), [source.weight for source in shapes.SOURCES])[0]
+    (count, mapped), source = rng.choices(list(SHAPES), list(SHAPES.values()))[0], shapes.SOURCES[index]
     filters = tuple(_filter(rng, index) for _ in range(count))
-    piece = _map(rng, index) if mapped else None
+    piece, asked = _map(rng, index) if mapped else (None, ())
     to, headed = (piece.to, bool(piece.heads)) if piece else ("", False)
     ends = _reductions(index, to, filtered=bool(filters), headed=headed)
-    subjects = [each.subject() for each in filters] + [("", FAMILIES.get(piece.key, piece.key))] * (to == "b")
+    subjects = [each.subject() for each in (*filters, *asked)]
     if not ends or len(set(subjects)) < len(subjects):
         return _plan(rng)
-    end, drawn = rng.choice(ends), _draw(rng, piece.kinds, source) if piece else ()
-    return Plan(source, filters, piece, drawn, end, _draw(rng, end.kinds, source))
+    end, drawn = rng.choice(ends), _draw(rng, piece.kinds, source.domain, ()) if piece else ()
+    return Plan(source, filters, piece, drawn, end, _draw(rng, end.kinds, source.domain, source.fields))
 
 
 def _program(plan: Plan) -> str:
     source, plain = plan.source, not plan.filters and not plan.map
     bare, template = source.bare if plain else "", _template(source, plan.end, plain=plain)
-    condition = " and ".join(each.code(source.var) for each in plan.filters)
-    mapped = _filled(plan.map.code, plan.mapping, v=source.var) if plan.map else source.var
-    f = f" if {condition}" if condition else ""
+    f = " if " * bool(plan.filters) + " and ".join(each.code(source.var) for each in plan.filters)
+    mapped = filled(plan.map.code, plan.mapping, v=source.var) if plan.map else source.var
     g, k = f"{mapped} for {source.loop}{f}", f"1 for {source.loop}{f}"
-    body = _filled(
-        template, plan.ending, v=source.var, e=mapped, L=source.loop, c=condition, f=f, S=source.bare, g=g, k=k,
-        i=bare or f"({g})", j=bare or g, l=f"list({bare})" if bare else f"[{g}]", n=f"iter({bare})" if bare else f"({g})",
-    )  # fmt: skip
+    i, items, n = (bare, f"list({bare})", f"iter({bare})") if bare else (f"({g})", f"[{g}]", f"({g})")
+    parts = {"v": source.var, "e": mapped, "L": source.loop, "c": f[4:], "f": f, "S": source.bare}
+    body = filled(template, plan.ending, g=g, k=k, i=i, j=bare or g, l=items, n=n, **parts)
     used = "".join(f"import {name}\n" for name in IMPORTS if re.search(rf"\b{name}\.", body))
     text = indent(f"{source.setup}\n{body}\n".lstrip("\n"), "    ")
     return f"{used}{used and NEWLINES}def {_name(plan)}({source.parameter}):\n{text}"
@@ -215,21 +209,24 @@ def _name(plan: Plan) -> str:
 
 
 def _said(rng: random.Random, kinds: str, drawn: Parameters) -> Parameters:
-    quotes = [rng.choice(QUOTES[kind]) if kind in QUOTES and rng.random() < QUOTED else "{}" for kind in split(kinds)]
-    return tuple(quote.format(SEPARATORS.get(each, each)) for quote, each in zip(quotes, drawn, strict=True))
+    quotes = [
+        rng.choice(shapes.QUOTES[kind]) if kind in shapes.QUOTES and rng.random() < QUOTED else "{}"
+        for kind in split(kinds)
+    ]
+    return tuple(quote.format(grammar.SEPARATORS.get(each, each)) for quote, each in zip(quotes, drawn, strict=True))
 
 
 def _clause(rng: random.Random, each: Filter) -> tuple[str, str, bool]:
     """The filter as it follows a plural and a singular, and whether it may stand without "that are"."""
     raw, said = rng.choice(each.piece.clauses()), _said(rng, each.piece.kinds, each.drawn)
-    plural, single = (_filled(form, said) for form in paired(raw))
-    brief = plural.startswith("are ") and "/" not in raw and not each.piece.adjectives
+    plural, single = (filled(form, said) for form in paired(raw))
+    brief = plural.startswith("are ") and "/" not in raw and not each.piece.adjectives and raw != "are {a}"
     if not each.lift:
         return f"that {plural}", f"that {single}", brief
     plurals, noun = each.lift.heads.split("/")
-    special = SPECIAL.get((noun, each.piece.key)) or (f"with {noun} {plural[4:]}" if brief else "")
+    special = shapes.SPECIAL.get((noun, each.piece.key)) or (f"with {noun} {plural[4:]}" if brief else "")
     if special and rng.random() < BRIEF / 2:
-        return _filled(special, said), _filled(special, said), False
+        return filled(special, said), filled(special, said), False
     return rng.choice((f"whose {plurals} {plural}", *3 * [f"whose {noun} {single}"])), f"whose {noun} {single}", False
 
 
@@ -241,13 +238,13 @@ def _phrase(rng: random.Random, plan: Plan) -> tuple[str, str, bool]:
         options = [f"{word} {plural}/{word} {single}" for word in split(piece.adjectives)] + named
         if not options:
             break
-        plural, single = paired(_filled(rng.choice(options), rest.pop(0).drawn))
-    plural, single, link = f"{plural}@", f"{single}@", " "
+        plural, single = paired(filled(rng.choice(options), rest.pop(0).drawn))
+    plural, single, loose = f"{plural}@", f"{single}@", True
     for many, one, short in [_clause(rng, each) for each in rest]:
         brief = short and rng.random() < BRIEF
-        plural += link + (many[9:] if brief else many)
-        single += link + (one[8:] if brief else one)
-        link = " " if brief and rng.random() < BRIEF else " and "
+        link = " " if plural[-1] == "@" or (loose and not brief) else " and "
+        plural, single = plural + link + (many[9:] if brief else many), single + link + (one[8:] if brief else one)
+        loose = brief and rng.random() < BRIEF
     return plural, single, bool(rest)
 
 
@@ -256,18 +253,17 @@ def _instruction(rng: random.Random, plan: Plan) -> str:
     piece, end, mapped, heads, headed = plan.map, plan.end, plural, ("", ""), False
     if piece:
         said, headed = _said(rng, piece.kinds, plan.mapping), bool(piece.heads)
-        heads = paired(_filled(piece.heads, said)) if headed else heads
+        heads = paired(filled(piece.heads, said)) if headed else heads
         forms = [f"{heads[0]} of the {{p}}", f"{heads[1]} of each {{s}}"] * headed + split(piece.forms)
         form = rng.choice([form for form in forms if not (clauses and form.startswith("{p}"))])
-        mapped = _filled(form, said, p=plural, s=single)
-    options = [(form, NOUN_FRAMES) for form in split(end.nouns)] + [(form, VERB_FRAMES) for form in split(end.verbs)]
-    form, frames = rng.choice([each for each in options if _valid(each[0], bool(piece), headed)])
+        mapped = filled(form, said, p=plural, s=single)
+    cells = ((end.nouns, shapes.NOUN_FRAMES), (end.verbs, shapes.VERB_FRAMES))
+    options = [(form, frames) for cell, frames in cells for form in split(cell)]
+    form, frames = rng.choice([each for each in options if _valid(each[0], mapped=bool(piece), headed=headed)])
     said = _said(rng, end.kinds, plan.ending)
-    task = _filled(form, said, p=mapped, u=plural, s=single, q=plural, o=single, h=heads[1], hs=heads[0])
-    return _placed(rng, rng.choice(frames).format(t=task), rng.choice(plan.source.places.split("|")))
-
-
-def _placed(rng: random.Random, text: str, place: str) -> str:
+    task = filled(form, said, p=mapped, u=plural, s=single, q=plural, o=single, h=heads[1], hs=heads[0])
+    task = task.replace(" of the ", " of ") if rng.random() < QUOTED else task
+    text, place = rng.choice(frames).format(t=task), rng.choice(plan.source.places.split("|"))
     if place.startswith("in a ") and rng.random() < QUOTED / 2:
         return f"given {place[3:]}, {text.replace('@', '')}"
     if place and rng.random() < PLACED:
@@ -276,27 +272,30 @@ def _placed(rng: random.Random, text: str, place: str) -> str:
 
 
 def _run(plan: Plan, items: list[Any]) -> Run:
-    seen = list(map(plan.source.view or same, items))
+    seen = list(map(plan.source.view or (lambda item: item), items))
     flags = [all(each.holds(*pair) for each in plan.filters) for pair in zip(items, seen, strict=True)]
     mapped = [plan.map.apply(each, *plan.mapping) for each in seen] if plan.map else seen
     values, picked, whole = (list(itertools.compress(each, flags)) for each in (mapped, seen, items))
     return Run(values, picked, whole, seen, mapped, flags)
 
 
-def _example(rng: random.Random, plan: Plan, hints: list[Any]) -> Any:
+def _example(rng: random.Random, plan: Plan, hints: Hints) -> Any:
     """An input with elements that pass the filters and elements that do not."""
-    source, view = plan.source, plan.source.view or same
-    pool = [MAKERS[source.element](rng, hints, source.fields) for _ in range(12)]
-    pool.sort(key=lambda item: not all(each.holds(item, view(item)) for each in plan.filters))
-    chosen = pool[: rng.randint(2, 4)] + pool[-rng.randint(1, 3) :]
+    source, size = plan.source, rng.randint(2, 5)
+    found: tuple[list[Any], list[Any]] = ([], [])
+    while len(found[1]) < size and len(found[0]) < 30:
+        item = shapes.MAKERS[source.element](rng, hints, source.fields)
+        seen = source.view(item) if source.view else item
+        found[all(each.holds(item, seen) for each in plan.filters)].append(item)
+    chosen = found[0][: rng.randint(1, 3)] + found[1] + rng.choices(found[1] or found[0], k=rng.randint(0, 2))
     rng.shuffle(chosen)
     return source.pack(chosen)
 
 
 def _tests(rng: random.Random, plan: Plan) -> str:
-    hints = list(itertools.chain(*(each.drawn for each in plan.filters), plan.mapping, plan.ending))
+    drawn = sum((each.drawn for each in plan.filters), plan.mapping + plan.ending)
+    hints = [each for each in drawn if isinstance(each, int)], [each for each in drawn if str(each).isalpha()]
     inputs = [_example(rng, plan, hints) for _ in range(3)] + [plan.source.pack([])]
     cases = [(each, plan.end.fold(_run(plan, plan.source.unpack(each)), *plan.ending)) for each in inputs]
-    if plan.source.parameter == "path":
-        return FILE_TEST.format(cases=cases)
-    return "".join(f"assert candidate({given!r}) == {expected!r}\n" for given, expected in cases)
+    asserts = "".join(f"assert candidate({given!r}) == {expected!r}\n" for given, expected in cases)
+    return FILE_TEST.format(cases=cases) if plan.source.parameter == "path" else asserts

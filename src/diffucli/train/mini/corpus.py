@@ -10,9 +10,12 @@ import importlib.util
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGES = (
     *("stdlib", "more_itertools", "toolz", "boltons", "networkx", "sympy", "jinja2", "typer", "rich", "pygments"),
@@ -60,7 +63,7 @@ def _files(package: str) -> Iterator[Path]:
 def _functions(package: str, source: str, tree: ast.Module) -> Iterator[Function]:
     lines = source.splitlines(keepends=True)
     for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef) or len(node.body) < 2:  # noqa: PLR2004 — docstring and code
+        if not isinstance(node, ast.FunctionDef) or len(node.body) < 2:
             continue
         summary = (ast.get_docstring(node) or "").partition("\n")[0].strip()
         code = _code(lines, node)

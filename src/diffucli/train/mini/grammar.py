@@ -15,16 +15,14 @@ from typing import Any
 
 VOWELS, ALPHABET, DIGITS = frozenset("aeiou"), frozenset("abcdefghijklmnopqrstuvwxyz"), frozenset("0123456789")
 LETTERS = "abcdefghijklmnoprstuvw"
-WORDS = tuple(
-    "apple banana cat dog level kiwi tree house noon river orange up sun moon egg radar blue green table ice USA NASA "
-    "Paris Anna x1 42 2024 area stone".split()
-)
-TERMS = tuple("error warning todo info failed import test debug note ok start data user".split())
+WORDS = (*str.split("apple banana cat dog level kiwi tree house noon river orange up sun moon egg radar blue green"),)
+WORDS += (*str.split("table ice USA NASA Paris Anna x1 42 2024 area elephant strawberry"),)
+TERMS = tuple(str.split("error warning todo info failed import test debug note ok start data user"))
 TEXTS = {
-    "name": tuple("anna bob clara dan eva tom iris omar".split()),
-    "city": tuple("paris rome oslo berlin london athens".split()),
-    "color": tuple("red blue green orange white".split()),
-    "status": tuple("open active done closed error".split()),
+    "name": tuple(str.split("anna bob clara dan eva tom iris omar")),
+    "city": tuple(str.split("paris rome oslo berlin london athens")),
+    "color": tuple(str.split("red blue green orange white")),
+    "status": tuple(str.split("open active done closed error")),
 }
 SEPARATORS = {" ": "spaces", ",": "commas", "-": "dashes", "_": "underscores", "/": "slashes", ".": "dots"}
 IRREGULAR = {"are": "is", "have": "has", "do": "does"}
@@ -79,6 +77,11 @@ def paired(text: str) -> tuple[str, str]:
     return plural, single or f"{IRREGULAR.get(verb, verb + 's')} {rest}"
 
 
+def filled(form: str, drawn: tuple[Any, ...], **parts: Any) -> str:
+    """A code or wording with its parameters and other parts filled in."""
+    return form.format(**dict(zip("ab", drawn, strict=False)), **parts)
+
+
 def is_prime(x: int) -> bool:
     """Whether x is prime."""
     return x > 1 and not any(x % i == 0 for i in range(2, math.isqrt(x) + 1))
@@ -114,11 +117,11 @@ PREDICATES: tuple[Predicate, ...] = (
        "between {a} and {b}|in the range {a} to {b}"),
     _p("outside", "n", "n|above", "not {a} <= {v} <= {b}", lambda x, a, b: x not in range(a, b + 1),
        "not between {a} and {b}|outside the range {a} to {b}"),
-    _p("divisible", "nk", "n", "{v} % {a} == 0", lambda x, a: x // a * a == x, "divisible by {a}",
+    _p("divisible", "nk", "divisor", "{v} % {a} == 0", lambda x, a: x // a * a == x, "divisible by {a}",
        nominals="multiples of {a}/multiple of {a}"),
-    _p("indivisible", "n", "n", "{v} % {a} != 0", lambda x, a: x // a * a != x,
+    _p("indivisible", "n", "divisor", "{v} % {a} != 0", lambda x, a: x // a * a != x,
        "not divisible by {a}|no multiple of {a}"),
-    _p("remainder", "n", "n|below", "{v} % {a} == {b}", lambda x, a, b: x - x // a * a == b,
+    _p("remainder", "n", "divisor|below", "{v} % {a} == {b}", lambda x, a, b: x - x // a * a == b,
        do="leave remainder {b} when divided by {a}|have remainder {b} when divided by {a}"),
     _p("ending", "n", "digit", "abs({v}) % 10 == {a}", lambda x, a: digits(x)[-1] == a,
        do="end with {a}|end in {a}|have last digit {a}"),
@@ -217,7 +220,7 @@ MAPS: tuple[Map, ...] = (
     _m("minus", "n", "n", "{v} - {a}", lambda x, a: -(a - x), "",
        "results of subtracting {a} from the {p}|{p} minus {a}|{p} decreased by {a}", "n", "minus"),
     _m("times", "n", "n", "{v} * {a}", lambda x, a: sum([x] * a), "",
-       "results of multiplying the {p} by {a}|{p} times {a}|{p} multiplied by {a}", "n", "times"),
+       "results of multiplying the {p} by {a}|{p} times {a}|{p} multiplied by {a}", "factor", "times"),
     _m("modulo", "n", "n", "{v} % {a}", lambda x, a: x - x // a * a, "",
        "remainders of the {p} divided by {a}|{p} modulo {a}", "n", "remainders"),
     _m("quotient", "n", "n", "{v} // {a}", lambda x, a: divmod(x, a)[0], "",
@@ -273,18 +276,21 @@ _GROUPS = (
     "longer shorter sized|uppercase lowercase capitalized|numeric alphabetic"
 )
 FAMILIES = {key: group.split()[0] for group in split(_GROUPS) for key in group.split()}
+ALIASES = {"length.greater": "longer", "length.less": "shorter", "length.equal": "sized"}
 # How each kind of parameter is drawn, given the domain, its fields and the parameters drawn before.
 KINDS: dict[str, Callable[[random.Random, str, tuple[str, ...], tuple[Any, ...]], Any]] = {
     "n": lambda rng, *_: rng.choice((*range(2, 21), *range(2, 21), *range(2, 21), 1, 25, 30, 40, 50, 100)),
+    "divisor": lambda rng, *_: rng.randint(3, 20),  # two and what two and three do have pieces of their own
+    "factor": lambda rng, *_: rng.randint(4, 20),
     "above": lambda rng, _, __, drawn: drawn[-1] + rng.randint(2, 12),
-    "below": lambda rng, _, __, drawn: rng.randrange(drawn[-1]),
+    "below": lambda rng, _, __, drawn: rng.randrange(1, drawn[-1]),
     "digit": lambda rng, *_: rng.randint(0, 9),
     "k": lambda rng, *_: rng.randint(2, 5),
     "size": lambda rng, *_: rng.randint(2, 9),
     "letter": lambda rng, *_: rng.choice(LETTERS),
     "letters": lambda rng, *_: "".join(rng.sample(LETTERS, 3)),
     "chunk": lambda rng, domain, *_: rng.choice(TERMS if domain == "l" else tuple(LETTERS) + TERMS),
-    "term": lambda rng, domain, *_: rng.choice(TERMS if domain == "l" else WORDS),
+    "term": lambda rng, domain, fields, _: rng.choice(TERMS if domain == "l" else TEXTS.get("".join(fields), WORDS)),
     "separator": lambda rng, *_: rng.choice(tuple(SEPARATORS)),
     "symbol": lambda rng, *_: rng.choice("*-_#.?x"),
     "count": lambda rng, _, fields, __: rng.choice([field for field in fields if field not in TEXTS]),

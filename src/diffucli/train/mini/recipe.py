@@ -9,9 +9,8 @@ import json
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 — training is torch's own
 from safetensors.torch import save_file
@@ -22,11 +21,16 @@ from transformers import Qwen2ForCausalLM  # noqa: TID253
 from diffucli import layout
 from diffucli.model import vocabulary
 from diffucli.model.network import configure
-from diffucli.model.vocabulary import Vocabulary
 from diffucli.train.diffusion import Batch, causal_loss, collate, diffusion_loss
 from diffucli.train.mini import corpus, tokenizer
 from diffucli.train.mini.classics import ask, classics
 from diffucli.train.mini.rows import Row, Sources, trained_composition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+AVERAGED = 8  # steps between two looks of the moving average
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ SIZES = {"small": Size(), "large": Size(512, 1408, 8, 8, 4)}
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train. minutes: of wall time. causal: share of them spent next-token. rate: of Muon; `embed_rate`: AdamW."""
+    """How to train. minutes: wall time; causal: their share spent next-token. rate: of Muon; embed_rate: of AdamW."""
 
     size: Size = Size()
     minutes: float = 120.0
@@ -77,10 +81,10 @@ def train(recipe: Recipe, folder: Path) -> Iterator[Progress]:
     settings = _settings(recipe.size, folder)
     words = vocabulary.read(folder)
     device = torch.device(recipe.device)
-    model = Qwen2ForCausalLM(configure(settings)).to(device)
+    model = Qwen2ForCausalLM(configure(settings)).to(device)  # type: ignore[arg-type]
     for layer in model.model.layers:
         layer.compile(dynamic=True)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.98))  # type: ignore[no-untyped-call]
     yield from _run(recipe, model, average, Sources(words, functions), folder)
 
 
@@ -102,16 +106,17 @@ def _run(
                 loss = causal_loss(model, on_device, pad=words.pad)
             else:
                 loss = diffusion_loss(model, on_device, mask=words.mask, pad=words.pad, rng=rng)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, rate in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * schedule(done)
             optimizer.step()
             optimizer.zero_grad()
-        average.update_parameters(model)
         steps, tokens = steps + 1, tokens + int(batch.valid.sum())
-        if time.monotonic() - saved > 240:  # noqa: PLR2004 — a look at it every four minutes
+        if steps % AVERAGED == 0:
+            average.update_parameters(model)
+        if time.monotonic() - saved > 240:
             save(average.module, folder)
             saved = time.monotonic()
         yield Progress(done, steps, tokens, float(loss.detach()), "causal" if causal else "diffusion")
@@ -132,7 +137,7 @@ def fast_bfloat16(device: torch.device) -> bool:
 
 def _optimizers(model: Qwen2ForCausalLM, recipe: Recipe) -> list[tuple[torch.optim.Optimizer, float]]:
     """Muon for the matrices inside the layers, AdamW for embeddings, head, norms and biases; each with its rate."""
-    inner = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]  # noqa: PLR2004
+    inner = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers." in name]
     chosen = {id(p) for p in inner}
     rest = [p for p in model.parameters() if id(p) not in chosen]
     return [
@@ -208,7 +213,9 @@ def _settings(size: Size, folder: Path) -> dict[str, object]:
 
 def save(model: nn.Module, folder: Path) -> None:
     """The weights in bfloat16 as model.safetensors, written aside and moved into place."""
-    state = {name.replace("_orig_mod.", ""): value.detach().bfloat16().cpu() for name, value in model.state_dict().items()}
+    state = {
+        name.replace("_orig_mod.", ""): value.detach().bfloat16().cpu() for name, value in model.state_dict().items()
+    }
     aside = folder / "model.safetensors.part"
     save_file(state, aside, metadata={"format": "pt"})
     aside.replace(folder / "model.safetensors")

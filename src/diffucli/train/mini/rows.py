@@ -5,16 +5,20 @@ A row's first canvas is wholly known here; what is masked is the objective's bus
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from diffucli import layout
-from diffucli.decode.canvas import Span
-from diffucli.model.vocabulary import Vocabulary
-from diffucli.train.mini.classics import Classic, ask, classics
+from diffucli.train.mini.classics import ask, classics
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
-from diffucli.train.mini.corpus import Function
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator, Sequence
+
+    from diffucli.decode.canvas import Span
+    from diffucli.model.vocabulary import Vocabulary
+    from diffucli.train.mini.corpus import Function
 
 LONGEST = 320  # tokens of a row
 
@@ -112,7 +116,7 @@ def hole(rng: random.Random, code: str) -> tuple[int, int]:
         last = first if kind < 0.75 else min(first + rng.randrange(4), len(lines) - 1)
     begin = starts[first] + len(lines[first]) - len(lines[first].lstrip(" "))
     end = starts[last + 1] - 1
-    if kind > 0.85 and first == last and end - begin > 4:  # noqa: PLR2004 — something to cut
+    if kind > 0.85 and first == last and end - begin > 4:
         begin, end = _part(rng, code, begin, end)
     return (begin, end) if end > begin else (0, len(code.rstrip("\n")))
 

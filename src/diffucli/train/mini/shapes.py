@@ -87,11 +87,6 @@ def ranked(values: list[Any], sign: int, by: Callable[[Any], Any]) -> list[Any]:
     return [values[i] for _, i in sorted((sign * by(value), i) for i, value in enumerate(values))]
 
 
-def same(value: Any) -> Any:
-    """The value itself."""
-    return value
-
-
 def loops(label: str) -> tuple[str, str]:
     """Filtered and bare code that groups elements by a label."""
     add = f"groups.setdefault({label}, []).append({{v}})"
@@ -119,7 +114,7 @@ REDUCTIONS: tuple[Reduction, ...] = (
        edge(sorted(set(r.values)), -2), "second largest {s}|second largest of the {p}", one=True),
     _r("running", "n", "return list(itertools.accumulate({j}))", lambda r: [sum(r.values[: i + 1]) for i in
        range(len(r.values))], "running totals of the {p}|running sums of the {p}|cumulative sums of the {p}"),
-    _r("top", "n", "return sorted({i}, reverse=True)[:{a}]", lambda r, a: ranked(r.values, -1, same)[:a],
+    _r("top", "n", "return sorted({i}, reverse=True)[:{a}]", lambda r, a: sorted(r.values)[::-1][:a],
        "{a} largest {u}|{a} biggest {u}|{a} largest of the {p}", kinds="k"),
     _r("list", "nwlcrm", "return [{g}]", lambda r: r.values, "{p}|list of the {p}", "list the {p}|collect the {p}",
        name="-"),
@@ -171,7 +166,7 @@ REDUCTIONS: tuple[Reduction, ...] = (
        "{p} joined by {a}|{p} joined with {a}", "join the {p} with {a}|join the {p} by {a}", kinds="separator"),
     _r("by_length", "wlm", "return sorted({i}, key=len)", lambda r: ranked(r.values, 1, len), "{p} sorted by length",
        "sort the {p} by length|sort the {p} from shortest to longest"),
-    _r("length_groups", "wl", loops("len({v})")[0], lambda r: grouped(r.picked, len), "{u} grouped by length",
+    _r("length_groups", "w", loops("len({v})")[0], lambda r: grouped(r.picked, len), "{u} grouped by length",
        "group the {u} by length", loops("len({v})")[1], name="group"),
     _r("text", "c", 'return "".join({j})', lambda r: reduce(lambda a, b: a + b, r.values, ""), "string of the {p}",
        "keep only the {u}|remove everything except the {u}|join the {p}", name="keep"),
@@ -211,10 +206,10 @@ REDUCTIONS: tuple[Reduction, ...] = (
 # fmt: on
 
 NOUN_FRAMES = split(
-    "{t}|the {t}|compute the {t}|calculate the {t}|return the {t}|find the {t}|get the {t}|give me the {t}|i need the {t}|"
+    "{t}|the {t}|compute the {t}|calculate the {t}|return the {t}|find the {t}|get the {t}|i need the {t}|"
     "write a function that returns the {t}|write a function that computes the {t}|a function that returns the {t}|"
     "function to get the {t}|function that returns the {t}|python function for the {t}|write python code for the {t}|"
-    "how do i get the {t}|how to get the {t}|how can i find the {t}|write a function to find the {t}|what is the {t}"
+    "how do i get the {t}|how to get the {t}|how can i find the {t}|what is the {t}"
 )
 VERB_FRAMES = split(
     "{t}|{t}|write a function to {t}|write a function to {t}|function to {t}|a function to {t}|python function to {t}|"
@@ -223,6 +218,8 @@ VERB_FRAMES = split(
 
 LIST, FILE, TEXT = "|||in a list|in the list|of a list", "in a file|in the file|of a file", "in a text|in the text"
 OPEN, ITEMS, DICT = "with open(path) as file:\n    ", "key, value in d.items()", "in a dict|in a dictionary|of a dict"
+QUOTES = {"letter": ('"{}"', "the letter {}"), "chunk": ('"{}"',), "term": ('"{}"',), "letters": ('"{}"',)}
+SPECIAL = {("age", "greater"): "older than {a}", ("age", "less"): "younger than {a}", ("price", "less"): "under {a}"}
 RECORDS = {
     "people/person": ("people", "name", "city", "age", "score", "salary"),
     "products/product": ("products", "name", "color", "price", "stock", "weight"),
@@ -244,55 +241,58 @@ def _fields(fields: tuple[str, ...]) -> tuple[Map, ...]:
 SOURCES: tuple[Source, ...] = (
     Source("numbers", 31, "n", "numbers", "x in numbers", "x", "numbers",
            "numbers/number|numbers/number|numbers/number|integers/integer", LIST, "n"),
-    Source("range", 4, "n", "n", "x in range(1, n + 1)", "x", "range(1, n + 1)", "numbers/number", "from 1 to n|up to n",
-           "natural", lambda xs: max(xs, default=0), lambda n: [i + 1 for i in range(n)]),
-    Source("digits", 2, "n", "n", "x in digits", "x", "digits", "digits/digit", "of a number|in a number|of n", "digit",
-           lambda xs: int("".join(map(str, xs)) or 0), digits, "digits = [int(char) for char in str(n)]"),
-    Source("flat", 2, "n", "matrix", "row in matrix for x in row", "x", "", "numbers/number", "in a matrix|in a grid", "n",
-           lambda xs: [xs[i:i + 3] for i in range(0, len(xs), 3)], lambda rows: list(itertools.chain(*rows))),
+    Source("range", 4, "n", "n", "x in range(1, n + 1)", "x", "range(1, n + 1)", "numbers/number",
+           "from 1 to n|up to n", "natural", lambda xs: max(xs, default=0), lambda n: [i + 1 for i in range(n)]),
+    Source("digits", 2, "n", "n", "x in digits", "x", "digits", "digits/digit", "of a number|in a number|of n",
+           "digit", lambda xs: int("".join(map(str, xs)) or 0), digits, "digits = [int(char) for char in str(n)]"),
+    Source("flat", 2, "n", "matrix", "row in matrix for x in row", "x", "", "numbers/number", "in a matrix|in a grid",
+           "n", lambda xs: [xs[i:i + 3] for i in range(0, len(xs), 3)], lambda rows: list(itertools.chain(*rows))),
     Source("file_numbers", 2, "n", "path", "x in numbers", "x", "numbers", "numbers/number", FILE, "n",
            lambda xs: "\n".join(map(str, xs)), lambda text: [int(x) for x in text.split()],
            OPEN + "numbers = [int(line) for line in file]"),
     Source("values", 5, "n", "d", ITEMS, "value", "d.values()", "values/value", DICT, "item", dict,
-           lambda d: list(d.items()), own=(Map("key", "n", "w", "key", itemgetter(0), "keys/key", lift=True, raw=True),),
-           view=itemgetter(1)),
+           lambda d: list(d.items()), view=itemgetter(1),
+           own=(Map("key", "n", "w", "key", itemgetter(0), "keys/key", lift=True, raw=True),)),
     Source("keys", 5, "w", "d", ITEMS, "key", "d", "keys/key", DICT, "item", dict, lambda d: list(d.items()),
-           own=(Map("value", "w", "n", "value", itemgetter(1), "values/value", lift=True, raw=True),), view=itemgetter(0)),
-    Source("words", 20, "w", "words", "word in words", "word", "words", "words/word|words/word|strings/string", LIST, "w"),
+           view=itemgetter(0),
+           own=(Map("value", "w", "n", "value", itemgetter(1), "values/value", lift=True, raw=True),)),
+    Source("words", 20, "w", "words", "word in words", "word", "words", "words/word|strings/string", LIST, "w"),
     Source("text_words", 4, "w", "text", "word in text.split()", "word", "text.split()", "words/word",
            f"{TEXT}|in a sentence", "w", " ".join, str.split),
     Source("chars", 9, "c", "text", "char in text", "char", "text", "characters/character|chars/char",
            f"{TEXT}|in a string", "c", "".join),
     Source("file_lines", 6, "l", "path", "line in lines", "line", "lines", "lines/line", FILE, "l", "\n".join,
            str.splitlines, OPEN + "lines = file.read().splitlines()"),
-    Source("rows", 3, "m", "matrix", "row in matrix", "row", "matrix", "rows/row", "in a matrix|of a matrix|in a grid", "m"),
+    Source("rows", 3, "m", "matrix", "row in matrix", "row", "matrix", "rows/row", "in a matrix|of a matrix", "m"),
     *(Source("records", 1.8, "r", name, f"row in {name}", "row", name, nouns, "|||in a list", "r", fields=tuple(fields),
              own=_fields(tuple(fields))) for nouns, (name, *fields) in RECORDS.items()),
 )
 # fmt: on
 
 
-def _integer(rng: random.Random, hints: list[Any]) -> int:
-    hint = rng.choice([hint for hint in hints if isinstance(hint, int)] or [rng.randint(1, 12)])
-    near = hint * rng.randint(1, 4) + rng.choice((0, 0, 1, -1, 10))
-    return near if rng.random() < 0.4 else rng.randint(-12, 40)  # noqa: PLR2004
+Hints = tuple[list[int], list[str]]
 
 
-def _word(rng: random.Random, hints: list[Any], pool: tuple[str, ...] = WORDS) -> str:
-    base, chunks = rng.choice(pool), [hint for hint in hints if isinstance(hint, str) and hint.isalnum()]
-    chunk = rng.choice(chunks or [""])
+def _integer(rng: random.Random, hints: Hints) -> int:
+    if not hints[0] or rng.random() < 0.6:
+        return int(rng.random() * 52) - 12
+    return rng.choice(hints[0]) * rng.randint(1, 4) + rng.choice((0, 0, 1, -1, 10))
+
+
+def _word(rng: random.Random, hints: Hints, pool: tuple[str, ...] = WORDS) -> str:
+    base, chunk = rng.choice(pool), rng.choice(hints[1] or [""])
     return rng.choice((chunk or base, chunk + base, base + chunk, base[:2] + chunk + base[2:], base, base, base))
 
 
 # How an example of an element is made: near the parameters of a composition now and then.
-MAKERS: dict[str, Callable[[random.Random, list[Any], tuple[str, ...]], Any]] = {
+MAKERS: dict[str, Callable[[random.Random, Hints, tuple[str, ...]], Any]] = {
     "n": lambda rng, hints, _: _integer(rng, hints),
     "natural": lambda rng, hints, _: min(abs(_integer(rng, hints)), 60),
     "digit": lambda rng, *_: rng.randint(0, 9),
     "w": lambda rng, hints, _: _word(rng, hints),
     "l": lambda rng, hints, _: rng.choice(("", "  ", "31") + 7 * (" ".join(
         _word(rng, hints, WORDS + TERMS) for _ in range(rng.randint(1, 3))),)),
-    "c": lambda rng, hints, _: rng.choice("aeioubcdnrstzXYEL 0127 !,-" + "".join(map(str, hints))),
+    "c": lambda rng, hints, _: rng.choice("aeioubcdnrstzXYEL 0127 !,-" + "".join(hints[1])),
     "item": lambda rng, hints, _: (_word(rng, hints), _integer(rng, hints)),
     "m": lambda rng, hints, _: [_integer(rng, hints) for _ in range(rng.randint(1, 4))],
     "r": lambda rng, hints, fields: {

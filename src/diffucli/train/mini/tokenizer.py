@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from tokenizers import Regex
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from diffucli.model.vocabulary import END_OF_TEXT, END_OF_TURN, MASK, PAD, SPLIT, TURN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 SPECIALS = (END_OF_TEXT, TURN, END_OF_TURN, "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>")
 ADDED = (*SPECIALS, "<|beginoftext|>", MASK, PAD)
@@ -17,7 +19,7 @@ ROWS = 2048
 
 
 def learn(texts: Iterable[str], folder: Path, *, rows: int = ROWS) -> None:
-    """Learns `rows` − 10 entries from `texts` and writes vocab.json, merges.txt and the added tokens into `folder`."""
+    """Learns all but ten of `rows` entries from `texts` and writes vocab.json, merges.txt and the added tokens into `folder`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

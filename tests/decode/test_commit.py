@@ -1,0 +1,144 @@
+"""Commit rules are what their docstrings say, against brute force; schedules fill the hole."""
+
+from __future__ import annotations
+
+import pytest
+import torch  # noqa: TID253
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffucli.decode.commit import (
+    EntropyBound,
+    Factor,
+    Independent,
+    Progress,
+    Threshold,
+    TopK,
+    dream,
+    linear,
+    ranked,
+)
+
+ANY = Progress(0, 1)
+# Multiples of 1/64 are exact in float32, so an oracle in Python's floats agrees at the edges, ties included.
+confidences = st.lists(st.integers(0, 64).map(lambda n: n / 64), min_size=1, max_size=12)
+entropies = st.lists(st.integers(-128, 0).map(lambda n: n / 64), min_size=1, max_size=12)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def chosen(rule, scores: list[float], progress: Progress = ANY, seed: int = 0) -> list[int]:
+    return rule(torch.tensor(scores), progress, rng(seed)).tolist()
+
+
+def best_first(scores: list[float]) -> list[int]:
+    return sorted(range(len(scores)), key=lambda i: (-scores[i], i))
+
+
+@pytest.mark.parametrize("schedule", [linear, dream])
+@given(length=st.integers(1, 300), steps=st.integers(1, 350))
+def test_quotas_of_a_schedule_sum_to_the_hole(schedule, length, steps):
+    left, quotas = length, []
+    for index in range(steps):
+        quotas.append(schedule(left, Progress(index, steps)))
+        left -= quotas[-1]
+    assert left == 0
+    assert min(quotas) >= 0
+
+
+@given(st.integers(1, 300), st.integers(1, 350))
+def test_linear_spreads_evenly(length, steps):
+    left, quotas = length, []
+    for index in range(min(steps, length)):
+        quotas.append(linear(left, Progress(index, steps)))
+        left -= quotas[-1]
+    assert max(quotas) - min(quotas) <= 1
+    assert quotas == sorted(quotas, reverse=True)
+
+
+def test_dream_commits_nothing_first_and_two_last_with_a_step_for_each_mask():
+    """As the published code does (shared/design/diffucoder.md)."""
+    left, quotas = 16, []
+    for index in range(16):
+        quotas.append(dream(left, Progress(index, 16)))
+        left -= quotas[-1]
+    assert (quotas[0], quotas[-1], sum(quotas)) == (0, 2, 16)
+
+
+def test_a_schedule_that_is_overrun_still_commits_all():
+    assert dream(5, Progress(9, 4)) == linear(5, Progress(9, 4)) == 5
+
+
+@given(confidences)
+def test_ranked_goes_from_best_to_worst_with_ties_leftmost(scores):
+    assert ranked(torch.tensor(scores)).tolist() == best_first(scores)
+
+
+def test_ties_go_leftmost_in_long_rows_too():
+    """Where an unstable sort would take another way."""
+    scores = torch.arange(5000) % 3
+    assert ranked(scores.float()).tolist() == best_first(scores.tolist())
+
+
+@given(confidences, st.integers(0, 20))
+def test_topk_takes_the_best_the_schedule_asks_for(scores, count):
+    assert chosen(TopK(lambda *_: count), scores) == best_first(scores)[:count]
+
+
+@given(confidences, st.integers(0, 64).map(lambda n: n / 64))
+def test_threshold_takes_all_at_or_above_and_the_best_in_any_case(scores, least):
+    expected = [i for i in best_first(scores) if scores[i] >= least]
+    assert chosen(Threshold(least), scores) == (expected or best_first(scores)[:1])
+
+
+@given(confidences, st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0, 16.0]))
+def test_factor_takes_the_largest_n_that_fits(scores, factor):
+    order = best_first(scores)
+    fitting = [n for n in range(1, len(scores) + 1) if (n + 1) * (1 - scores[order[n - 1]]) < factor]
+    assert chosen(Factor(factor), scores) == order[: max(fitting, default=1)]
+
+
+@given(entropies, st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]))
+def test_entropy_bound_takes_the_largest_set_whose_sum_less_its_maximum_fits(scores, gamma):
+    order = best_first(scores)
+    heads = [[-scores[i] for i in order[:n]] for n in range(1, len(scores) + 1)]
+    expected = max(len(head) for head in heads if sum(head) - max(head) <= gamma)
+    assert chosen(EntropyBound(gamma), scores) == order[:expected]
+
+
+@pytest.mark.parametrize("rule", [Threshold(2.0), Factor(-1.0), EntropyBound(-1.0)])
+@given(scores=entropies)
+def test_rules_that_nothing_satisfies_still_commit_one(rule, scores):
+    assert len(chosen(rule, scores)) == 1
+
+
+@given(confidences, st.integers(1, 12), st.sampled_from([0.001, 0.1, 1.0, 10.0]), st.integers(0, 99))
+def test_alg_temp_draws_distinct_places(scores, count, alg_temp, seed):
+    drawn = chosen(TopK(lambda *_: count, alg_temp), scores, seed=seed)
+    assert len(drawn) == len(set(drawn)) == min(count, len(scores))
+
+
+def test_alg_temp_draws_the_first_place_from_the_softmax():
+    scores, generator, hits = torch.tensor([0.0, 0.5, 1.0]), rng(), torch.zeros(3)
+    for _ in range(4000):
+        hits[TopK(lambda *_: 1, 0.5)(scores, ANY, generator)] += 1
+    expected = 4000 * (scores / 0.5).softmax(-1)
+    assert ((hits - expected) ** 2 / expected).sum() < 13.8  # chi-square, 2 degrees of freedom, p = 0.001
+
+
+def test_a_low_alg_temp_goes_by_score_although_the_softmax_underflows():
+    for seed in range(20):
+        assert chosen(TopK(lambda *_: 3, 1e-3), [-5.0, 0.0, -4.0, -3.0], seed=seed) == [1, 3, 2]
+
+
+def test_independent_commits_each_with_the_schedules_rate_and_all_at_the_end():
+    scores = [0.0] * 10_000
+    assert chosen(Independent(), scores, Progress(3, 4)) == list(range(10_000))
+    rate = len(chosen(Independent(), scores, Progress(0, 4))) / 10_000
+    assert rate == pytest.approx((1 - 1e-3) / 4, abs=0.02)
+
+
+def test_the_last_step_is_the_one_that_none_follows():
+    assert [Progress(i, 3).last for i in range(5)] == [False, False, True, True, True]

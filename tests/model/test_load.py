@@ -1,0 +1,362 @@
+"""A sound folder loads in silence and offline; a bad one is one clear line, never a foreign traceback."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import torch  # noqa: TID253
+from safetensors.torch import load_file, save_file
+
+from diffucli.errors import BadCheckpoint, NoRoom, UsageError
+from diffucli.model import load as module
+from diffucli.model.load import find_device, load
+from diffucli.model.network import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FIRST, SECOND, INDEX = (
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
+    "model.safetensors.index.json",
+)
+needs_bitsandbytes = pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes has no wheel for this machine"
+)
+
+
+def test_the_golden_checkpoint_loads(checkpoint, golden):
+    assert checkpoint.folder == golden
+    assert checkpoint.network.device == torch.device("cpu")
+    assert checkpoint.network.model.dtype == torch.float32
+    assert not checkpoint.network.model.training
+    assert checkpoint.vocabulary.mask == checkpoint.settings["mask_token_id"]
+    assert checkpoint.context == 2048
+    assert not checkpoint.hole_padding
+
+
+def edited(folder: Path, **changes: object) -> None:
+    """config.json with `changes`; None takes a key away."""
+    path = folder / "config.json"
+    settings = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in settings.items() if value is not None}))
+
+
+def test_a_checkpoint_says_its_own_length_and_padding(folder):
+    edited(folder, trained_length=512, hole_padding=True)
+    loaded = load(folder, device="cpu")
+    assert loaded.context == 512
+    assert loaded.hole_padding
+
+
+def test_a_single_file_a_tied_head_and_rotary_buffers_are_allowed(folder):
+    tensors = load_file(folder / FIRST) | load_file(folder / SECOND)
+    tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.zeros(8)
+    del tensors["lm_head.weight"]
+    for name in (FIRST, SECOND, INDEX):
+        (folder / name).unlink()
+    edited(folder, tie_word_embeddings=True)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    model = load(folder, device="cpu").network.model
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_a_link_to_a_file_is_a_file(folder):
+    """As in the hub's cache."""
+    for name in (FIRST, "config.json"):
+        (folder / name).rename(folder / f"blob-{name}")
+        (folder / name).symlink_to(folder / f"blob-{name}")
+    load(folder, device="cpu")
+
+
+def overwritten(shard: str, tensor: str, change: Callable[[torch.Tensor], torch.Tensor | None]):
+    def damage(folder: Path) -> None:
+        tensors = load_file(folder / shard)
+        value = change(tensors.pop(tensor))
+        save_file(tensors if value is None else tensors | {tensor: value}, folder / shard, metadata={"format": "pt"})
+
+    return damage
+
+
+def written(name: str, content: bytes | str):
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return damage
+
+
+def config(**changes: object):
+    return lambda folder: edited(folder, **changes)
+
+
+def gone(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+def a_folder(name: str):
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return damage
+
+
+def a_pipe(name: str):
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
+
+
+def cut(name: str, size: int):
+    return lambda folder: os.truncate(folder / name, size)
+
+
+def nan_row(tensor: torch.Tensor) -> torch.Tensor:
+    tensor[-1] = torch.nan
+    return tensor
+
+
+def unknown_dtype(folder: Path) -> None:
+    data = (folder / SECOND).read_bytes()
+    (folder / SECOND).write_bytes(data.replace(b'"dtype":"F32"', b'"dtype":"Q32"', 1).replace(b"Q32", b"Q99"))
+
+
+def pickled(folder: Path) -> None:
+    for name in (FIRST, SECOND, INDEX):
+        (folder / name).unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"x": 1}))
+
+
+def no_mask(folder: Path) -> None:
+    text = (folder / "added_tokens.json").read_text()
+    (folder / "added_tokens.json").write_text(text.replace("<|mask|>", "<|hole|>"))
+
+
+def indexed_elsewhere(folder: Path) -> None:
+    index = json.loads((folder / INDEX).read_text())
+    index["weight_map"] = dict.fromkeys(index["weight_map"], f"../{folder.name}/{FIRST}")
+    (folder / INDEX).write_text(json.dumps(index))
+
+
+HEADER = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+LAYER = "model.layers.0.mlp.up_proj.weight"
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no config": (gone("config.json"), "lacks config.json"),
+    "config is not JSON": (written("config.json", "{nope"), "config.json is not JSON"),
+    "config is not UTF-8": (written("config.json", b"\xff\xfe\x00"), "config.json cannot be read"),
+    "config is nested without end": (written("config.json", "[" * 200_000), "config.json is not JSON"),
+    "config is a list": (written("config.json", "[]"), "config.json holds no JSON object"),
+    "config is empty": (written("config.json", ""), "config.json is not JSON"),
+    "config is a pipe": (a_pipe("config.json"), "config.json is no regular file"),
+    "config is a folder": (a_folder("config.json"), "config.json is no regular file"),
+    "another family": (config(model_type="llama"), "model_type 'llama' is not supported"),
+    "no family": (config(model_type=None), "model_type None is not supported"),
+    "no hidden size": (config(hidden_size=None), "hidden_size must be a positive number, not None"),
+    "hidden size in words": (config(hidden_size="64"), "hidden_size must be a positive number, not '64'"),
+    "no heads": (config(num_attention_heads=0), "num_attention_heads must be a positive number, not 0"),
+    "trained length below zero": (config(trained_length=-1), "trained_length must be a positive number"),
+    "no vocabulary size": (config(vocab_size=None), "vocab_size must be"),
+    "no longest length": (config(max_position_embeddings=None), "max_position_embeddings must be"),
+    "unknown activation": (config(hidden_act="wavy"), "config.json cannot be used (KeyError 'wavy')"),
+    "odd heads": (config(num_key_value_heads=3), "has shape"),
+    "norm in words": (config(rms_norm_eps="x"), "config.json cannot be used"),
+    "rotation in words": (config(rope_theta="x"), "config.json cannot be used"),
+    "scaled rotation": (config(rope_scaling={"type": "yarn", "factor": 4.0}), "rope_scaling is not supported"),
+    "more layers": (config(num_hidden_layers=4), "lack the tensor model.layers.3."),
+    "fewer layers": (config(num_hidden_layers=2), "no place for the tensor model.layers.2."),
+    "other sizes": (config(hidden_size=128), "config.json asks for"),
+    "no vocabulary": (gone("vocab.json"), "lacks vocab.json"),
+    "no merges": (gone("merges.txt"), "lacks merges.txt"),
+    "merges of another vocabulary": (written("merges.txt", "q zz\n"), "do not fit together"),
+    "no tokenizer settings": (gone("tokenizer_config.json"), "lacks tokenizer_config.json"),
+    "vocabulary is a pipe": (a_pipe("vocab.json"), "vocab.json is no regular file"),
+    "merges are a folder": (a_folder("merges.txt"), "merges.txt is no regular file"),
+    "no mask token": (no_mask, "lacks <|mask|>"),
+    "mask ids disagree": (config(mask_token_id=487), "name different mask tokens"),
+    "too few rows": (config(vocab_size=485), "more tokens than the network has rows"),
+    "no shard": (gone(SECOND), f"lacks {SECOND}"),
+    "no weights at all": (lambda f: [(f / n).unlink() for n in (FIRST, SECOND, INDEX)], "lacks model.safetensors"),
+    "shard cut in the data": (cut(SECOND, 200_000), f"{SECOND} is damaged, truncated"),
+    "shard cut in the header": (cut(SECOND, 100), f"{SECOND} is damaged, truncated"),
+    "shard cut in the length": (cut(SECOND, 5), f"{SECOND} is damaged, truncated"),
+    "empty shard": (cut(FIRST, 0), f"{FIRST} is damaged, truncated"),
+    "garbage shard": (written(FIRST, b"\x93garbage\n" * 99), f"{FIRST} is damaged, truncated"),
+    "a page of HTML for a shard": (written(FIRST, "<!DOCTYPE html><p>503</p>"), f"{FIRST} is damaged, truncated"),
+    "shard header is a list": (written(FIRST, struct.pack("<Q", 2) + b"[]"), f"{FIRST} is damaged, truncated"),
+    "shard with a surplus tensor": (
+        written(FIRST, struct.pack("<Q", len(HEADER)) + HEADER + b"\0" * 8),
+        "lack the tensor",
+    ),
+    "shard is a pipe": (a_pipe(FIRST), f"{FIRST} is no regular file"),
+    "shard is a folder": (a_folder(FIRST), f"{FIRST} is no regular file"),
+    "index is a list": (written(INDEX, "[]"), f"{INDEX} holds no JSON object"),
+    "index is not JSON": (written(INDEX, "503"), f"{INDEX} holds no JSON object"),
+    "index without a map": (written(INDEX, "{}"), f"{INDEX} is no shard index"),
+    "index maps to a list": (written(INDEX, '{"weight_map": ["a"]}'), f"{INDEX} is no shard index"),
+    "index maps to numbers": (written(INDEX, '{"weight_map": {"a": 1, "b": "c"}}'), f"{INDEX} is no shard index"),
+    "index maps to nothing": (written(INDEX, '{"weight_map": {}}'), f"{INDEX} is no shard index"),
+    "index points out of the folder": (indexed_elsewhere, f"{INDEX} is no shard index"),
+    "index is a pipe": (a_pipe(INDEX), f"{INDEX} is no regular file"),
+    "no tensor": (overwritten(FIRST, LAYER, lambda _: None), f"lack the tensor {LAYER}"),
+    "a tensor of another shape": (overwritten(FIRST, LAYER, lambda t: t[:3].clone()), f"{LAYER} has shape [3, 64]"),
+    "a tensor of whole numbers": (overwritten(FIRST, LAYER, torch.Tensor.char), f"{LAYER} holds I8, no floats"),
+    "an unknown dtype": (unknown_dtype, f"{SECOND} is damaged, truncated"),
+    "NaN in a layer": (overwritten(FIRST, LAYER, nan_row), f"{LAYER} holds values that are not finite"),
+    "NaN in one embedding row": (
+        overwritten(FIRST, "model.embed_tokens.weight", nan_row),
+        "model.embed_tokens.weight holds values that are not finite",
+    ),
+    "a pickle": (pickled, "holds a pickle (pytorch_model.bin), which can run code"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_bad_checkpoint_is_one_clear_line(folder, name):
+    damage, line = DAMAGES[name]
+    damage(folder)
+    with pytest.raises(BadCheckpoint) as caught:
+        load(folder, device="cpu")
+    message = caught.value.message
+    assert line in message
+    assert str(folder) in message
+    assert "\n" not in message
+    assert len(message) < 400 + len(str(folder))
+    assert caught.value.hint
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("name", ["nowhere", "config.json"])
+def test_a_folder_that_is_none_is_no_checkpoint(folder, name):
+    with pytest.raises(BadCheckpoint, match=r"lacks config\.json"):
+        load(folder / name)
+
+
+def test_what_is_checked_is_what_is_loaded(folder):
+    """transformers prefers model.safetensors to an index, so a damaged one must be seen beside a sound index."""
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(BadCheckpoint, match=r"model\.safetensors is damaged"):
+        load(folder, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "meta", "cuda:99", "xla", "hpu", "cpu:x", "cuda:-1", "disk", ":0"])
+def test_an_unknown_device_is_a_usage_error(golden, name):
+    with pytest.raises(UsageError, match="no device"):
+        load(golden, device=name)
+
+
+def test_auto_finds_a_device():
+    assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_too_little_memory_is_said(golden, monkeypatch, error):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module.Qwen2ForCausalLM, "from_pretrained", fail)
+    with pytest.raises(NoRoom, match="not enough memory on cpu") as caught:
+        load(golden, device="cpu")
+    assert "nf4" in caught.value.hint
+
+
+@needs_bitsandbytes
+def test_without_bitsandbytes_four_bits_are_a_usage_error(golden, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise ImportError("bitsandbytes")
+
+    monkeypatch.setattr(module.Qwen2ForCausalLM, "from_pretrained", fail)
+    with pytest.raises(UsageError, match="four bits need bitsandbytes"):
+        load(golden, device="cpu", quant="nf4")
+
+
+@needs_bitsandbytes
+def test_nf4_packs_the_layers_and_neither_embeddings_nor_head(checkpoint, golden):
+    bnb = pytest.importorskip("bitsandbytes.functional")
+    packed = load(golden, device="cpu", quant="nf4").network
+    kinds = {name: weight.dtype for name, weight in packed.model.named_parameters()}
+    packable = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj")  # down_proj: 160 is no multiple of 64
+    for name, kind in kinds.items():
+        bits = any(f"{layer}.weight" in name for layer in packable)
+        assert kind == (torch.uint8 if bits else torch.float32), name
+    rounded = Network(copy.deepcopy(checkpoint.network.model))
+    for name, weight in rounded.model.named_parameters():
+        if any(f"{layer}.weight" in name for layer in packable):
+            weight.data = bnb.dequantize_4bit(*bnb.quantize_4bit(weight.data, quant_type="nf4"))
+    tokens, rows = torch.arange(1, 30), torch.arange(29)
+    ours, theirs, whole = packed(tokens, rows), rounded(tokens, rows), checkpoint.network(tokens, rows)
+    assert torch.cosine_similarity(ours, theirs).min() > 0.98  # activations may be bf16 in the CPU's kernel
+    assert torch.cosine_similarity(ours, whole).min() < 0.98
+
+
+@needs_bitsandbytes
+def test_nf4_leaves_layers_alone_that_fill_no_whole_blocks(folder):
+    """One key/value head of 16 rows: the CPU's kernel packs 32."""
+    narrow = {}
+    for shard in (FIRST, SECOND):
+        for name, tensor in load_file(folder / shard).items():
+            narrow[name] = tensor[:16].clone() if "k_proj" in name or "v_proj" in name else tensor
+        (folder / shard).unlink()
+    save_file(narrow, folder / "model.safetensors", metadata={"format": "pt"})
+    edited(folder, num_key_value_heads=1)
+    kinds = {name: p.dtype for name, p in load(folder, device="cpu", quant="nf4").network.model.named_parameters()}
+    assert kinds["model.layers.0.self_attn.k_proj.weight"] == torch.float32
+    assert kinds["model.layers.0.self_attn.q_proj.weight"] == torch.uint8
+
+
+def test_auto_keeps_small_networks_and_the_cpu_whole(checkpoint):
+    config = checkpoint.network.model.config
+    assert not module._quantised("auto", config, torch.device("cpu"))
+    assert not module._quantised("auto", config, torch.device("cuda"))
+    config.hidden_size, was = 3584, config.hidden_size
+    try:
+        assert module._quantised("auto", config, torch.device("cuda"))
+        assert not module._quantised("auto", config, torch.device("cpu"))
+    finally:
+        config.hidden_size = was
+
+
+CHILD = """
+import socket, sys
+from pathlib import Path
+def refuse(*args): raise AssertionError(f"the network was asked for: {args[1:]}")
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.getaddrinfo = refuse
+from diffucli.model.load import load
+for quant in sys.argv[2:]:
+    load(Path(sys.argv[1]), device="cpu", quant=quant)
+"""
+
+
+def test_loading_asks_no_network_and_says_nothing(golden, tmp_path):
+    """In a process of its own, as libraries speak once only; with no offline flag to keep them from asking."""
+    quants = ["none", "auto"] + ["nf4"] * (importlib.util.find_spec("bitsandbytes") is not None)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "default::UserWarning", "-c", CHILD, str(golden), *quants],
+        env=kept | {"HF_HOME": str(tmp_path), "PYTHONFAULTHANDLER": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,123 @@
+"""The network computes what the published modelling code computes, and its checks see what would spoil it."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch  # noqa: TID253
+from safetensors.torch import load_file
+from transformers import Qwen2ForCausalLM  # noqa: TID253
+
+from diffucli.decode.predict import everywhere
+from diffucli.errors import BadCheckpoint
+from diffucli.model.network import Network, configure, self_check
+
+
+@pytest.mark.parametrize("case", [0, 1, 2])
+def test_logits_are_the_references_on_every_golden_canvas(checkpoint, golden, case):
+    """Golden logits are shifted already."""
+    tensors = load_file(golden / "golden-logits.safetensors")
+    found = everywhere(checkpoint.network, tensors[f"canvas.{case}"][0])
+    torch.testing.assert_close(found, tensors[f"logits.{case}"][0], atol=1e-4, rtol=0)
+
+
+def test_only_the_rows_asked_for_are_answered_in_their_order(checkpoint):
+    tokens = torch.arange(20)
+    whole = checkpoint.network(tokens, torch.arange(20))
+    rows = torch.tensor([7, 3, 19])
+    torch.testing.assert_close(checkpoint.network(tokens, rows), whole[rows], atol=1e-5, rtol=0)
+    assert whole.dtype == torch.float32
+    assert not whole.requires_grad
+
+
+def test_every_position_reacts_to_every_token(checkpoint):
+    tokens = torch.arange(1, 11)
+    before = checkpoint.network(tokens, torch.arange(10))
+    for position in range(10):
+        changed = tokens.clone()
+        changed[position] = 300
+        after = checkpoint.network(changed, torch.arange(10))
+        assert bool((before != after).any(-1).all())
+
+
+def test_a_window_over_a_cache_answers_as_the_whole_does(checkpoint):
+    """Wherever the window lies, at the first position and at the last too."""
+    network, tokens = checkpoint.network, torch.arange(50, 80)
+    cache = network.cache(30)
+    whole = network(tokens, torch.arange(30), cache=cache)
+    torch.testing.assert_close(whole, network(tokens, torch.arange(30)), atol=1e-5, rtol=0)
+    for start, stop in [(0, 5), (4, 20), (29, 30), (0, 30)]:
+        window = network(tokens[start:stop], torch.arange(stop - start), start=start, cache=cache)
+        torch.testing.assert_close(window, whole[start:stop], atol=1e-4, rtol=0)
+
+
+def test_a_cache_holds_what_its_window_last_wrote(checkpoint):
+    """A changed token shows in later windows that read it."""
+    network, tokens = checkpoint.network, torch.arange(50, 70)
+    cache = network.cache(20)
+    before = network(tokens, torch.tensor([0]), cache=cache)
+    network(torch.tensor([7, 8]), torch.tensor([0]), start=10, cache=cache)
+    after = network(tokens[:2], torch.tensor([0]), cache=cache)
+    assert not torch.allclose(before, after, atol=1e-5)
+
+
+def test_two_caches_do_not_mix(checkpoint):
+    network, tokens = checkpoint.network, torch.arange(50, 70)
+    one, other = network.cache(20), network.cache(20)
+    before = network(tokens, torch.arange(20), cache=one)
+    network(tokens.flip(0), torch.arange(20), cache=other)
+    again = network(tokens[3:6], torch.arange(3), start=3, cache=one)
+    torch.testing.assert_close(again, before[3:6], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("key", ["rope_scaling", "use_sliding_window", "use_mrope"])
+def test_what_would_change_the_numbers_without_an_error_is_refused(checkpoint, key):
+    with pytest.raises(ValueError, match=f"{key} is not supported"):
+        configure(dict(checkpoint.settings) | {key: {"factor": 2.0}})
+
+
+def test_the_configuration_takes_over_what_the_published_one_says(checkpoint):
+    config = configure(dict(checkpoint.settings) | {"rope_theta": 5e5, "rms_norm_eps": 1e-3})
+    assert config.rope_parameters["rope_theta"] == 5e5
+    assert config.rms_norm_eps == 1e-3
+    assert config.is_causal is False
+    assert (config.hidden_size, config.num_hidden_layers, config.vocab_size) == (64, 3, 512)
+
+
+@pytest.fixture
+def network(checkpoint) -> Network:
+    """A copy of the golden network to be damaged."""
+    return Network(copy.deepcopy(checkpoint.network.model))
+
+
+def test_a_sound_network_passes(network, golden):
+    self_check(network, golden)
+
+
+def test_causal_attention_is_seen(checkpoint, golden):
+    config = configure(dict(checkpoint.settings))
+    config.is_causal = True
+    with pytest.raises(BadCheckpoint, match="attention is causal") as caught:
+        self_check(Network(Qwen2ForCausalLM(config).eval()), golden)
+    assert "transformers" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize(
+    "name", ["model.layers.1.mlp.up_proj.weight", "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"]
+)
+def test_a_single_weight_that_is_no_number_is_seen_and_named(network, golden, name, value):
+    """In an embedding row that no test token touches as well."""
+    with torch.no_grad():
+        network.model.get_parameter(name)[-1] = value
+    with pytest.raises(BadCheckpoint, match=f"{name} holds values that are not finite"):
+        self_check(network, golden)
+
+
+def test_outputs_that_overflow_are_seen(network, golden):
+    with torch.no_grad():
+        network.model.lm_head.weight.fill_(3e36)
+        network.model.model.norm.weight.fill_(1e30)
+    with pytest.raises(BadCheckpoint, match="not finite"):
+        self_check(network, golden)

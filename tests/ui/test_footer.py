@@ -1,0 +1,40 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from diffucli.ui.footer import Tally, footer
+
+TALLY = Tally(steps=12, total=104, left=40, written=64, seconds=1.6)
+
+
+def text(tally=TALLY, title="", hint="ctrl-c stops", *, width=120, encoding="utf-8"):
+    return "".join(segment.text for segment in footer(tally, title, hint, width=width, encoding=encoding))
+
+
+def test_says_step_masks_and_rates():
+    assert text() == "━━━━━━──── step 12 · 40 masks left · 5.3 tokens/forward · 40 tok/s · ctrl-c stops"
+
+
+def test_the_title_stands_first_and_cannot_steer_the_terminal():
+    assert text(title="fill\n\x1b[2Ja.py").startswith("━━━━━━──── fill ␛[2Ja.py · step 12")
+
+
+@given(st.integers(1, 130), st.text(max_size=30), st.sampled_from(["utf-8", "ascii"]))
+def test_never_wider_than_asked(width, title, encoding):
+    assert cell_len(text(title=title, width=width, encoding=encoding)) <= width
+
+
+@pytest.mark.parametrize("width", [20, 24, 26])
+def test_narrow_terminals_keep_what_counts(width):
+    assert "40 masks left" in text(title="gen", width=width)
+
+
+def test_ascii_terminals_get_ascii():
+    assert text(encoding="ascii").isascii()
+    assert text(encoding="cp1252").encode("cp1252")
+
+
+def test_nothing_is_divided_by_zero_before_the_first_step():
+    assert text(Tally(total=1, left=1)) == "────────── step 0 · 1 mask left · ctrl-c stops"
+    assert text(Tally(), hint="") == "━━━━━━━━━━ step 0 · 0 masks left"

@@ -1,0 +1,228 @@
+"""Whole runs, as a terminal sees them: pyte is fed with every byte."""
+
+import io
+import threading
+
+import pyte
+import pytest
+
+from diffucli.errors import UsageError
+from diffucli.ui.frame import Frame, View
+from diffucli.ui.live import Pace, last, play, show
+from diffucli.ui.terminal import Screen
+
+
+class Tmux(pyte.HistoryScreen):
+    """Clearing all of the screen saves what stood on it to the history first."""
+
+    def erase_in_display(self, how=0, *args, **kwargs):
+        if how == 2 or (how == 0 and (self.cursor.x, self.cursor.y) == (0, 0)):
+            self.history.top.extend(row for row in self.display if row.strip())
+        super().erase_in_display(how, *args, **kwargs)
+
+
+class Terminal(io.StringIO):
+    """Feeds what is written to a pyte screen and keeps what it looked like at every update."""
+
+    def __init__(self, columns=60, rows=12, encoding="utf-8"):
+        super().__init__()
+        self.screen = Tmux(columns, rows, history=1000)
+        self.stream = pyte.Stream(self.screen)
+        self.seen = []
+        self.fed = 0
+        self.code = encoding
+
+    @property
+    def encoding(self):
+        return self.code
+
+    def isatty(self):
+        return True
+
+    def flush(self):
+        sent = self.getvalue()[self.fed :]
+        sent.encode(self.code)
+        self.stream.feed(sent)
+        self.seen.append((sent, self.rows()))
+        self.fed += len(sent)
+
+    def rows(self):
+        return [row.rstrip() for row in self.screen.display if row.strip()]
+
+    def frames(self):
+        return [rows for sent, rows in self.seen if "\x1b[?2026h" in sent]
+
+    def pristine(self):
+        screen = self.screen
+        return (self.rows(), len(screen.history.top), screen.cursor.hidden, screen.cursor.y) == ([], 0, False, 0)
+
+
+@pytest.fixture
+def watch():
+    def run(story, terminal, clock=None, fps=20, **view):
+        ticks = iter(range(1_000_000))
+        pace = Pace(fps, clock or (lambda: float(next(ticks))))
+        frame = Frame(story.pieces, View(ends=frozenset({1}), **view), encoding=terminal.encoding)
+        size = (terminal.screen.columns, terminal.screen.lines)
+        return play(story.events(), frame, Screen(terminal, size=lambda: size), pace=pace)
+
+    return run
+
+
+def test_a_run_shows_masks_then_code_then_nothing(story, watch):
+    terminal = Terminal()
+    final = watch(story("def", " f", "():", "\n", "  pass"), terminal)
+    frames = terminal.frames()
+    assert frames[0][0] == "░░░░░"
+    assert frames[2][0] == "def f░░░"
+    assert frames[-1][:2] == ["def f():", "  pass"]
+    assert terminal.pristine()
+    assert final.reason == "complete"
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(20, 5), (20, 2), (40, 12), (90, 30), (7, 4), (1, 1)])
+def test_no_size_leaves_a_trace_in_the_scrollback(story_of_lines, watch, columns, rows):
+    terminal = Terminal(columns, rows)
+    watch(story_of_lines, terminal)
+    assert terminal.pristine()
+    assert len(terminal.frames()) == 50
+
+
+def test_what_stood_above_stays(story_of_lines, watch):
+    terminal = Terminal(40, 12)
+    terminal.write("$ diffu gen\r\n")
+    terminal.flush()
+    watch(story_of_lines, terminal)
+    history = ["".join(row[x].data for x in sorted(row)).rstrip() for row in terminal.screen.history.top]
+    assert [row for row in history + terminal.rows() if row] == ["$ diffu gen"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_terminals_without_unicode_are_sent_what_they_can_hold(story, watch, encoding):
+    terminal = Terminal(encoding=encoding)
+    watch(story("日", "é", "\x1b[1m"), terminal, title="f\u00fcll")
+    assert terminal.frames()[0][0] == "___"
+    assert terminal.pristine()
+
+
+def test_no_escape_code_of_the_model_reaches_the_terminal(story, watch):
+    terminal = Terminal()
+    watch(story("\x1b[31m", "\x1b", "]0;owned\x07", "\x1b[?25h", "\u009b31m", "\x08\r"), terminal, title="\x1b[31m")
+    sent = terminal.getvalue()
+    assert "\x1b[31m" not in sent
+    assert "\x1b]0;" not in sent
+    assert "\x07" not in sent
+    assert "\x9b" not in sent
+    assert sent.count("\x1b[?25h") == 1
+    assert terminal.frames()[-1][0] == "␛[31m␛]0;owned␇␛[?25h\\x9b31m␈␍"
+
+
+def test_no_color_is_honoured_and_masks_and_commits_still_differ(story, watch, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = Terminal()
+    watch(story("def", " f"), terminal)
+    colours = {cell.fg for row in terminal.screen.buffer.values() for cell in row.values()}
+    assert colours <= {"default"}
+    assert not any(f"\x1b[{code}" in terminal.getvalue() for code in ("3", "1;3", "9", "38;"))
+    assert "\x1b[1;7mdef" in terminal.getvalue()
+    assert "░" in terminal.getvalue()
+
+
+def test_colours_are_sent_where_they_are_wanted(story, watch, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = Terminal()
+    watch(story("def", " f"), terminal)
+    assert "\x1b[1;7;93mdef" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("fps", [1, 7, 20])
+def test_frames_are_capped_and_dropped_never_queued(story_of_lines, watch, fps):
+    """48 steps in 1.44 s of an injected clock: at most 1 + 1.44 fps frames, and the last."""
+    now = [0.0]
+
+    def clock():
+        now[0] += 0.03
+        return now[0]
+
+    terminal = Terminal()
+    watch(story_of_lines, terminal, clock, fps)
+    assert 1.44 * fps / 2 <= len(terminal.frames()) <= 1 + 1.5 * fps + 1
+
+
+def test_the_first_and_the_last_frame_are_drawn_however_fast_the_run(story, watch):
+    terminal = Terminal()
+    watch(story("a", "b", "c"), terminal, lambda: 0.0)
+    assert [rows[0] for rows in terminal.frames()] == ["░░░", "abc"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_the_terminal_clean_and_the_events_closed(story, error):
+    terminal, closed = Terminal(), []
+
+    def events():
+        try:
+            yield from story("a", "b").until(1)
+            raise error
+        finally:
+            closed.append(True)
+
+    with pytest.raises(error):
+        show(events(), story("a", "b").pieces, view=View(), out=terminal)
+    assert terminal.pristine()
+    assert closed == [True]
+
+
+def test_pieces_that_fail_leave_the_terminal_clean_and_the_events_closed(story):
+    terminal, closed = Terminal(), []
+
+    def events():
+        try:
+            yield from story("a", "b").events()
+        finally:
+            closed.append(True)
+
+    running = events()  # held, so that the garbage collector is not what closes it
+    with pytest.raises(ZeroDivisionError):
+        show(running, lambda token: bytes(1 // 0), view=View(), out=terminal)
+    assert terminal.pristine()
+    assert closed == [True]
+
+
+def test_show_returns_what_the_run_finished_with(story):
+    tale = story("a", "b")
+    assert show(tale.events(), tale.pieces, view=View(), out=Terminal()).tokens == tale.tokens
+
+
+def test_show_works_outside_the_main_thread_where_signals_cannot_be_caught(story):
+    tale, results = story("a"), []
+    thread = threading.Thread(
+        target=lambda: results.append(show(tale.events(), tale.pieces, view=View(), out=Terminal()))
+    )
+    thread.start()
+    thread.join(10)
+    assert results[0].tokens == tale.tokens
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan")])
+def test_an_impossible_frame_rate_is_the_users_error(story, fps):
+    with pytest.raises(UsageError, match="frames a second"):
+        show(story("a").events(), story("a").pieces, view=View(), out=Terminal(), fps=fps)
+
+
+def test_last_drains_draws_nothing_and_closes(story, capsys):
+    tale, closed = story("a", "b"), []
+
+    def events():
+        yield from tale.events()
+        closed.append(True)
+
+    assert last(events()).tokens == tale.tokens
+    assert capsys.readouterr() == ("", "")
+    assert closed == [True]
+
+
+def test_any_iterator_of_events_will_do(story):
+    tale = story("a", "b")
+    assert last(iter(list(tale.events()))).tokens == tale.tokens

@@ -1,0 +1,62 @@
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from diffucli.ui.frame import Frame, View
+from diffucli.ui.picture import CELL, picture
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def drawn(story):
+    def draw(*texts, steps, width=40, title="diffu gen"):
+        tale = story(*texts)
+        frame = Frame(tale.pieces, View())
+        for event in tale.until(steps):
+            frame.take(event)
+        return ET.fromstring(picture(frame, width=width, title=title))
+
+    return draw
+
+
+def texts(svg):
+    return [(node.text, node.attrib) for node in svg.iter(f"{SVG}text")][1:]
+
+
+def test_a_picture_is_xml_whatever_the_model_writes(drawn):
+    svg = drawn("<a & b>", "\x00\x1b]", "\ufffe", "]]>", steps=4, title="<&\x1b>")
+    assert "".join(text for text, _ in texts(svg)).startswith("<a&b>␀␛]\\ufffe]]>")
+    assert svg.find(f"{SVG}title").text == "<&␛>"
+
+
+def test_every_mask_is_a_shape_of_its_own(drawn):
+    assert len(list(drawn("a", "b", "c", steps=0).iter(f"{SVG}rect"))) == len(
+        list(drawn("a", "b", "c", steps=1).iter(f"{SVG}rect"))
+    )  # one mask less, one fresh word's ground more
+    assert not any("░" in text for text, _ in texts(drawn("a", "b", steps=1)))
+
+
+def test_words_stand_in_their_cells_and_wide_characters_get_two(drawn):
+    found = dict(texts(drawn("  ab 日c", steps=1)))
+    start = float(found["ab"]["x"])
+    assert [round((float(found[text]["x"]) - start) / CELL) for text in ("ab", "日", "c")] == [0, 3, 5]
+    assert float(found["日"]["textLength"]) == pytest.approx(2 * CELL, abs=0.01)
+
+
+def test_nothing_is_fetched(story):
+    frame = Frame(story("a").pieces, View())
+    assert set(re.findall(r"https?://[^\"]*", picture(frame, width=40, title="t"))) == {SVG[1:-1]}
+
+
+def test_the_same_frame_is_the_same_picture(story):
+    frame = Frame(story("a").pieces, View())
+    assert picture(frame, width=40, title="t") == picture(frame, width=40, title="t")
+
+
+def test_the_whole_canvas_is_in_it_and_no_hint_how_to_stop(drawn):
+    svg = drawn(*(f"x{i}\n" for i in range(100)), steps=100, width=100)
+    shown = [text for text, _ in texts(svg)]
+    assert {"x0", "x99", "step", "100"} <= set(shown)
+    assert "ctrl-c" not in shown

@@ -1,0 +1,176 @@
+import io
+import os
+import pty
+from dataclasses import dataclass
+
+import pyte
+import pytest
+from rich.segment import Segment
+
+from diffucli.ui.terminal import FALLBACK, Screen, reflows, size_of, wants_live
+
+UNWRAPPED = "\x1b[?7l"
+
+
+class Tmux(pyte.HistoryScreen):
+    """Clearing all of the screen saves what stood on it to the history first."""
+
+    def erase_in_display(self, how=0, *args, **kwargs):
+        if how == 2 or (how == 0 and (self.cursor.x, self.cursor.y) == (0, 0)):
+            self.history.top.extend(row for row in self.display if row.strip())
+        super().erase_in_display(how, *args, **kwargs)
+
+
+@dataclass
+class Rows:
+    """Draws the given rows, whatever the size."""
+
+    rows: list[str]
+
+    def lines(self, width, height=None):
+        return [[Segment(row)] for row in self.rows]
+
+
+class Tty(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def terminal(columns=40, rows=10):
+    screen = Tmux(columns, rows, history=1000)
+    return screen, pyte.Stream(screen)
+
+
+def shown(screen):
+    return [row.rstrip() for row in screen.display if row.strip()]
+
+
+@pytest.mark.parametrize(
+    ("mode", "tty", "term", "live"),
+    [
+        ("auto", True, "xterm-256color", True),
+        ("auto", True, "dumb", False),
+        ("auto", False, "xterm-256color", False),
+        ("always", False, "dumb", True),
+        ("never", True, "xterm-256color", False),
+    ],
+)
+def test_live_is_for_terminals_unless_asked_otherwise(mode, tty, term, live):
+    assert wants_live(Tty() if tty else io.StringIO(), mode, {"TERM": term}) is live
+
+
+def test_force_color_does_not_animate_into_a_pipe():
+    assert not wants_live(io.StringIO(), "auto", {"TERM": "xterm", "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"})
+
+
+def test_what_is_painted_replaces_what_was_and_leaves_nothing():
+    screen, stream = terminal()
+    out = io.StringIO()
+    with Screen(out, size=lambda: (40, 10)) as live:
+        out.write("")
+        for rows in (["aaa", "bbb", "ccc"], ["x"], [f"row {i}" for i in range(9)], ["y", "", "z"]):
+            live.paint(Rows(rows))
+            stream.feed(out.getvalue())
+            out.seek(0)
+            out.truncate()
+            assert shown(screen) == [row for row in rows if row]
+            assert screen.cursor.hidden
+    stream.feed(out.getvalue())
+    assert (shown(screen), len(screen.history.top), screen.cursor.hidden) == ([], 0, False)
+    assert (screen.cursor.x, screen.cursor.y) == (0, 0)
+
+
+def test_a_row_wider_than_reckoned_is_cut_and_not_wrapped():
+    screen, stream = terminal(columns=10)
+    out = io.StringIO()
+    Screen(out, size=lambda: (10, 10)).paint(Rows(["a" * 15, "b"]))
+    stream.feed(out.getvalue())
+    assert [len(row) for row in shown(screen)] == [10, 1]
+
+
+@pytest.mark.parametrize("narrow", [7, 20, 30, 39])
+def test_rows_wrapped_anew_by_a_narrower_terminal_are_erased(narrow):
+    """A terminal that reflows shows what a narrow one that wraps would have shown from the start."""
+    size = [40, 30]
+    screen, stream = terminal(columns=narrow, rows=30)
+    out = io.StringIO()
+    live = Screen(out, size=lambda: tuple(size))
+    live.paint(Rows(["a" * 39, "", "b" * 31, "c" * 5]))
+    stream.feed("above\r\n" + out.getvalue().replace(UNWRAPPED, ""))
+    size[0] = narrow
+    out.seek(0)
+    out.truncate()
+    live.paint(Rows(["new"]))
+    stream.feed(out.getvalue())
+    assert shown(screen) == ["above", "new"]
+
+
+def test_wide_characters_wrap_before_the_margin():
+    size = [40, 30]
+    out = io.StringIO()
+    live = Screen(out, size=lambda: tuple(size))
+    live.paint(Rows(["日" * 19, "x"]))
+    size[0] = 7  # three to a row, so seven rows
+    live.leave()
+    assert out.getvalue().count("\x1b[A") == 7
+
+
+@pytest.mark.parametrize("narrow", [10, 20, 60])
+def test_on_a_terminal_that_does_not_reflow_nothing_above_is_erased(narrow):
+    size = [40, 30]
+    screen, stream = terminal(columns=40, rows=30)
+    out = io.StringIO()
+    live = Screen(out, size=lambda: tuple(size), wraps=False)
+    live.paint(Rows(["a" * 39, "b" * 31]))
+    stream.feed("above\r\n" + out.getvalue())
+    screen.resize(columns=narrow)
+    size[0] = narrow
+    out.seek(0)
+    out.truncate()
+    live.paint(Rows(["new"]))
+    stream.feed(out.getvalue())
+    assert shown(screen) == ["above", "new"]
+
+
+@pytest.mark.parametrize(
+    ("env", "does"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "xterm", "XTERM_VERSION": "XTerm(379)"}, False),
+        ({"TERM": "linux"}, False),
+        ({"TERM": "screen"}, False),
+        ({"TERM": "screen-256color", "TMUX": "/tmp/x"}, True),
+    ],
+)
+def test_who_reflows(env, does):
+    assert reflows(env) is does
+
+
+def test_the_size_is_the_terminals_and_not_the_environments(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "11")
+    master, slave = pty.openpty()
+    with os.fdopen(master), os.fdopen(slave, "w") as out:
+        assert size_of(out) == FALLBACK  # a new pty says 0 by 0
+        os.system(f"stty cols 33 rows 7 < {os.ttyname(slave)}")
+        assert size_of(out) == (33, 7)
+    assert size_of(io.StringIO()) == FALLBACK
+
+
+def test_a_terminal_that_has_gone_away_is_no_error():
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise OSError(5, "Input/output error")
+
+    with Screen(Gone(), size=lambda: (40, 10)) as live:
+        live.paint(Rows(["a"]))
+
+
+@pytest.mark.parametrize("rows", [["a" * 39], ["a" * 39] * 9])
+def test_an_echoed_control_c_wraps_nothing(rows):
+    screen, stream = terminal()
+    out = io.StringIO()
+    with Screen(out, size=lambda: (40, 10)) as live:
+        live.paint(Rows(rows))
+        out.write("^C")
+    stream.feed(out.getvalue())
+    assert (shown(screen), len(screen.history.top)) == ([], 0)
