@@ -48,7 +48,7 @@ def closing(words: Vocabulary, query: str | None) -> list[int]:
 
 
 def file(words: Vocabulary, parts: Sequence[str], sizes: Sequence[int], *, query: str | None, tag: str) -> Layout:
-    """Code with holes: `parts[0]`, a hole of `sizes[0]` masks, `parts[1]`, … `parts[n]`, behind `query` if there is one.
+    """Code with holes: `parts[0]`, a hole of `sizes[0]` masks, `parts[1]` and so on, behind `query` if there is one.
 
     A space right before a hole belongs to the hole, since the vocabulary writes words with the space in front.
     """

@@ -12,15 +12,6 @@ from diffucli.ui.terminal import FALLBACK, Screen, reflows, size_of, wants_live
 UNWRAPPED = "\x1b[?7l"
 
 
-class Tmux(pyte.HistoryScreen):
-    """Clearing all of the screen saves what stood on it to the history first."""
-
-    def erase_in_display(self, how=0, *args, **kwargs):
-        if how == 2 or (how == 0 and (self.cursor.x, self.cursor.y) == (0, 0)):
-            self.history.top.extend(row for row in self.display if row.strip())
-        super().erase_in_display(how, *args, **kwargs)
-
-
 @dataclass
 class Rows:
     """Draws the given rows, whatever the size."""
@@ -37,7 +28,7 @@ class Tty(io.StringIO):
 
 
 def terminal(columns=40, rows=10):
-    screen = Tmux(columns, rows, history=1000)
+    screen = pyte.HistoryScreen(columns, rows, history=1000)
     return screen, pyte.Stream(screen)
 
 

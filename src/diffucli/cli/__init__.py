@@ -14,7 +14,7 @@ import sys
 import typer
 
 from diffucli.cli import check, fill, gen, model, train, undo
-from diffucli.errors import DiffuError
+from diffucli.errors import DiffuError, UsageError
 
 app = typer.Typer(
     name="diffu",
@@ -62,9 +62,10 @@ def _run() -> int:
         raise KeyboardInterrupt from abort
     except typer.Exit as exit_:
         return exit_.exit_code
-    except typer.BadParameter as error:  # and every other usage error of typer's
-        error.show()
-        return error.exit_code
+    except typer.TyperException as error:
+        if message := error.format_message().replace("Value error, ", ""):  # empty when the help has been shown
+            _tell(UsageError(message.rstrip(".\n"), hint="diffu --help"))
+        return UsageError.exit_code
     return code if isinstance(code, int) else 0
 
 

@@ -1,1 +1,6 @@
 """The model room: checkpoint folders, networks, vocabularies, names."""
+
+import sys
+
+# The package `kernels`, where a user has it, lets bitsandbytes and transformers fetch code from a hub and run it.
+sys.modules["kernels"] = None  # type: ignore[assignment]

@@ -19,7 +19,7 @@ ROWS = 2048
 
 
 def learn(texts: Iterable[str], folder: Path, *, rows: int = ROWS) -> None:
-    """Learns all but ten of `rows` entries from `texts` and writes vocab.json, merges.txt and the added tokens into `folder`."""
+    """Learns a vocabulary of `rows` entries, special tokens included, from `texts` and writes its files to `folder`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
