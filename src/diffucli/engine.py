@@ -13,6 +13,7 @@ import torch  # noqa: TID253 — canvases are tensors
 
 from diffucli import layout
 from diffucli.decode.canvas import Canvas
+from diffucli.decode.caution import Cautious, within_memory
 from diffucli.decode.loop import denoise
 from diffucli.decode.predict import predictor
 from diffucli.decode.propose import Rules
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ANSWER = 256  # masks for an answer when no length is asked for
 FREE = 40  # masks for a hole of free length
 STRETCH = 2  # a canvas may be this many times what the checkpoint was trained for
+LINES = re.compile(r"[^\n]*\n|[^\n]+")  # with their ends; str.splitlines knows ends that no editor counts
 CLOSING = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 
 
@@ -111,8 +113,8 @@ class Engine:
         tokens = torch.tensor(laid.tokens, device=network.device)
         stops = ends if policy.stop else frozenset()
         canvas = Canvas(tokens, laid.holes, mask=self.checkpoint.vocabulary.mask, ends=stops)
-        forward = predictor(network, cached=policy.cached, suffix=policy.suffix)
-        return Run(laid, denoise(canvas, forward, policy, rules), ends, note)
+        forward = Cautious(lambda: predictor(network, cached=policy.cached, suffix=policy.suffix))
+        return Run(laid, within_memory(denoise(canvas, forward, policy, rules)), ends, note)
 
     def _read(self, tokens: Sequence[int]) -> tuple[str, bool]:
         """Text up to the first end token, and whether there was one; masks that are left say nothing."""
@@ -147,13 +149,18 @@ class Engine:
         inner = sum(len(words.encode(part)) for part in parts[1:-1])
         prompt = len(layout.opening(words, query, "python")) + len(layout.closing(words, query))
         room = max(self.checkpoint.context - masks - inner - prompt, 0)
-        before, after = parts[0].splitlines(keepends=True)[::-1], parts[-1].splitlines(keepends=True)
+        before, after = LINES.findall(parts[0])[::-1], LINES.findall(parts[-1])
         head = _fitting(words.encode, before, room * 2 // 3)
         tail = _fitting(words.encode, after, room - sum(len(words.encode(line)) for line in head))
         head = _fitting(words.encode, before, room - sum(len(words.encode(line)) for line in tail))
-        left = len(before) + len(after) - len(head) - len(tail)
-        note = f"{left} lines far from the regions were left out of the model's view" if left else ""
+        note = _unseen(len(before) - len(head), len(after) - len(tail))
         return ["".join(head[::-1]), *parts[1:-1], "".join(tail)], note
+
+
+def _unseen(above: int, below: int) -> str:
+    """What to say of the first `above` and the last `below` lines of a file, which are not in the canvas."""
+    ends = [f"the {end} {count}" for end, count in (("first", above), ("last", below)) if count]
+    return f"{' and '.join(ends)} lines far from the regions were left out of the model's view" if ends else ""
 
 
 def _fitting(encode: layout.Encode, lines: Sequence[str], room: int) -> list[str]:

@@ -18,8 +18,11 @@ from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.model import load as module
+from diffucli.model import plan
 from diffucli.model.load import find_device, load
+from diffucli.model.materialise import WIDTHS
 from diffucli.model.network import Network
+from diffucli.model.plan import width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -293,14 +296,15 @@ def test_nf4_packs_the_layers_and_neither_embeddings_nor_head(checkpoint, golden
     bnb = pytest.importorskip("bitsandbytes.functional")
     packed = load(golden, device="cpu", quant="nf4").network
     kinds = {name: weight.dtype for name, weight in packed.model.named_parameters()}
+    other = WIDTHS[width("cpu", "nf4")]
     packable = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj")  # down_proj: 160 is no multiple of 64
     for name, kind in kinds.items():
         bits = any(f"{layer}.weight" in name for layer in packable)
-        assert kind == (torch.uint8 if bits else torch.float32), name
+        assert kind == (torch.uint8 if bits else other), name
     rounded = Network(copy.deepcopy(checkpoint.network.model))
     for name, weight in rounded.model.named_parameters():
         if any(f"{layer}.weight" in name for layer in packable):
-            weight.data = bnb.dequantize_4bit(*bnb.quantize_4bit(weight.data, quant_type="nf4"))
+            weight.data = bnb.dequantize_4bit(*bnb.quantize_4bit(weight.data.to(other), quant_type="nf4")).float()
     tokens, rows = torch.arange(1, 30), torch.arange(29)
     ours, theirs, whole = packed(tokens, rows), rounded(tokens, rows), checkpoint.network(tokens, rows)
     assert torch.cosine_similarity(ours, theirs).min() > 0.98  # activations may be bf16 in the CPU's kernel
@@ -318,20 +322,27 @@ def test_nf4_leaves_layers_alone_that_fill_no_whole_blocks(folder):
     save_file(narrow, folder / "model.safetensors", metadata={"format": "pt"})
     edited(folder, num_key_value_heads=1)
     kinds = {name: p.dtype for name, p in load(folder, device="cpu", quant="nf4").network.model.named_parameters()}
-    assert kinds["model.layers.0.self_attn.k_proj.weight"] == torch.float32
+    assert kinds["model.layers.0.self_attn.k_proj.weight"] == WIDTHS[width("cpu", "nf4")]
     assert kinds["model.layers.0.self_attn.q_proj.weight"] == torch.uint8
 
 
-def test_auto_keeps_small_networks_and_the_cpu_whole(checkpoint):
-    config = checkpoint.network.model.config
-    assert not module._quantised("auto", config, torch.device("cpu"))
-    assert not module._quantised("auto", config, torch.device("cuda"))
-    config.hidden_size, was = 3584, config.hidden_size
-    try:
-        assert module._quantised("auto", config, torch.device("cuda"))
-        assert not module._quantised("auto", config, torch.device("cpu"))
-    finally:
-        config.hidden_size = was
+def test_auto_keeps_small_networks_whole(checkpoint):
+    assert {weight.dtype for weight in checkpoint.network.model.parameters()} == {torch.float32}
+
+
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_loaded(golden, monkeypatch):
+    monkeypatch.setattr(plan, "free_memory", lambda _: 100_000)
+    monkeypatch.setattr(module.Qwen2ForCausalLM, "from_pretrained", lambda *_, **__: pytest.fail("it is loaded"))
+    with pytest.raises(NoRoom, match=r"needs \d+ MB, 0 MB are free on cpu"):
+        load(golden, device="cpu")
+
+
+@pytest.mark.parametrize("value", ["nf4", {}, {"quant_method": "gptq", "bits": 4}, {"load_in_8bit": True}])
+def test_other_quantisations_are_refused(folder, value):
+    edited(folder, quantization_config=value)
+    with pytest.raises(BadCheckpoint, match="a quantisation that is not supported") as caught:
+        load(folder, device="cpu")
+    assert str(folder) in caught.value.message
 
 
 CHILD = """

@@ -1,89 +1,46 @@
 """The command line: options become objects, a stream of events becomes a screen, errors become exit codes.
 
-The one place that turns errors into exit codes. Nothing heavy is imported before a command needs it.
+Importing this room loads nothing, so that Ctrl-C ends the process silently from its first moment on.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import sys
-
-import typer
-
-from diffucli.cli import check, fill, gen, model, train, undo
-from diffucli.errors import DiffuError, UsageError
-
-app = typer.Typer(
-    name="diffu",
-    help="Write and edit code with a masked diffusion language model on your own machine.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("gen")(gen.gen)
-app.command("fill")(fill.fill)
-app.command("check")(check.check)
-app.command("undo")(undo.undo)
-app.add_typer(model.app, name="model")
-app.command("train")(train.train)
-
-
-@app.callback(invoke_without_command=True)
-def root(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
-    """Write and edit code with a masked diffusion language model on your own machine."""
-    if version:
-        from importlib.metadata import version as version_of
-
-        typer.echo(f"diffu {version_of('diffucli')}")
-        raise typer.Exit
+import warnings
 
 
 def main() -> None:
-    """Runs the command line; errors become one line and an exit code, Ctrl-C ends the process by its signal."""
-    if hasattr(signal, "SIGPIPE"):
+    """Runs the command line of this process; Ctrl-C ends it by its signal, so that a shell loop around it stops too."""
+    unignored = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # `cmd &` in a script ignores it
+    if unignored:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform != "win32":
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if not sys.warnoptions and "DIFFU_DEBUG" not in os.environ:
+        warnings.simplefilter("ignore")  # they are for developers of what lies below us
+    _open_what_is_closed()
+    from diffucli.cli.app import run
+
+    if unignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        sys.exit(_run())
+        code = run(sys.argv[1:])
     except KeyboardInterrupt:
-        _die(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+        code = 128 + signal.SIGINT  # someone blocks the signal
+    if unignored:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
 
 
-def _run() -> int:
-    try:
-        code = app(standalone_mode=False)
-    except DiffuError as error:
-        _tell(error)
-        return error.exit_code
-    except typer.Abort as abort:
-        raise KeyboardInterrupt from abort
-    except typer.Exit as exit_:
-        return exit_.exit_code
-    except typer.TyperException as error:
-        if message := error.format_message().replace("Value error, ", ""):  # empty when the help has been shown
-            _tell(UsageError(message.rstrip(".\n"), hint="diffu --help"))
-        return UsageError.exit_code
-    return code if isinstance(code, int) else 0
-
-
-def _tell(error: DiffuError) -> None:
-    """One line on stderr, or an object on stdout where --json was asked for."""
-    if "--json" in sys.argv:
-        print(
-            json.dumps(
-                {"schema": "diffu.error/1", "status": error.exit_code, "error": error.message, "hint": error.hint}
-            )
-        )
-    message = f"diffu: {error.message}" + (f" ({error.hint})" if error.hint else "")
-    print(message, file=sys.stderr)
-
-
-def _die(number: int) -> None:
-    """Dies of the signal, so that a shell loop around us stops too."""
-    with contextlib.suppress(OSError):
-        sys.stderr.flush()
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+def _open_what_is_closed() -> None:
+    """Standard streams that the caller has closed are /dev/null, lest a file we open takes their number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 — stderr's number
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 — as long as the process
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115

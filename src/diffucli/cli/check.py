@@ -9,44 +9,38 @@ import typer
 
 from diffucli.cli import options as flag
 from diffucli.cli import streams
-from diffucli.cli.report import Report, places, say
-from diffucli.errors import UsageError
+from diffucli.cli.groups import grouped
+from diffucli.cli.report import Report, places, tell
 
 
+@grouped
 def check(
+    report: Report,
     files: Annotated[list[Path] | None, typer.Argument(help="Files; `-` is stdin.", show_default=False)] = None,
     lang: flag.Language = None,
-    stdin_filename: Annotated[Path | None, typer.Option(help="The name stdin would have.")] = None,
-    as_json: flag.Json = False,
-    quiet: flag.Quiet = False,
-    verbose: flag.Verbose = False,
+    stdin_filename: flag.StdinName = None,
 ) -> None:
-    """Parse files and print file:line:col of what does not; exit 1 if anything does not."""
+    """Parse files and print file:line:col of what does not; exit 1 if anything does not, or could not be judged."""
     from diffucli.cli.rewrite import language_of
     from diffucli.edit import source
     from diffucli.syntax.check import check as judge
 
-    report = Report(quiet, verbose, as_json)
-    paths = files or ([Path("-")] if streams.stdin_is_given() else [])
-    if not paths:
-        raise UsageError("there is nothing to check", hint="name a file, or pipe text")
-    results, bad = [], False
-    for path in paths:
-        stdin = path == Path("-")
-        name = stdin_filename if stdin else path
-        read = source.from_bytes(streams.read_stdin()) if stdin else source.read(path)
-        verdict = judge(read.text, language_of(read.text, name, lang), name=str(name or "<stdin>"))
-        bad = bad or bool(verdict.problems)
-        results.append({"file": str(name or "<stdin>"), "checked": verdict.known, "problems": places(verdict)})
-        if as_json:
-            continue
-        for problem in verdict.problems:
-            print(f"{name or '<stdin>'}:{problem.line}:{problem.column}: {problem.message}")
+    results, status = [], 0
+    for path in streams.inputs(files, purpose="check"):
+        is_stdin = path == streams.STDIN
+        named = stdin_filename if is_stdin else path
+        read = source.from_bytes(streams.read_stdin(), named) if is_stdin else source.read(path)
+        name, language = str(named or "<stdin>"), language_of(read.text, named, lang)
+        verdict = judge(read.text, language, name=name)
+        results.append({"file": name, "parses": verdict.ok if verdict.known else None, "problems": places(verdict)})
+        status = status if verdict.ok else 1
+        for problem in () if report.json else verdict.problems:
+            tell(f"{name}:{problem.line}:{problem.column}: {problem.message}")
         if not verdict.known:
-            report.warn(f"{name or '<stdin>'}: {verdict.note}")
-    if as_json:
-        report.object("diffu.check/1", int(bad), files=results)
-    elif not bad and verbose:
-        say(f"{len(paths)} checked, nothing found")
-    if bad:
-        raise typer.Exit(1)
+            report.warn(f"{name}: {verdict.note}")
+    if report.json:
+        report.object("diffu.check/1", status, files=results)
+    elif not status:
+        report.note(f"{len(results)} checked, nothing found")
+    if status:
+        raise typer.Exit(status)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli.report import Report
+from diffucli.cli import pull
+from diffucli.cli.report import Report, tell
+from diffucli.errors import ModelError
+
+if TYPE_CHECKING:
+    from diffucli.model.registry import Entry, Facts
 
 app = typer.Typer(help="The checkpoints that can be run.", no_args_is_help=True)
-Name = Annotated[str | None, typer.Argument(help="A model's name or checkpoint folder; the default one if none.")]
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        help="A model's name or checkpoint folder; the default one if none.", envvar="DIFFU_MODEL", show_default=False
+    ),
+]
+
+app.command("pull")(pull.pull)
+app.command("use")(pull.use)
+app.command("rm")(pull.rm)
 
 
 @app.command("list")
@@ -18,14 +32,30 @@ def listing(as_json: flag.Json = False) -> None:
     """The models that have a name here."""
     from diffucli.model import registry
 
-    found = [registry.facts(entry) for entry in registry.entries()]
+    found = [(entry, _facts(entry)) for entry in registry.entries()]
     if as_json:
-        values = [{"name": f.entry.name, "parameters": f.parameters, "size": f.size} for f in found]
+        values = [
+            {"name": entry.name, "parameters": facts and facts.parameters, "size": facts and facts.size}
+            for entry, facts in found
+        ]
         Report(json=True).object("diffu.models/1", 0, models=values)
         return
-    for facts in found:
-        kind = "embedded" if facts.entry.embedded else str(facts.entry.folder)
-        print(f"{facts.entry.name:12} {_count(facts.parameters):>7} parameters  {_bytes(facts.size):>9}  {kind}")
+    for entry, facts in found:
+        kind = "embedded" if entry.embedded else str(entry.folder)
+        figures = (
+            f"{_count(facts.parameters):>7} parameters  {_bytes(facts.size):>9}" if facts else "damaged or missing"
+        )
+        tell(f"{entry.name:12} {figures:29}  {kind}")
+
+
+def _facts(entry: Entry) -> Facts | None:
+    """The facts of a checkpoint; None where it is damaged, which is no reason to hide the others."""
+    from diffucli.model import registry
+
+    try:
+        return registry.facts(entry)
+    except ModelError:
+        return None
 
 
 @app.command()
@@ -50,7 +80,7 @@ def show(name: Name = None, as_json: flag.Json = False) -> None:
         return
     shown = values | {"parameters": _count(facts.parameters), "size": _bytes(facts.size)}
     for key, value in shown.items():
-        print(f"{key.replace('_', ' '):20} {value}")
+        tell(f"{key.replace('_', ' '):20} {value}")
 
 
 @app.command()
@@ -58,7 +88,7 @@ def path(name: Name = None) -> None:
     """The folder a model is in."""
     from diffucli.model import registry
 
-    print(registry.find(name).folder)
+    tell(str(registry.find(name).folder))
 
 
 def _count(number: int) -> str:

@@ -1,41 +1,121 @@
-"""What becomes of new text: a file written with its pre-image kept, a patch, or a refusal that shows the text.
+"""What becomes of new text: judged, then written with its pre-image kept, or refused and shown.
 
 Knows nothing of models.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffucli.cli.report import say
-from diffucli.edit import patch
-from diffucli.edit.store import Store, default_root
-from diffucli.errors import Unparsable
+from diffucli.cli.options import Verify
+from diffucli.cli.report import Report, places
+from diffucli.errors import Unparsable, UsageError, WriteFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from diffucli.edit.patch import Written
     from diffucli.edit.source import Source
     from diffucli.syntax.check import Verdict
+    from diffucli.syntax.languages import Language
 
 CONTEXT = 3  # lines shown around what does not parse
+ANSWER = "the answer"
 
 
-def save_new(path: Path, new: bytes) -> str | None:
+class Refused(Unparsable):
+    """New text that was not written. excerpt: what of `text` to show; problems: as --json tells them."""
+
+    def __init__(self, message: str, *, text: str, excerpt: str, verdict: Verdict) -> None:
+        hint = "try --temp 0.4 with another --seed, or --verify warn"
+        super().__init__(f"{message}; nothing was written", hint=hint)
+        self.text, self.excerpt, self.problems = text, excerpt, places(verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Court:
+    """Judges new text as --verify says."""
+
+    verify: Verify
+    report: Report
+
+    def judge_answer(self, code: str, language: Language) -> Verdict:
+        """The verdict on an answer, which must be code. Refused: it is not, and that is an error."""
+        from diffucli.syntax import check
+
+        if self.verify is Verify.off:
+            return check.Verdict(known=False, note="not checked")
+        verdict = check.check(code, language, name=ANSWER)
+        message = ""
+        if verdict.problems:
+            problem = verdict.problems[0]
+            message = f"{ANSWER} does not parse: line {problem.line}: {problem.message}"
+        elif not check.is_substantial(code, language):
+            message = f"{ANSWER} holds no code"
+        self._rule(verdict, message, text=code, excerpt=code.rstrip())
+        return verdict
+
+    def judge_edit(self, name: str, before: str, after: str, language: Language) -> Verdict:
+        """The verdict on `after`, for which only new errors count. Refused: there are some, and that is an error."""
+        from diffucli.syntax import check
+
+        if self.verify is Verify.off:
+            return check.Verdict(known=False, note="not checked")
+        verdict = check.new_problems(before, after, language)
+        message = excerpt = ""
+        if verdict.problems:
+            problem = verdict.problems[0]
+            message = f"{name}:{problem.line}:{problem.column}: {problem.message}"
+            excerpt = _around(after, problem.line)
+        self._rule(verdict, message, text=after, excerpt=excerpt)
+        return verdict
+
+    def _rule(self, verdict: Verdict, message: str, *, text: str, excerpt: str) -> None:
+        if not verdict.known:
+            self.report.warn(verdict.note)
+        if message and self.verify is Verify.error:
+            raise Refused(message, text=text, excerpt=excerpt, verdict=verdict)
+        if message:
+            self.report.warn(message)
+
+
+def require_target(path: Path) -> None:
+    """Before a run of the model: WriteFailed or UsageError where it is plain that `path` cannot be written."""
+    from diffucli.edit import patch
+
+    real = path.resolve()
+    if not real.parent.is_dir():
+        raise UsageError(f"{path}: its folder does not exist", hint=f"mkdir -p {real.parent}")
+    if patch.content(real) is not None and not real.stat().st_mode & 0o222:
+        raise WriteFailed(f"{path}: is read-only", hint=f"chmod u+w {path}, or write elsewhere with -o")
+
+
+def create(path: Path, new: bytes, report: Report) -> str | None:
     """Writes `new` to `path`, new or not; the id that `diffu undo` takes, None where nothing changed."""
-    return patch.create(path, new, store=Store(default_root())).entry
+    from diffucli.edit import patch
+    from diffucli.edit.store import Store, default_root
+
+    return _told(patch.create(path, new, store=Store(default_root())), path, report)
 
 
-def save(read: Source, new: bytes) -> str | None:
-    """Writes `new` over the file that was read; as `save_new`."""
-    return patch.write(read, new, store=Store(default_root())).entry
+def overwrite(read: Source, new: bytes, report: Report) -> str | None:
+    """Writes `new` over the file that was read; as `create`."""
+    from diffucli.edit import patch
+    from diffucli.edit.store import Store, default_root
+
+    return _told(patch.write(read, new, store=Store(default_root())), read.path, report)
 
 
-def refuse(name: str, text: str, verdict: Verdict, *, hint: str) -> Unparsable:
-    """The refusal of `text`, which is shown on stderr around its first problem."""
-    problem = verdict.problems[0]
-    lines = text.splitlines()
-    first = max(problem.line - 1 - CONTEXT, 0)
-    for number, line in enumerate(lines[first : problem.line + CONTEXT], start=first + 1):
-        say(f"{'>' if number == problem.line else ' '} {number:4} {line}")
-    return Unparsable(f"{name}:{problem.line}:{problem.column}: {problem.message}; nothing was written", hint=hint)
+def _told(written: Written, path: Path | None, report: Report) -> str | None:
+    report.notice(
+        f"wrote {path} (undo with: diffu undo {written.entry})" if written.changed else f"{path} is unchanged"
+    )
+    return written.entry
+
+
+def _around(text: str, line: int) -> str:
+    """The lines about line `line` with their numbers."""
+    first = max(line - 1 - CONTEXT, 0)
+    shown = enumerate(text.splitlines()[first : line + CONTEXT], start=first + 1)
+    return "\n".join(f"{'>' if number == line else ' '} {number:4} {content}" for number, content in shown)

@@ -7,38 +7,42 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from diffucli.cli import options as flag
+from diffucli.cli import streams
+
 if TYPE_CHECKING:
     from diffucli.syntax.check import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A run in figures. tokens: committed, of `canvas` masks. load, seconds: wall time."""
+    """A run in figures. tokens: of text, in `canvas` masks. load, seconds: wall time. left: masks never written."""
 
     seed: int
     steps: int
     tokens: int
     canvas: int
+    left: int
     load: float
     seconds: float
-    reason: str
 
     def line(self, verdict: str) -> str:
         """One line for people."""
         rate = self.tokens / self.seconds if self.seconds else 0.0
+        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
         return (
-            f"seed {self.seed} · {self.steps} steps · {self.tokens}/{self.canvas} tokens · load {self.load:.1f} s · "
+            f"seed {self.seed} · {steps} · {self.tokens}/{self.canvas} tokens · load {self.load:.1f} s · "
             f"{self.seconds:.1f} s · {rate:.0f} tok/s · {verdict}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where a command's words go. quiet: errors only; verbose: notes too; json: nothing but the object."""
+    """Where a command's words go: a group of flags. json: nothing but the object."""
 
-    quiet: bool = False
-    verbose: bool = False
-    json: bool = False
+    quiet: flag.Quiet = False
+    verbose: flag.Verbose = False
+    json: flag.Json = False
 
     def notice(self, text: str) -> None:
         """For everybody at a terminal, and for those who ask."""
@@ -48,7 +52,7 @@ class Report:
     def warn(self, text: str) -> None:
         """For everybody but the quiet: the result is not what was asked for."""
         if not self.quiet and not self.json:
-            say(text)
+            say(f"diffu: {text}")
 
     def note(self, text: str) -> None:
         """For those who ask."""
@@ -57,11 +61,11 @@ class Report:
 
     def numbers(self, numbers: Numbers, verdict: Verdict) -> None:
         """The last line of a run."""
-        self.notice(numbers.line(mark(verdict)))
+        self.notice(_spelled(numbers.line(mark(verdict))))
 
     def object(self, schema: str, status: int, **values: object) -> None:
-        """The object of --json."""
-        print(json.dumps({"schema": schema, "status": status, **values}, ensure_ascii=False))
+        """The object of --json, in ASCII, which every encoding holds."""
+        streams.put(json.dumps({"schema": schema, "status": status, **values}).encode() + b"\n")
 
 
 def run_values(numbers: Numbers, verdict: Verdict) -> dict[str, object]:
@@ -78,19 +82,32 @@ def mark(verdict: Verdict) -> str:
     """A verdict in two words."""
     if not verdict.known:
         return verdict.note or "not checked"
-    return "does not parse" if verdict.problems else ("parses ✓" if _prints("✓") else "parses")
+    return "does not parse" if verdict.problems else "parses ✓"
 
 
 def say(text: str) -> None:
-    """One line on stderr, with what its encoding cannot hold replaced and what would steer a terminal shown."""
-    plain = "".join(char if char == "\n" or char.isprintable() else repr(char)[1:-1] for char in text)
-    encoding = sys.stderr.encoding or "ascii"
-    print(plain.encode(encoding, "replace").decode(encoding), file=sys.stderr)
+    """Text on stderr, as `shown`."""
+    print(shown(text, sys.stderr.encoding), file=sys.stderr)
 
 
-def _prints(char: str) -> bool:
+def tell(text: str) -> None:
+    """A line of the result on stdout, as `shown`."""
+    streams.put(shown(text, sys.stdout.encoding).encode(sys.stdout.encoding) + b"\n")
+
+
+def shown(text: str, encoding: str) -> str:
+    """`text` with what would steer a terminal, and what the encoding lacks, made visible."""
+    if text.isascii() and text.isprintable():
+        return text
+    from diffucli.ui.glyphs import visible
+
+    return visible(text, encoding)
+
+
+def _spelled(line: str) -> str:
+    """The line of numbers for a terminal that has neither dots nor check marks."""
     try:
-        char.encode(sys.stderr.encoding or "ascii")
+        line.encode(sys.stderr.encoding)
     except UnicodeEncodeError:
-        return False
-    return True
+        return line.replace(" ✓", "").replace("·", "|")
+    return line

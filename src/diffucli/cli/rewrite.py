@@ -1,114 +1,113 @@
-"""One file's way through `diffu fill`: regions and holes, a run, the new text, and what becomes of it."""
+"""One file's way through `diffu fill`: read, a run over all its regions, and the new text judged."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffucli.cli import streams
-from diffucli.cli.outcome import refuse, save, save_new
+from diffucli.cli import targets
 from diffucli.cli.report import run_values
+from diffucli.cli.streams import STDIN
 from diffucli.edit import holes, patch, source
-from diffucli.edit.region import Region, arrange, parse
 from diffucli.errors import UsageError
-from diffucli.syntax import languages, symbols
-from diffucli.syntax.check import Verdict, check, new_problems
+from diffucli.syntax import languages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from diffucli.cli.report import Numbers, Report
+    from diffucli.cli.outcome import Court
+    from diffucli.cli.report import Numbers
     from diffucli.cli.session import Session
+    from diffucli.cli.targets import Targets
     from diffucli.edit.source import Source
+    from diffucli.syntax.check import Verdict
     from diffucli.syntax.languages import Language
-
-NEUTRAL = "_"  # stands for a hole when the text before is checked
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to rewrite. specs: the forms of -r. holes: ??? counts even where it is legal code."""
+    """What to rewrite. specs: the forms of -r. holes: ??? counts even where it is legal code. lenient: or nothing."""
 
     specs: tuple[str, ...]
-    prompt: str | None
     holes: bool
     lang: str | None
-    verified: bool
-    strict: bool
+    lenient: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file as read, its language, and the regions to rewrite in it, holes included. name: to show."""
+    """A file as read, its name to show, its language, and what to rewrite in it."""
 
     source: Source
     name: str
     language: Language
-    regions: tuple[Region, ...]
-
-    @classmethod
-    def read(cls, path: Path, _: Path | None, wanted: Wanted) -> Job:
-        """The job of the file at `path`. Raises UsageError."""
-        return cls._of(source.read(path), path, wanted)
-
-    @classmethod
-    def of_stdin(cls, raw: bytes, name: Path | None, wanted: Wanted) -> Job:
-        """The job of stdin, called `name`. Raises UsageError."""
-        return cls._of(source.from_bytes(raw, None), name, wanted)
-
-    @classmethod
-    def _of(cls, read: Source, path: Path | None, wanted: Wanted) -> Job:
-        language = language_of(read.text, path, wanted.lang)
-        name = str(path) if path else "<stdin>"
-        return cls(read, name, language, find_regions(read.text, language, wanted, name))
+    targets: Targets
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A job done: the new text and what the parser says of it."""
+    """A job done: the new text, its bytes, what the parser says of it, and the run's figures."""
 
     job: Job
     text: str
+    new: bytes
     verdict: Verdict
     numbers: Numbers
 
-    def deliver(self, report: Report, *, write: bool, diff: bool, check: bool, output: Path | None) -> bool:
-        """Writes or prints the result as asked; whether it differs from what was read."""
-        read = self.job.source
-        new = read.encode(self.text)
-        undo = save(read, new) if write else save_new(output, new) if output else None
-        patched = patch.unified_diff(read, new, name=self.job.name) if diff else b""
-        if report.json:
-            shown = {"diff": patched.decode("utf-8", "replace")} if diff else {"text": self.text}
-            values = run_values(self.numbers, self.verdict)
-            report.object("diffu.run/1", 0, file=self.job.name, undo=undo, **shown, **values)
-        elif diff:
-            streams.put(patched)
-        elif not (write or check or output):
-            streams.put(new)
-        report.numbers(self.numbers, self.verdict)
-        return new != read.raw
+    @property
+    def changed(self) -> bool:
+        """Whether the new bytes differ from those that were read."""
+        return self.new != self.job.source.raw
+
+    def diff(self) -> bytes:
+        """A patch for `git apply` in the current folder; a symlink's target is what it changes."""
+        return patch.unified_diff(self.job.source, self.new, name=_from_here(self.job.name))
+
+    def values(self, **more: object) -> dict[str, object]:
+        """What --json says of it."""
+        return {"file": self.job.name, "changed": self.changed, **more, **run_values(self.numbers, self.verdict)}
 
 
-def rewrite(job: Job, wanted: Wanted, session: Session) -> Rewritten:
-    """Runs the model on all regions of a job in one canvas. Unparsable: the new text has errors the old had not."""
+def jobs_of(paths: Sequence[Path], wanted: Wanted, *, stdin: bytes, stdin_name: Path | None) -> list[Job]:
+    """The jobs of files, `-` being `stdin` under its name; of several those with targets. UsageError: there is none."""
+    jobs = [
+        _job(source.from_bytes(stdin, stdin_name), stdin_name, wanted)
+        if path == STDIN
+        else _job(source.read(path), path, wanted)
+        for path in paths
+    ]
+    found = [job for job in jobs if job.targets.regions]
+    if not found:
+        raise UsageError(f"none of the {len(jobs)} files holds what to fill", hint="see diffu fill --help for -r")
+    return found
+
+
+def _job(read: Source, path: Path | None, wanted: Wanted) -> Job:
+    name, language = str(path or "<stdin>"), language_of(read.text, path, wanted.lang)
+    try:
+        found = targets.find(read.text, language, wanted.specs, all_holes=wanted.holes, lenient=wanted.lenient)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
+    return Job(read, name, language, found)
+
+
+def rewrite(job: Job, prompt: str | None, session: Session, court: Court) -> Rewritten:
+    """Runs the model on all regions of a job in one canvas. Refused: the new text has errors the old had not."""
     from diffucli.engine import Gap
 
-    text, regions = job.source.text, job.regions
+    text, regions = job.source.text, job.targets.regions
     starts, stops = [0, *(r.stop for r in regions)], [*(r.start for r in regions), len(text)]
     leads = [*(r.lead for r in regions), ""]
     parts = [_plain(text[a:b]) + lead for a, b, lead in zip(starts, stops, leads, strict=True)]
-    gaps = [Gap("" if _is_hole(text, r) else _plain(text[r.start : r.stop]), r.low, r.high) for r in regions]
-    run = session.engine.fill(parts, gaps, query=wanted.prompt, tag=job.language.tag)
+    olds = ["" if job.targets.is_hole(r) else _plain(text[r.start : r.stop]) for r in regions]
+    gaps = [Gap(old, r.low, r.high) for old, r in zip(olds, regions, strict=True)]
+    run = session.engine.fill(parts, gaps, query=prompt, tag=job.language.tag)
     final, numbers = session.finish(run, language=job.language.name)
-    new = holes.fill(text, regions, session.engine.pieces_of(run, final, parts), newline=job.source.newline)
-    verdict = _judge(job, new) if wanted.verified else Verdict(known=False, note="not checked")
-    if wanted.strict and verdict.problems:
-        raise refuse(
-            job.name, new, verdict, hint="try --temp 0.4 with another --seed, another region, or --verify warn"
-        )
-    return Rewritten(job, new, verdict, numbers)
+    filled = holes.fill(text, regions, session.engine.pieces_of(run, final, parts), newline=job.source.newline)
+    verdict = court.judge_edit(job.name, job.targets.plain, filled, job.language)
+    return Rewritten(job, filled, job.source.encode(filled), verdict, numbers)
 
 
 def language_of(text: str, path: Path | None, lang: str | None) -> Language:
@@ -118,42 +117,16 @@ def language_of(text: str, path: Path | None, lang: str | None) -> Language:
     first = text.partition("\n")[0]
     found = languages.of_path(path or "", first)
     if found is None and path is not None:
-        raise UsageError(f"the language of {path} is not known", hint="say it with -l")
+        raise UsageError(f"{path}: its language is not known", hint="say it with -l")
     return found or languages.by_name("python")
-
-
-def find_regions(text: str, language: Language, wanted: Wanted, name: str) -> tuple[Region, ...]:
-    """What `wanted` names in `text`; a hole inside a region is part of it. UsageError: nothing to fill."""
-
-    def symbol(spec: str) -> tuple[int, int]:
-        found = symbols.find(text, language, spec)
-        return found.start, found.stop
-
-    named = parse(wanted.specs, text, find_symbol=symbol, find_errors=lambda whole: _broken(whole, language))
-    seen = holes.find(text) if wanted.holes or not language.hole_is_legal else ()
-    free = [hole for hole in seen if not any(r.start <= hole.start and hole.stop <= r.stop for r in named)]
-    if not named and not free:
-        raise UsageError(f"{name} holds no ??? and no region is named", hint="name one, such as -r 10:40")
-    return arrange([*named, *free])
-
-
-def _broken(text: str, language: Language) -> Iterable[Region]:
-    """The lines that do not parse."""
-    lines = sorted({problem.line for problem in check(text, language).problems})
-    return parse([str(line) for line in lines], text, find_symbol=lambda _: (0, 0))
-
-
-def _judge(job: Job, new: str) -> Verdict:
-    """What is wrong with `new` that was not wrong before; a hole is no error of what was there before."""
-    text = job.source.text
-    found = [region for region in job.regions if _is_hole(text, region)]
-    before = holes.fill(text, found, [NEUTRAL] * len(found), newline=job.source.newline)
-    return new_problems(before, new, job.language)
-
-
-def _is_hole(text: str, region: Region) -> bool:
-    return text.startswith("???", region.start) and not text[region.start + 3 : region.stop].strip("0123456789-")
 
 
 def _plain(text: str) -> str:
     return text.replace("\r\n", "\n")
+
+
+def _from_here(name: str) -> str:
+    """The real path of a file, relative to the current folder if it lies in it."""
+    path, here = os.path.realpath(name), os.path.realpath(os.curdir)
+    below = os.path.relpath(path, here) if os.path.commonpath([path, here]) == here else path
+    return below.replace(os.sep, "/")

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from os import environ
 from typing import TYPE_CHECKING
 
-from diffucli.cli.options import Alg, Live, Preset, Quant
+from diffucli.cli.options import Alg, Choice, Live
 from diffucli.cli.report import Numbers, Report
 from diffucli.errors import UsageError
+
+__all__ = ["Choice", "Session", "begin", "policy_of"]
 
 if TYPE_CHECKING:
     from diffucli.decode.policy import Policy
@@ -23,21 +25,7 @@ if TYPE_CHECKING:
     from diffucli.model.registry import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What the shared flags of a command say; None is what the preset has."""
-
-    model: str | None
-    quant: Quant
-    device: str
-    preset: Preset
-    seed: int | None
-    steps: int | None
-    temperature: float | None
-    top_p: float | None
-    alg: Alg | None
-    alg_temp: float | None
-    block: int | None
+COLDEST = 1e-3  # temperatures below it are 0: logits divided by less overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +40,34 @@ class Session:
     report: Report
 
     def finish(self, run: Run, *, language: str) -> tuple[Finished, Numbers]:
-        """Pulls the run to its end, live where that is wanted, and counts."""
-        from diffucli.ui import live
-        from diffucli.ui.frame import View
-        from diffucli.ui.terminal import wants_live
-
+        """Pulls the run to its end, live where that is wanted, and counts. Raises NoRoom."""
         if run.note:
             self.report.note(run.note)
-        shown = not self.report.quiet and not self.report.json and wants_live(sys.stderr, self.live.value, environ)
-        words = self.engine.checkpoint.vocabulary
-        if shown:
-            view = View(run.layout.shown.start, run.layout.shown.stop, language, run.ends, self.entry.name)
-            final = live.show(run.events, words.piece, view=view, out=sys.stderr, fps=self.fps)
-        else:
-            final = live.last(run.events)
-        left = sum(final.tokens[i] == words.mask for hole in run.layout.holes for i in range(hole.start, hole.stop))
-        total = sum(len(hole) for hole in run.layout.holes)
+        final = self._pull(run, language)
+        mask = self.engine.checkpoint.vocabulary.mask
+        written = [token for hole in run.layout.holes for token in final.tokens[hole.start : hole.stop]]
+        left = written.count(mask) if final.reason == "budget" else 0
+        if left:
+            self.report.warn(f"--steps ended the run with {left} masks left, so parts of the text are missing")
         return final, Numbers(
             seed=self.engine.policy.seed,
             steps=final.nfe,
-            tokens=total - left,
-            canvas=total,
+            tokens=sum(token != mask and token not in run.ends for token in written),
+            canvas=len(written),
+            left=left,
             load=self.load_seconds,
             seconds=final.seconds,
-            reason=final.reason,
         )
+
+    def _pull(self, run: Run, language: str) -> Finished:
+        from diffucli.ui import View, last, show, wants_live
+
+        silent = self.report.quiet or self.report.json
+        if silent or not wants_live(sys.stderr, self.live.value, environ):
+            return last(run.events)
+        title = self.entry.folder.resolve().name
+        view = View(run.layout.shown.start, run.layout.shown.stop, language, run.ends, title)
+        return show(run.events, self.engine.checkpoint.vocabulary.piece, view=view, fps=self.fps)
 
 
 def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
@@ -113,7 +104,7 @@ def policy_of(choice: Choice) -> Policy:
         raise UsageError(f"--top-p {choice.top_p:g} is no share", hint="give a number above 0, at most 1")
     sampling = replace(
         policy.sampling,
-        temperature=policy.sampling.temperature if choice.temperature is None else choice.temperature,
+        temperature=_temperature(policy.sampling.temperature if choice.temperature is None else choice.temperature),
         top_p=policy.sampling.top_p if choice.top_p is None else choice.top_p,
         order=policy.sampling.order if choice.alg is None else choice.alg.value,
     )
@@ -131,3 +122,7 @@ def policy_of(choice: Choice) -> Policy:
         block=policy.block if choice.block is None else choice.block or None,
         seed=random.SystemRandom().randrange(10_000) if choice.seed is None else choice.seed,
     )
+
+
+def _temperature(given: float) -> float:
+    return 0.0 if given < COLDEST else given

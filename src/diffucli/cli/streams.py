@@ -4,57 +4,111 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import stat
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from diffucli.errors import UsageError
+from diffucli.errors import UsageError, WriteFailed
 
 PATIENCE = 2.0  # seconds of silence on stdin before a word about it
+STDIN = Path("-")
 
 
 def stdin_is_given() -> bool:
     """Whether stdin is a pipe or a file, which are read without being asked for; never a terminal or device."""
     try:
         mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
+def inputs(files: Sequence[Path] | None, *, purpose: str) -> list[Path]:
+    """The files named, else stdin where it is given. UsageError: there are none, or one is named twice."""
+    paths = list(files or ([STDIN] if stdin_is_given() else []))
+    if not paths:
+        raise UsageError(f"there is no file to {purpose}", hint="name one, or pipe text into it")
+    real = [os.path.realpath(path) for path in paths]
+    for path, place in zip(paths, real, strict=True):
+        if real.count(place) > 1:
+            raise UsageError(f"{path} is named twice", hint="name each file once")
+    return paths
+
+
 def read_stdin() -> bytes:
-    """All of stdin; says so on a terminal when nothing comes for a while."""
-    descriptor = sys.stdin.fileno()
-    if sys.stderr.isatty() and os.name == "posix" and not select.select([descriptor], [], [], PATIENCE)[0]:
+    """All of stdin, or more than a source may have; says so on a terminal when nothing comes for a while."""
+    from diffucli.edit.source import MAX_BYTES
+
+    waits = sys.stderr.isatty() and os.name == "posix"
+    if waits and not select.select([sys.stdin.fileno()], [], [], PATIENCE)[0]:
         print("diffu: waiting for stdin (end it with ctrl-d, or give </dev/null)", file=sys.stderr)
-    return sys.stdin.buffer.read()
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
-def text_of_stdin() -> str:
-    """Stdin as UTF-8 text; UsageError where it is none."""
+def text_of(path: Path) -> str:
+    """The text of the file or of stdin (`-`), newlines as in Python. UsageError: it is no readable text."""
+    from diffucli.edit import source
+
+    if path != STDIN:
+        refuse_own_output(path)
+    read = source.from_bytes(read_stdin()) if path == STDIN else source.read(path)
+    return read.text.replace("\r\n", "\n")
+
+
+def words(text: str, *, name: str) -> str:
+    """An argument that a model is to read, stripped. UsageError: it is blank, or was not UTF-8."""
     try:
-        return read_stdin().decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise UsageError("stdin is not UTF-8 text", hint="pipe text, or name a file") from exc
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise UsageError(f"{name} is not valid UTF-8", hint="write it in UTF-8, or put it into a file") from exc
+    if not text.strip():
+        raise UsageError(f"{name} is empty", hint='say what to write, such as "write a quicksort"')
+    return text.strip()
 
 
 def put(data: bytes) -> None:
-    """`data` on stdout, whole."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    """`data` on stdout, whole. WriteFailed: the system refused it."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        abandon_stdout()
+        raise WriteFailed(f"stdout: {exc.strerror or exc}", hint="make room there, or write to another file") from exc
+
+
+def abandon_stdout() -> None:
+    """What could not be written is not tried again when the process ends."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.close(descriptor)
+
+
+def is_filter(given: Mapping[str, object]) -> bool:
+    """Whether `fill` with these parameters turns stdin into stdout."""
+    files = given.get("files")
+    reads = STDIN in files if isinstance(files, Sequence) and files else stdin_is_given()
+    return reads and not any(given.get(name) for name in ("json", "diff", "check", "output", "write"))
+
+
+def echo(given: bytes) -> None:
+    """A filter's input as it came: what was read of it, and what was not."""
+    put(given)
+    shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)
     sys.stdout.buffer.flush()
 
 
-def stderr_is_quiet() -> bool:
-    """Whether stderr goes to an editor or a file, where a filter's words may land in the text."""
-    return not sys.stderr.isatty()
-
-
 def refuse_own_output(path: Path) -> None:
-    """UsageError where stdout is the file that is read: the shell has emptied it already."""
+    """UsageError where stdout is the file that is read (`-`: on stdin): the shell has emptied it already."""
     try:
-        out, read = os.fstat(sys.stdout.fileno()), path.stat()
-    except (OSError, ValueError, AttributeError):
+        out = os.fstat(sys.stdout.fileno())
+        read = os.fstat(sys.stdin.fileno()) if path == STDIN else path.stat()
+    except (OSError, ValueError):
         return
     if stat.S_ISREG(out.st_mode) and (out.st_dev, out.st_ino) == (read.st_dev, read.st_ino):
-        raise UsageError(f"stdout is {path} itself, which the shell empties before it is read", hint="use -w")
+        name = "its own input" if path == STDIN else f"{path} itself"
+        raise UsageError(f"stdout is {name}, which the shell empties before it is read", hint="use -w, or another file")

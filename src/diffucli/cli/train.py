@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diffucli.cli.groups import grouped
+from diffucli.cli.progress import Show, meter
+from diffucli.cli.report import Report, say
 from diffucli.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffucli.train.mini.recipe import Begun, Progress, Recipe
+
+
+class What(StrEnum):
+    """What there is a recipe for."""
+
+    mini = "mini"
 
 
 class Size(StrEnum):
@@ -18,17 +31,71 @@ class Size(StrEnum):
     large = "large"
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How to train."""
+
+    minutes: Annotated[float, typer.Option(min=0.1, help="Wall time of the training itself.")] = 120.0
+    size: Annotated[Size, typer.Option(help="small: 4.7 M parameters; large: for an accelerator.")] = Size.small
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto"
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data and weights.")] = 0
+
+    def recipe(self) -> Recipe:
+        """The recipe with this in it."""
+        from diffucli.train.mini.recipe import SIZES, Recipe
+
+        return Recipe(SIZES[self.size], minutes=self.minutes, device=self.device, seed=self.seed)
+
+
+@grouped
 def train(
-    what: Annotated[str, typer.Argument(help="What to train: mini.")],
+    what: Annotated[What, typer.Argument(help="What to train.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint folder to make.")],
-    minutes: Annotated[float, typer.Option(min=0.1, help="Wall time of the training itself.")] = 120.0,
-    size: Annotated[Size, typer.Option(help="small: 4.7 M parameters; large: for an accelerator.")] = Size.small,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
-    card: Annotated[
-        Path | None, typer.Option(help="Where the model card goes; beside the weights if not said.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of data and weights.")] = 0,
+    training: Training,
+    report: Report,
+    card: Annotated[Path | None, typer.Option(help="Where the model card goes; else beside the weights.")] = None,
+    picture: Annotated[bool, typer.Option(help="Draw the loss for the card; needs matplotlib.")] = True,
+    only_card: Annotated[bool, typer.Option("--only-card", help="Train nothing: measure what is there.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Problems of each group at most to measure on.")] = None,
 ) -> None:
     """Train the embedded model: data, vocabulary, training, evaluation and model card in one go."""
-    if what != "mini":
-        raise UsageError(f"there is no recipe {what!r}", hint="diffu train mini")
+    from diffucli.cli.card import make
+    from diffucli.train.mini import curve
+
+    if picture:
+        curve.require_matplotlib()
+    if not only_card:
+        _make(training.recipe(), output, report)
+    card = card or output / f"{what}.md"
+    make(output, card, report, limit=limit, picture=picture)
+    if report.json:
+        report.object("diffu.train/1", 0, folder=str(output), card=str(card))
+    elif not report.quiet:
+        say(f"{output} holds the checkpoint, {card} is its card")
+
+
+def _make(recipe: Recipe, folder: Path, report: Report) -> None:
+    """Trains into `folder`, which must not hold weights yet. Raises UsageError."""
+    from diffucli.train.mini import journal
+    from diffucli.train.mini import recipe as mini
+
+    if any(folder.glob("*.safetensors")):
+        raise UsageError(f"{folder} holds a checkpoint already", hint="name another folder, or add --only-card")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise UsageError(f"cannot make {folder}: {exc.strerror}", hint="name another folder") from exc
+    with meter("training", report) as show:
+        for event in journal.kept(mini.train(recipe, folder), recipe, folder):
+            _tell(event, show)
+
+
+def _tell(event: Begun | Progress, show: Show) -> None:
+    from diffucli.train.mini.recipe import Begun
+
+    if isinstance(event, Begun):
+        functions = sum(event.functions.values())
+        show(0, f"{event.parameters / 1e6:.1f} M parameters · {functions} open functions · {event.device}")
+        return
+    rate = event.tokens / event.seconds if event.seconds else 0.0
+    show(event.done, f"{event.stage} · loss {event.loss:.3f} · {event.tokens / 1e6:.2f} M tokens · {rate:.0f} tok/s")

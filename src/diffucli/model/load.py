@@ -7,26 +7,27 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from logging import ERROR, getLogger
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253 — this room is torch's own
-from transformers import BitsAndBytesConfig, Qwen2Config, Qwen2ForCausalLM  # noqa: TID253
-from transformers.utils import logging  # noqa: TID253
+from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: TID253
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.model import vocabulary
 from diffucli.model.files import REPAIR, blaming, read_object
+from diffucli.model.materialise import Source, materialise
 from diffucli.model.network import Network, configure, self_check
+from diffucli.model.packed import is_packed
+from diffucli.model.plan import choose
 from diffucli.model.shards import check_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from diffucli.model.plan import Plan, Quant
     from diffucli.model.shards import Shape
     from diffucli.model.vocabulary import Vocabulary
-Quant = Literal["auto", "nf4", "none"]
 FAMILY = "Dream"
 DEVICES = ("cpu", "cuda", "mps")
 OPTIONAL = ("trained_length",)
@@ -59,9 +60,9 @@ class Checkpoint:
 def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkpoint:
     """The checkpoint in `folder`, checked and ready.
 
-    device: "auto" (the GPU where there is one), "cpu", "cuda", "cuda:1", "mps". quant: "nf4" packs the layers in four
-    bits (head and embeddings stay), "none" keeps them; "auto" is NF4 on a GPU for large checkpoints, else none.
-    Raises BadCheckpoint, NoRoom, UsageError.
+    device: "auto" (the GPU where there is one), "cpu", "cuda", "cuda:1", "mps". quant: "nf4" has the layers in four
+    bits (head and embeddings stay), "none" does not, whatever the files hold; "auto" is what runs fastest and fits, see
+    `plan.choose`. Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
     """
     place = find_device(device)
     settings = read_settings(folder)
@@ -71,8 +72,9 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
         config = configure(settings)
         wanted = wanted_shapes(config)
     check_shapes(folder, wanted)
-    with _within_memory(folder, place), blaming(f"{folder} cannot be loaded"):
-        network = Network(_materialise(folder, config, place, quant=_quantised(quant, config, place)))
+    chosen = choose(settings, quant=quant, device=str(place))
+    with _within_memory(folder, chosen), blaming(f"{folder} cannot be loaded"):
+        network = Network(materialise(Source(folder, settings, config), chosen))
         self_check(network, folder)
     return Checkpoint(folder, network, words, settings)
 
@@ -90,6 +92,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
         size = settings.get(key, 1 if key in OPTIONAL else None)
         if type(size) is not int or size < 1:
             raise BadCheckpoint(f"{path}: {key} must be a positive number, not {size!r}", hint=REPAIR)
+    try:
+        is_packed(settings)
+    except BadCheckpoint as wrong:
+        raise BadCheckpoint(f"{folder}: {wrong.message}", hint=wrong.hint) from wrong
     return settings
 
 
@@ -125,79 +131,15 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-LARGE = 1024  # hidden sizes from which four bits pay
-
-
-def _quantised(quant: Quant, config: Qwen2Config, device: torch.device) -> bool:
-    if quant == "auto":
-        return device.type == "cuda" and config.hidden_size >= LARGE
-    return quant == "nf4"
-
-
-def _materialise(folder: Path, config: Qwen2Config, device: torch.device, *, quant: bool) -> Qwen2ForCausalLM:
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    _quieten()
-    try:
-        model: Qwen2ForCausalLM = Qwen2ForCausalLM.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype,
-            device_map={"": device},
-            quantization_config=_four_bits(config, dtype) if quant else None,
-            use_safetensors=True,
-            local_files_only=True,
-            attn_implementation="sdpa",
-        )
-    except ImportError as exc:
-        if quant:
-            raise UsageError("four bits need bitsandbytes, which has no wheel here", hint="use --quant none") from exc
-        raise
-    model.eval()  # type: ignore[no-untyped-call]
-    return model
-
-
-def _four_bits(config: Qwen2Config, dtype: torch.dtype) -> BitsAndBytesConfig:
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=["lm_head", *_odd(config)],
-    )
-
-
 @contextmanager
-def _within_memory(folder: Path, device: torch.device) -> Iterator[None]:
-    """NoRoom where the machine runs out of memory, which each allocator reports in its own way."""
+def _within_memory(folder: Path, chosen: Plan) -> Iterator[None]:
+    """NoRoom where the machine runs out of memory all the same, which each allocator reports in its own way."""
     try:
         yield
     except BadCheckpoint as exc:
         cause = exc.__cause__
         if isinstance(cause, MemoryError) or (isinstance(cause, RuntimeError) and "memory" in str(cause)):
             raise NoRoom(
-                f"not enough memory on {device} for {folder}", hint="try --quant nf4 or --device cpu"
+                f"not enough memory on {chosen.device} for {folder}", hint="try --quant nf4 or --device cpu"
             ) from cause
         raise
-
-
-BLOCK, PACK = 64, 32  # weights of a row that share a scale in NF4; rows that bitsandbytes packs together on a CPU
-
-
-def _odd(config: Qwen2Config) -> tuple[str, ...]:
-    """Layers whose rows and columns fill no whole blocks; bitsandbytes cannot pack these on a CPU."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    narrow = hidden // config.num_attention_heads * (config.num_key_value_heads or config.num_attention_heads)
-    shapes = {
-        **dict.fromkeys(("q_proj", "o_proj"), (hidden, hidden)),
-        **dict.fromkeys(("k_proj", "v_proj"), (narrow, hidden)),
-        **dict.fromkeys(("gate_proj", "up_proj"), (inner, hidden)),
-        "down_proj": (hidden, inner),
-    }
-    return tuple(name for name, (rows, columns) in shapes.items() if rows % PACK or columns % BLOCK)
-
-
-def _quieten() -> None:
-    """Notes of the libraries below are for their developers; the terminal is ours."""
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    getLogger("bitsandbytes").setLevel(ERROR)

@@ -147,8 +147,17 @@ def self_check(network: Network, folder: Path) -> None:
 
 
 def _not_finite(model: nn.Module) -> str | None:
-    """The first weight that holds no number; 4-bit bytes always are numbers, their scales show in the outputs."""
+    """The first weight that holds no number; what else there may be shows in the outputs.
+
+    Bytes in four bits always are numbers, and layers that are not on the device now cannot be asked.
+    """
     for name, weight in model.named_parameters():
-        if weight.is_floating_point() and not torch.isfinite(weight.detach().sum(dtype=torch.float32)):
+        known = weight.is_floating_point() and not weight.is_meta
+        if known and not is_finite(weight.detach()):
             return name
     return None
+
+
+def is_finite(numbers: Tensor) -> bool:
+    """Whether all of `numbers` are: by the least and the greatest, as a sum in float32 would copy them all."""
+    return all(bool(torch.isfinite(end)) for end in torch.aminmax(numbers))

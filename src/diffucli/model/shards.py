@@ -5,12 +5,13 @@ Reads headers alone, so a damaged download is told in a moment.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model.files import REPAIR, blaming, read_object, require
+from diffucli.model.packed import PARTS, STATE, unpacked_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,15 +74,35 @@ def _plain(name: object) -> bool:
 
 
 def read_header(shard: Path) -> dict[str, Shape]:
-    """Name → shape of a safetensors file; BadCheckpoint if it is truncated, none, or holds other than floats."""
-    shapes = {}
+    """Name → shape of a safetensors file; BadCheckpoint if it is truncated, none, or holds other than floats.
+
+    A weight packed in four bits is one name, in the shape it has once unpacked.
+    """
+    shapes: dict[str, Shape] = {}
     with (
         blaming(f"{shard} is damaged, truncated or no safetensors file"),
         safe_open(shard, framework="pt") as file,
     ):
-        for name in file.keys():  # noqa: SIM118 — no mapping
-            tensor = file.get_slice(name)
-            if tensor.get_dtype() not in FLOATS:
-                raise BadCheckpoint(f"{shard}: {name} holds {tensor.get_dtype()}, no floats", hint=REPAIR)
-            shapes[name] = tuple(tensor.get_shape())
+        names = list(file.keys())
+        packed = {name.removesuffix(STATE) for name in names if name.endswith(STATE)}
+        beside = {name + part for name in packed for part in PARTS}
+        for name in names:
+            if name in packed:
+                shapes[name] = _unpacked(shard, file, name)
+            elif name not in beside:
+                shapes[name] = _floats(shard, file, name)
     return shapes
+
+
+def _floats(shard: Path, file: Any, name: str) -> Shape:
+    tensor = file.get_slice(name)
+    if tensor.get_dtype() not in FLOATS:
+        raise BadCheckpoint(f"{shard}: {name} holds {tensor.get_dtype()}, no floats", hint=REPAIR)
+    return tuple(tensor.get_shape())
+
+
+def _unpacked(shard: Path, file: Any, name: str) -> Shape:
+    try:
+        return unpacked_shape(file, name)
+    except BadCheckpoint as wrong:
+        raise BadCheckpoint(f"{shard}: {wrong.message}", hint=wrong.hint) from wrong

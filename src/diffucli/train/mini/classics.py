@@ -5,7 +5,6 @@ A task's phrase is trained in every frame or held out in every frame.
 
 from __future__ import annotations
 
-import random
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import random
 
 HELD_OUT = 6  # one phrase in so many
 NOUN_FRAMES = (
@@ -105,10 +104,3 @@ def third_person(phrase: str) -> str:
     else:
         verb += "s"
     return f"{verb} {rest}" if rest else verb
-
-
-def held_out_requests(seed: int = 0) -> Iterator[tuple[str, str]]:
-    """(request, tests) for every held-out phrase, each in one frame."""
-    for task in classics():
-        for phrase, verb in task.phrases(held_out=True):
-            yield ask(random.Random(f"{seed}/{phrase}"), phrase, verb=verb), task.tests

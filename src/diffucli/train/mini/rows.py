@@ -6,33 +6,39 @@ A row's first canvas is wholly known here; what is masked is the objective's bus
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from diffucli import layout
+from diffucli.engine import ANSWER
 from diffucli.train.mini.classics import ask, classics
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from diffucli.decode.canvas import Span
     from diffucli.model.vocabulary import Vocabulary
     from diffucli.train.mini.corpus import Function
 
-LONGEST = 320  # tokens of a row
+LONGEST = 336  # tokens of a row
+SLACKS = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bounds on the pads after an answer, and their shares
+BRIEF = {4: 1}  # the same while the model cannot see them
+Source = Literal["task", "composition", "task fill", "composition fill", "open fill"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`tokens` in full, the `holes` that are trained on, and how long `content` is before the pads of the last hole.
+    """`tokens` in full and the `holes` that are trained on, each with its content before the pads that fill it up.
 
-    answers: the row is a chat answer (its hole reaches the end of the canvas).
+    answers: the row is a chat answer (its hole reaches the end of the canvas). code: what it was cut from.
     """
 
     tokens: tuple[int, ...]
     holes: tuple[Span, ...]
     answers: bool
+    source: Source
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Sources:
 
     words: Vocabulary
     functions: Sequence[Function]
+    slacks: Mapping[int, int]
 
     def draw(self, rng: random.Random) -> Row | None:
         """One row; None where it would be too long."""
@@ -55,53 +62,64 @@ class Sources:
 
     def classic(self, rng: random.Random) -> Row:
         """An answer to a classic task in a trained phrasing."""
-        task = rng.choice(classics())
-        phrase, verb = rng.choice(task.phrases(held_out=False))
-        return self.answer(rng, ask(rng, phrase, verb=verb), rng.choice(task.solutions))
+        return self.answer(rng, *_task(rng), source="task")
 
     def composition(self, rng: random.Random) -> Row:
         """An answer to a trained composition."""
         item = trained_composition(rng)
-        return self.answer(rng, item.instruction, item.code)
+        return self.answer(rng, item.instruction, item.code, source="composition")
 
-    def answer(self, rng: random.Random, request: str, code: str) -> Row:
+    def answer(self, rng: random.Random, request: str, code: str, *, source: Source) -> Row:
         """The chat prompt, the code, its closing fence, the end of the turn, and pads as far as the canvas reaches."""
         words = self.words
         content = [*words.encode(code), *layout.closing(words, request)]
-        size = len(content) + rng.choice((0, rng.randrange(8), rng.randrange(16), rng.randrange(64)))
+        size = len(content) + self.slack(rng, len(content))
         laid = layout.answer(words, request, tag="python", length=size)
-        return self._written(laid, [content])
+        return Row(self._written(laid, content), laid.holes, answers=True, source=source, code=code)
+
+    def slack(self, rng: random.Random, used: int) -> int:
+        """How many pads follow `used` tokens of an answer, so that answers end in canvases of any length."""
+        bound = rng.choices(list(self.slacks), list(self.slacks.values()))[0]
+        return max(ANSWER - used, 0) if bound == ANSWER else rng.randrange(bound)
 
     def fill_known(self, rng: random.Random) -> Row:
         """A hole in the code of a classic task or a composition, with the request or without."""
         if rng.random() < 0.5:
-            task = rng.choice(classics())
-            phrase, verb = rng.choice(task.phrases(held_out=False))
-            request, code = ask(rng, phrase, verb=verb), rng.choice(task.solutions)
+            source: Source = "task fill"
+            request, code = _task(rng)
         else:
             item = trained_composition(rng)
+            source = "composition fill"
             request, code = item.instruction, item.code
-        return self.fill(rng, code, request if rng.random() < 0.4 else None)
+        return self.fill(rng, code, request if rng.random() < 0.4 else None, source=source)
 
     def fill_open(self, rng: random.Random) -> Row:
         """A hole in open code."""
         function = rng.choice(self.functions)
-        return self.fill(rng, function.code, function.summary if rng.random() < 0.15 else None)
+        request = function.summary if rng.random() < 0.15 else None
+        return self.fill(rng, function.code, request, source="open fill")
 
-    def fill(self, rng: random.Random, code: str, request: str | None) -> Row:
+    def fill(self, rng: random.Random, code: str, request: str | None, *, source: Source) -> Row:
         """A hole in `code`, larger by some pads than what stands there."""
         start, stop = hole(rng, code)
         before, text, after = code[:start], code[start:stop], code[stop:]
         content = self.words.encode(layout.inside(before, text))
         size = len(content) + rng.choice((0, rng.randrange(4), rng.randrange(16), rng.randrange(40)))
         laid = layout.file(self.words, [before, after], [size], query=request, tag="python")
-        return self._written(laid, [content])
+        return Row(self._written(laid, content), laid.holes, answers=False, source=source, code=code)
 
-    def _written(self, laid: layout.Layout, contents: Sequence[list[int]]) -> Row:
-        tokens = list(laid.tokens)
-        for span, content in zip(laid.holes, contents, strict=True):
-            tokens[span.start : span.stop] = [*content, *[self.words.pad] * (len(span) - len(content))]
-        return Row(tuple(tokens), laid.holes, answers=laid.holes[-1].stop == len(tokens))
+    def _written(self, laid: layout.Layout, content: Sequence[int]) -> tuple[int, ...]:
+        """The tokens of a canvas with one hole, which holds `content` and then pads."""
+        (span,) = laid.holes
+        pads = [self.words.pad] * (len(span) - len(content))
+        return (*laid.tokens[: span.start], *content, *pads, *laid.tokens[span.stop :])
+
+
+def _task(rng: random.Random) -> tuple[str, str]:
+    """A request for a classic task in a trained phrasing, and one of its solutions."""
+    task = rng.choice(classics())
+    phrase, verb = rng.choice(task.phrases(held_out=False))
+    return ask(rng, phrase, verb=verb), rng.choice(task.solutions)
 
 
 def hole(rng: random.Random, code: str) -> tuple[int, int]:
@@ -134,13 +152,3 @@ def trained_composition(rng: random.Random) -> Composition:
         item = compose(rng)
         if not held_out(item.key) and verify(item):
             return item
-
-
-def held_out_compositions(rng: random.Random) -> Iterator[Composition]:
-    """Verified compositions that no training row may hold, each key once."""
-    seen: set[str] = set()
-    while True:
-        item = compose(rng)
-        if held_out(item.key) and item.key not in seen and verify(item):
-            seen.add(item.key)
-            yield item

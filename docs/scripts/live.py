@@ -1,0 +1,37 @@
+"""Makes docs/live.svg: the live view of a real run of mini, about half-way. Run: python docs/scripts/live.py [REQUEST]."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from diffucli.decode.commit import TopK, linear
+from diffucli.decode.policy import PRESETS
+from diffucli.engine import Engine
+from diffucli.events import Stepped
+from diffucli.model import registry
+from diffucli.model.load import load
+from diffucli.ui import Frame, View, picture
+
+REQUEST = "write a quicksort"
+
+
+def main(request: str) -> None:
+    """Draws the step at which half of the code stands, written by confidence in no fixed direction."""
+    entry = registry.find("mini")
+    checkpoint = load(entry.folder)
+    policy = replace(PRESETS["balanced"], commit=TopK(linear), block=None, cached=False, steps=24)
+    run = Engine(checkpoint, policy).generate(request, length=96)
+    view = View(run.layout.shown.start, run.layout.shown.stop, "python", run.ends, entry.name)
+    frame = Frame(checkpoint.vocabulary.piece, view)
+    for event in run.events:
+        frame.take(event)
+        if isinstance(event, Stepped) and event.masks_left <= 96 // 2:
+            break
+    target = Path(__file__).parents[1] / "live.svg"
+    target.write_text(picture(frame, width=84, title=f'diffu gen "{request}"'), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(" ".join(sys.argv[1:]) or REQUEST)

@@ -1,0 +1,86 @@
+"""What four bits cost a checkpoint: its logits in NF4 against float32 and, for one that solves tasks, pass@1 of both.
+
+    python docs/scripts/quality_of_four_bits.py [CHECKPOINT FOLDER] [--suite mini --limit 50]
+
+Prints a table. The texts are this project's own source, with a share of the tokens masked, as a denoiser sees them.
+"""
+
+# ruff: noqa: INP001, T201, TID253, S603 — a script, which prints and runs our own command
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from diffucli.decode.predict import everywhere
+from diffucli.model.load import Checkpoint, load
+from diffucli.model.quantise import quantise
+
+ROOT = Path(__file__).parents[1]
+LENGTH, MASKED = 128, (0.2, 0.5, 0.9)
+
+
+def main() -> None:
+    """Quantises into a temporary folder and compares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "tests" / "data" / "tiny-dream")
+    parser.add_argument("--texts", type=int, default=20)
+    parser.add_argument("--suite", help="a suite of `diffu eval` (mini); without it no pass@1")
+    parser.add_argument("--limit", type=int, default=50)
+    flags = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        packed = Path(folder) / "nf4"
+        for _ in quantise(flags.folder, packed):
+            pass
+        print(f"{flags.folder.name}: NF4 against float32, {flags.texts} texts of {LENGTH} tokens\n")
+        print("| masked | cosine, mean | cosine, least | largest error | same best token |")
+        print("|---|---|---|---|---|")
+        whole, four = load(flags.folder, device="cpu", quant="none"), load(packed, device="cpu", quant="nf4")
+        for share in MASKED:
+            print(f"| {share:.0%} | {compare(whole, four, share, flags.texts)} |")
+        if flags.suite:
+            print("\n| weights | pass@1 |\n|---|---|")
+            for name, place, quant in (("float32", flags.folder, "none"), ("NF4", packed, "nf4")):
+                print(f"| {name} | {passed(place, quant, flags.suite, flags.limit)} |")
+
+
+def compare(whole: Checkpoint, four: Checkpoint, share: float, count: int) -> str:
+    """The cells of a row: logits at the masked positions, over the trained rows of the vocabulary."""
+    rng, words = torch.Generator().manual_seed(0), whole.vocabulary
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py")))
+    ids = torch.tensor(words.encode(text[: 20 * LENGTH * count]))
+    cosines, errors, same = [], [], []
+    for start in range(0, min(LENGTH * count, len(ids) - LENGTH + 1), LENGTH):
+        tokens = ids[start : start + LENGTH].clone()
+        masked = torch.rand(LENGTH, generator=rng) < share
+        tokens[masked] = words.mask
+        one, other = (everywhere(found.network, tokens)[masked][:, : words.size] for found in (whole, four))
+        cosines.append(torch.cosine_similarity(one, other))
+        errors.append((one - other).abs().amax(1))
+        same.append((one.argmax(1) == other.argmax(1)).float())
+    cosine = torch.cat(cosines)
+    agreed = float(torch.cat(same).mean())
+    return f"{cosine.mean():.4f} | {cosine.min():.4f} | {torch.cat(errors).max():.2f} | {agreed:.1%}"
+
+
+def passed(folder: Path, quant: str, suite: str, limit: int) -> str:
+    """pass@1 by `diffu eval`, or why there is none."""
+    command = [sys.executable, "-m", "diffucli", "eval", "--suite", suite, "-m", str(folder), "--quant", quant]
+    command += ["--limit", str(limit), "--seed", "0", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        value = json.loads(done.stdout)
+    except ValueError:
+        return f"not measured ({(done.stderr.strip().splitlines() or ['no output'])[-1]})"
+    rates = [f"{group['group']} {group['passes']['1']:.1%}" for group in value.get("groups", ())]
+    return ", ".join(rates) or str(value.get("error", "not in the report"))
+
+
+if __name__ == "__main__":
+    main()

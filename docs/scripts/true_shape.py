@@ -1,0 +1,266 @@
+"""Time and memory of a checkpoint in the true 7.6 B shape, random weights: write, quantise, load, load again, decode.
+
+    python docs/scripts/true_shape.py FOLDER            the whole: 15.2 GB + 5.6 GB on disk, about 7 GB of memory
+    python docs/scripts/true_shape.py FOLDER --layers 2 2 of 28 layers, to try it out
+
+Prints one JSON object. Each phase runs in a process of its own, whose memory is looked at every 20 ms: `rss` counts
+pages of mapped files, which the system can drop at any time, `anonymous` is what it cannot. What an earlier run left
+in FOLDER is written anew; `--keep` leaves it there at the end.
+"""
+
+# ruff: noqa: INP001, T201, S603, PLC0415 — a script, which prints and runs itself; its phases import for themselves
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+DATA = Path(__file__).parents[1] / "tests" / "data"
+SHAPE = {
+    "architectures": ["DreamModel"],
+    "model_type": "Dream",
+    "vocab_size": 152064,
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 131072,
+    "rope_theta": 1000000.0,
+    "rope_scaling": None,
+    "rms_norm_eps": 1e-06,
+    "hidden_act": "silu",
+    "initializer_range": 0.02,
+    "attention_dropout": 0.0,
+    "tie_word_embeddings": False,
+    "use_sliding_window": False,
+    "mask_token_id": 151666,
+    "torch_dtype": "bfloat16",
+}
+SHARDS, DEVIATION, PIECE = 4, 0.02, 2**24
+PHASES = ("write", "quantise", "load", "load again", "decode")
+LOOK = 0.02  # seconds between two looks at a process's memory
+
+
+def main() -> None:
+    """Runs one phase in this process, or all of them in processes of their own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the checkpoints are written")
+    parser.add_argument("--layers", type=int, default=28)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--quant", default="auto", choices=["auto", "nf4", "none"])
+    parser.add_argument("--preset", default="balanced", choices=["exact", "balanced", "fast"])
+    parser.add_argument("--keep", action="store_true", help="leave the checkpoints in the folder")
+    parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.phase:
+        print(json.dumps(run(flags.phase, flags)))
+        return
+    flags.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        phases = {phase: measured([*sys.argv, "--phase", phase]) for phase in PHASES}
+    finally:
+        if not flags.keep:
+            for made in folders(flags.folder):
+                shutil.rmtree(made, ignore_errors=True)
+    print(json.dumps({"machine": machine(), "layers": flags.layers, "phases": phases}, indent=1))
+
+
+def run(phase: str, flags: argparse.Namespace) -> dict[str, Any]:
+    """One phase; what it found beside its time."""
+    plain, packed = folders(flags.folder)
+    if phase == "write":
+        shutil.rmtree(plain, ignore_errors=True)
+        write(plain, flags.layers)
+        return {"bytes": size_of(plain)}
+    if phase == "quantise":
+        return quantised(plain, packed)
+    return loaded(packed, flags, tokens=flags.tokens if phase == "decode" else 0)
+
+
+def folders(folder: Path) -> tuple[Path, Path]:
+    """Where the checkpoint in bf16 and the one in four bits are."""
+    return folder / "true-shape", folder / "true-shape-nf4"
+
+
+def measured(command: list[str]) -> dict[str, Any]:
+    """A phase as a process: seconds, peaks of its memory in bytes, and what it prints."""
+    begun = time.perf_counter()
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+    peaks = {"rss": 0, "anonymous": 0}
+    while process.poll() is None:
+        for key, value in memory(process.pid).items():
+            peaks[key] = max(peaks[key], value)
+        time.sleep(LOOK)
+    said = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    seconds = time.perf_counter() - begun
+    return {
+        "process_seconds": round(seconds, 2),
+        **{f"peak_{key}": value for key, value in peaks.items()},
+    } | json.loads(said)
+
+
+def memory(process: int) -> dict[str, int]:
+    """What /proc says of a process's memory, in bytes; nothing where there is no /proc."""
+    try:
+        told = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    names = {"VmRSS:": "rss", "RssAnon:": "anonymous"}
+    return {
+        names[line.split()[0]]: int(line.split()[1]) * 1024
+        for line in told
+        if line.split()[:1] and line.split()[0] in names
+    }
+
+
+def write(folder: Path, layers: int) -> None:
+    """A checkpoint in the published layout: four shards with an index, vocabulary files, config.json."""
+    from diffucli.model.stream import Stream
+
+    folder.mkdir(parents=True)
+    settings = SHAPE | {"num_hidden_layers": layers}
+    shapes = tensors(settings)
+    names, total = list(shapes), sum(map(numel, shapes.values()))
+    places, done = {}, 0
+    for name in names:
+        places[name] = f"model-{min(done * SHARDS // total, SHARDS - 1) + 1:05}-of-{SHARDS:05}.safetensors"
+        done += numel(shapes[name])
+    for shard in sorted(set(places.values())):
+        held = [name for name in names if places[name] == shard]
+        with (folder / shard).open("wb") as file:
+            stream = Stream(file, held)
+            for name in held:
+                stream.put(name, shapes[name], numbers(name, numel(shapes[name])))
+            stream.close()
+    index = {"metadata": {"total_size": 2 * total}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
+    (folder / "config.json").write_text(json.dumps(settings, indent=1))
+    write_vocabulary(folder)
+
+
+def numel(shape: tuple[int, ...]) -> int:
+    """How many numbers a tensor of this shape holds."""
+    return prod(shape)
+
+
+def tensors(settings: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every tensor, in the order of the published shards."""
+    from diffucli.model.layers import matrices
+
+    hidden, words = settings["hidden_size"], settings["vocab_size"]
+    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (words, hidden)}
+    for layer in range(settings["num_hidden_layers"]):
+        prefix = f"model.layers.{layer}"
+        for name, shape in matrices(settings).items():
+            found[f"{prefix}.{name}.weight"] = shape
+            if name.rpartition(".")[2] in {"q_proj", "k_proj", "v_proj"}:
+                found[f"{prefix}.{name}.bias"] = shape[:1]
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            found[f"{prefix}.{norm}.weight"] = (hidden,)
+    return found | {"model.norm.weight": (hidden,), "lm_head.weight": (words, hidden)}
+
+
+def numbers(name: str, count: int) -> Iterator[Tensor]:
+    """Random weights in bf16; ones for norms."""
+    import torch
+
+    for start in range(0, count, PIECE):
+        size = min(PIECE, count - start)
+        yield (torch.ones(size) if "norm" in name else torch.randn(size).mul_(DEVIATION)).bfloat16()
+
+
+def write_vocabulary(folder: Path) -> None:
+    """The tiny golden vocabulary, filled up to the true ids, with the special tokens at theirs."""
+    golden = DATA / "tiny-dream"
+    added = json.loads((DATA / "added-tokens-7b.json").read_text())
+    vocabulary = json.loads((golden / "vocab.json").read_text(encoding="utf-8"))
+    for i in range(len(vocabulary), min(added.values())):
+        vocabulary[f"ĠĠĠ{i}"] = i
+    shutil.copyfile(golden / "merges.txt", folder / "merges.txt")
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    (folder / "added_tokens.json").write_text(json.dumps(added))
+    described = {str(i): {"content": name, "special": True} for name, i in added.items()}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": described}))
+
+
+def quantised(plain: Path, packed: Path) -> dict[str, Any]:
+    """Quantises from the beginning."""
+    from diffucli.model.quantise import quantise
+
+    for left in (packed, packed.with_name(packed.name + ".part")):
+        shutil.rmtree(left, ignore_errors=True)
+    begun, stages = time.perf_counter(), {}
+    for progress in quantise(plain, packed):
+        stages[progress.stage] = round(time.perf_counter() - begun, 2)
+    return {"seconds": round(time.perf_counter() - begun, 2), "until": stages, "bytes": size_of(packed)}
+
+
+def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str, Any]:
+    """Loads and, where `tokens` are asked for, decodes so many."""
+    from diffucli.decode.policy import PRESETS
+    from diffucli.engine import Engine
+    from diffucli.events import Finished
+    from diffucli.model.load import load
+
+    begun = time.perf_counter()
+    checkpoint = load(packed, device=flags.device, quant=flags.quant)
+    found = {"seconds": round(time.perf_counter() - begun, 2), "device": str(checkpoint.network.device)}
+    if not tokens:
+        return found
+    begun = time.perf_counter()
+    run = Engine(checkpoint, PRESETS[flags.preset]).generate("Write a function that adds two numbers.", length=tokens)
+    *_, last = run.events
+    assert isinstance(last, Finished)
+    seconds = time.perf_counter() - begun
+    return {
+        "load_seconds": found["seconds"],
+        "seconds": round(seconds, 2),
+        "preset": flags.preset,
+        "forwards": last.nfe,
+        "canvas": len(last.tokens),
+        "seconds_a_forward": round(seconds / last.nfe, 3),
+        "reason": last.reason,
+    }
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    import torch
+
+    try:
+        told = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in told if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor()
+    return {
+        "cpu": name,
+        "threads": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count())),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+    }
+
+
+if __name__ == "__main__":
+    main()

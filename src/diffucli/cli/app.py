@@ -1,0 +1,55 @@
+"""The commands by their names, and one run of one of them: from its arguments to its exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from diffucli.cli import check, doctor, evaluate, failure, fill, gen, model, train, undo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HELP = "Write and edit code with a masked diffusion language model on your own machine."
+
+app = typer.Typer(
+    name="diffu",
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("gen")(gen.gen)
+app.command("fill")(fill.fill)
+app.command("check")(check.check)
+app.command("undo")(undo.undo)
+app.add_typer(model.app, name="model")
+app.command("eval")(evaluate.evaluate)
+app.command("train")(train.train)
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
+    """Says the version, if asked to."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"diffu {version_of('diffucli')}")
+        raise typer.Exit
+
+
+def run(argv: Sequence[str]) -> int:
+    """The exit code of `diffu argv…`. Whatever goes wrong is told here; only KeyboardInterrupt comes out."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("diffu", list(argv)) as context:
+            command.invoke(context)
+            failure.flush()
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    except Exception as error:  # noqa: BLE001 — the last line of defence: no user sees a traceback
+        return failure.tell(error, failure.asked(command, argv))
+    return 0

@@ -1,0 +1,218 @@
+"""`diffu model pull`, `use` and `rm`: checkpoints come, are chosen, and go."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from os import environ
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffucli.cli.groups import grouped
+from diffucli.cli.options import Quant
+from diffucli.cli.report import Report, say
+from diffucli.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffucli.model.offer import Offer
+    from diffucli.model.progress import Progress
+
+EVERY = 30.0  # seconds between two lines of progress where there is no terminal
+Show = Callable[["Progress"], None]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask; for pull: the licence is accepted.")]
+
+
+@grouped
+def pull(
+    name: Annotated[str, typer.Argument(help="An alias (diffucoder), a repository (org/name), or a folder.")],
+    report: Report = Report(),  # noqa: B008 — a group of flags
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="A branch, tag or commit; else the newest.")
+    ] = None,
+    quant: Annotated[
+        Quant, typer.Option("--quant", help="Pack into four bits (nf4), not (none), or where it pays (auto).")
+    ] = Quant.auto,
+    keep_original: Annotated[
+        bool, typer.Option("--keep-original", help="Keep the files as published beside the packed ones.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Fetch a checkpoint and pack it into four bits. A pull that was cut goes on where it stopped."""
+    from diffucli.model import registry, shelf
+    from diffucli.model.offer import offer
+    from diffucli.model.pull import is_done
+    from diffucli.model.pull import pull as pulling
+
+    offered = offer(name, revision=revision)
+    done = is_done(offered, quant=quant.value, keep_original=keep_original)
+    for file in offered.files:
+        report.note(f"{file.name}  {_bytes(file.size)}")
+    if not done:
+        _consent(offered, report, yes=yes)
+        _draw(pulling(offered, quant=quant.value, keep_original=keep_original), offered, report)
+    entry = registry.find(offered.origin.name)
+    size = shelf.size(entry.folder)
+    if report.json:
+        assert entry.record is not None
+        values = {"name": entry.name, "folder": str(entry.folder), "revision": entry.record.revision, "size": size}
+        report.object("diffu.pulled/1", 0, fetched=not done, licence=entry.record.licence, **values)
+        return
+    state = "is here already" if done else "is here"
+    _note(
+        report, f"{entry.name} {state}: {_bytes(size)} in {entry.folder}; diffu model use {entry.name} makes it yours"
+    )
+
+
+@grouped
+def use(
+    name: Annotated[str, typer.Argument(help="A pulled model, a checkpoint folder, or mini to take it back.")],
+    report: Report = Report(),  # noqa: B008 — a group of flags
+) -> None:
+    """Choose the model that runs when none is named."""
+    from diffucli.model import choice, registry
+
+    entry = registry.use(name)
+    report.note(f"stored in {choice.settings_path()}")
+    if report.json:
+        report.object("diffu.used/1", 0, name=entry.name, folder=str(entry.folder))
+    else:
+        _note(report, f"{entry.name} runs from now on when no model is named")
+
+
+@grouped
+def rm(
+    name: Annotated[str, typer.Argument(help="A pulled model.")],
+    report: Report = Report(),  # noqa: B008 — a group of flags
+    yes: Yes = False,
+) -> None:
+    """Delete a pulled model, whole or half done."""
+    from diffucli.model import registry, shelf
+    from diffucli.model.aliases import MINI, short
+
+    if not yes and short(name) != MINI and (traces := shelf.traces(short(name))):
+        taken = _bytes(sum(map(shelf.size, traces)))
+        if not _confirmed(f"Delete {short(name)} ({taken})?"):
+            raise UsageError(f"{name} stays", hint="answer y, or add -y")
+    for folder in shelf.traces(short(name)):
+        report.note(f"deleting {folder}")
+    freed = registry.remove(name)
+    if report.json:
+        report.object("diffu.removed/1", 0, name=short(name), freed=freed)
+    else:
+        _note(report, f"{short(name)} is deleted: {_bytes(freed)} freed")
+
+
+def _note(report: Report, text: str) -> None:
+    """For everybody but the quiet."""
+    if not report.quiet and not report.json:
+        say(text)
+
+
+def _consent(offered: Offer, report: Report, *, yes: bool) -> None:
+    """Shows the licence and asks. UsageError: it was not accepted, or nobody is there to ask."""
+    listing = offered.listing
+    if listing is None:
+        return
+    licence = f"{listing.licence or 'none stated'}, {listing.licence_link}"
+    _note(report, f"{listing.repository} at {listing.commit[:12]}, {_bytes(offered.total)} · licence: {licence}")
+    if not yes and not _confirmed(f"Do you accept the licence of {listing.repository} ({licence})?"):
+        raise UsageError("the licence was not accepted, so nothing was fetched", hint="answer y, or add -y")
+
+
+def _confirmed(question: str) -> bool:
+    """A yes on the terminal. UsageError where there is none to ask."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} There is no terminal to ask", hint="add -y for yes")
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as exc:
+        raise KeyboardInterrupt from exc
+
+
+def _draw(steps: Iterable[Progress], offered: Offer, report: Report) -> None:
+    """Pulls the work to its end, showing how far it is."""
+    if 0 < offered.present < offered.total:
+        _note(report, f"resuming at {_of(offered.present, offered.total)}")
+    last = None
+    try:
+        with _meter(report) as show:
+            for step in steps:
+                last = step
+                show(step)
+    except KeyboardInterrupt:
+        if last:
+            where = f"{last.stage} at {_of(last.done, last.total)}"
+            _note(report, f"stopped {where}; the same command goes on from there")
+        raise
+
+
+@contextmanager
+def _meter(report: Report) -> Iterator[Show]:
+    """What shows a step: a bar on a terminal, elsewhere a line now and then."""
+    from diffucli.ui.terminal import wants_live
+
+    if report.quiet or report.json:
+        yield lambda _: None
+    elif wants_live(sys.stderr, "auto", environ):
+        with _bar() as show:
+            yield show
+    else:
+        yield _lines()
+
+
+def _lines() -> Show:
+    stage, said = "", 0.0
+
+    def show(step: Progress) -> None:
+        nonlocal stage, said
+        now = time.monotonic()
+        if step.stage != stage or now - said >= EVERY:
+            stage, said = step.stage, now
+            say(_words(step))
+
+    return show
+
+
+def _words(step: Progress) -> str:
+    if not step.total:
+        return f"{step.stage} for another pull of the same model"
+    return f"{step.stage}: {_of(step.done, step.total)} ({step.done / step.total:.0%})"
+
+
+@contextmanager
+def _bar() -> Iterator[Show]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        *(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()),
+    )
+    console = Console(file=sys.stderr)
+    with Bar(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: Progress) -> None:
+            if step.stage not in tasks:
+                for task in tasks.values():
+                    bar.update(task, visible=False)
+                tasks[step.stage] = bar.add_task(step.stage, total=step.total or None)
+                bar.update(tasks[step.stage], completed=step.done)
+                bar.reset(tasks[step.stage], completed=step.done)  # the speed counts from here
+            bar.update(tasks[step.stage], completed=step.done)
+
+        yield show
+
+
+def _of(done: int, total: int) -> str:
+    unit, name = (1e9, "GB") if total >= 1e8 else (1e6, "MB")  # noqa: PLR2004
+    return f"{done / unit:.1f} of {total / unit:.1f} {name}"
+
+
+def _bytes(number: int) -> str:
+    unit, name = (1e9, "GB") if number >= 1e8 else (1e6, "MB") if number >= 1e5 else (1e3, "kB")  # noqa: PLR2004
+    return f"{number / unit:.1f} {name}"

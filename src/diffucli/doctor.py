@@ -1,0 +1,257 @@
+"""What `diffu doctor` finds: each check alone, so that one that fails says so and hides no other.
+
+Knows nothing of terminals; a finding is a plain value.
+"""
+# ruff: noqa: PLC0415 — each check imports for itself, so that a library that cannot be imported hides no other
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Literal
+
+from diffucli.errors import DiffuError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from diffucli.model.plan import Plan
+
+Verdict = Literal["ok", "note", "bad"]
+PYTHON = (3, 11)
+TOLERANCE = 0.2  # of the size of a four-bit product
+LOW_DISK = 6e9  # bytes: a 7B model in four bits
+GLYPHS = "░✓✗·"
+CLASSES = {
+    ("gpu", "small"): "instant: under a second an answer",
+    ("gpu", "none"): "fast: seconds an answer",
+    ("gpu", "nf4"): "good: some seconds an answer",
+    ("gpu", "outside"): "slow: layers travel to the GPU at each step; minutes an answer",
+    ("cpu", "small"): "quick: seconds an answer",
+    ("cpu", "nf4"): "very slow: many minutes an answer; meant for a GPU",
+    ("cpu", "none"): "very slow: many minutes an answer; meant for a GPU",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. verdict: "note" is neither good nor bad; remedy: what to do about a "bad" one."""
+
+    name: str
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check by its name. vital: where it fails, no model can run. remedy: if it ends in an error of no remedy."""
+
+    name: str
+    look: Callable[[], Finding]
+    vital: bool = False
+    remedy: str = "pip install --force-reinstall diffucli"
+
+
+def examine() -> Iterator[tuple[Finding, bool]]:
+    """Each finding, and whether no model can run because of it."""
+    for check in checks():
+        found = isolated(check)
+        yield found, check.vital and found.verdict == "bad"
+
+
+def checks() -> tuple[Check, ...]:
+    """Every check, in the order in which they are told."""
+    torch = "pip install --force-reinstall torch"
+    return (
+        Check("python", _python, vital=True, remedy="install Python 3.11 or newer"),
+        Check("torch", _torch, vital=True, remedy=torch),
+        Check("gpu", _gpu, remedy=torch),
+        Check("memory", _memory),
+        Check("four bits", _four_bits, remedy="pip install --upgrade bitsandbytes; --quant none works without"),
+        Check("attention", _attention, vital=True, remedy="pip install --upgrade 'transformers>=5.3'"),
+        Check("grammars", _grammars),
+        *(Check(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
+        Check("disk", _disk),
+        Check("terminal", _terminal, remedy="set PYTHONIOENCODING=utf-8, or a UTF-8 locale"),
+        Check("model", _model, vital=True, remedy="diffu model use mini, or diffu model pull diffucoder"),
+    )
+
+
+FOLDER = "make the folder writable, or set DIFFU_HOME and DIFFU_STATE to others"
+
+
+def isolated(check: Check) -> Finding:
+    """What a check finds; any error in it, SystemExit of a library too, is a finding."""
+    try:
+        return check.look()
+    except DiffuError as exc:
+        return Finding(check.name, "bad", exc.message, exc.hint or check.remedy)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 — whatever is wrong with a library is what we are here to tell
+        line = " ".join(str(exc).split())[:200]
+        return Finding(check.name, "bad", f"{type(exc).__name__}: {line}", check.remedy)
+
+
+def _python() -> Finding:
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}, diffu {version('diffucli')}"
+    if sys.version_info < PYTHON:
+        return Finding("python", "bad", text, "install Python 3.11 or newer")
+    return Finding("python", "ok", text)
+
+
+def _torch() -> Finding:
+    import torch
+
+    cuda = f", CUDA {torch.version.cuda}" if torch.version.cuda else ", built for the CPU alone"
+    return Finding("torch", "ok", f"{torch.__version__}{cuda}, transformers {version('transformers')}")
+
+
+def _gpu() -> Finding:
+    import torch
+
+    from diffucli.model.plan import free_memory, size
+
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        told = [f"{torch.cuda.get_device_name(i)} ({size(free_memory(f'cuda:{i}') or 0)} free)" for i in range(count)]
+        return Finding("gpu", "ok", ", ".join(told))
+    if shutil.which("nvidia-smi"):
+        remedy = "install torch for your CUDA (pytorch.org tells the command), or update the driver"
+        return Finding("gpu", "bad", "there is one that torch cannot use", remedy)
+    return Finding("gpu", "note", "none that torch can use: the CPU computes")
+
+
+def _memory() -> Finding:
+    from diffucli.model.plan import free_memory, size
+
+    free = free_memory("cpu")
+    return Finding("memory", "note", "unknown" if free is None else f"{size(free)} free, {os.cpu_count()} cores")
+
+
+def _four_bits() -> Finding:
+    import torch
+
+    from diffucli.model.plan import four_bits_can
+    from diffucli.model.probe import four_bit_error
+
+    if not four_bits_can():
+        return Finding("four bits", "note", "no bitsandbytes here: models run in their own type (--quant none)")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    error, name = four_bit_error(device), f"bitsandbytes {version('bitsandbytes')} on {device}"
+    if not error < TOLERANCE:
+        text = f"{name} multiplies wrongly: {error:.2f} off float32, where {TOLERANCE} is allowed"
+        return Finding("four bits", "bad", text, "pip install --upgrade bitsandbytes; or use --quant none")
+    return Finding("four bits", "ok", f"{name}, a product is {error:.3f} off float32")
+
+
+def _attention() -> Finding:
+    from diffucli.model.probe import check_attention
+
+    check_attention()
+    return Finding("attention", "ok", f"looks both ways in transformers {version('transformers')}")
+
+
+def _grammars() -> Finding:
+    from diffucli.syntax.languages import LANGUAGES, grammar
+
+    lacking = [language for language in LANGUAGES if grammar(language) is None]
+    if not lacking:
+        return Finding("grammars", "ok", f"{len(LANGUAGES)} languages")
+    names = ", ".join(language.name for language in lacking)
+    wheels = " ".join(dict.fromkeys(language.grammar[0].replace("_", "-") for language in lacking))
+    return Finding("grammars", "bad", f"no reader for {names}: these are not checked", f"pip install {wheels}")
+
+
+def folders() -> dict[str, Path]:
+    """The folders of ours on this machine, by what they hold."""
+    from diffucli.edit.store import default_root
+    from diffucli.model import choice, shelf
+
+    return {"models": shelf.root(), "settings": choice.settings_path().parent, "undo": default_root()}
+
+
+def _folder(name: str) -> Finding:
+    from diffucli.model.plan import size
+
+    path = folders()[name]
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        return Finding(name, "bad", f"{path} cannot be written", FOLDER)
+    if not path.exists():
+        return Finding(name, "note", f"{path} (nothing yet)")
+    held = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
+    return Finding(name, "ok", f"{path} ({size(held)})")
+
+
+def _disk() -> Finding:
+    from diffucli.model.plan import size
+
+    path = folders()["models"]
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free < LOW_DISK:
+        remedy = "make room, or set DIFFU_HOME to a folder on another disk"
+        return Finding("disk", "bad", f"{size(free)} free at {there}: no room for a 7B model", remedy)
+    return Finding("disk", "ok", f"{size(free)} free at {there}")
+
+
+def _terminal() -> Finding:
+    encoding = sys.stderr.encoding or "ascii"
+    kind = f"{encoding}, TERM={os.environ.get('TERM', '')}" if sys.stderr.isatty() else f"{encoding}, no terminal"
+    try:
+        GLYPHS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return Finding("terminal", "note", f"{kind}: masks are drawn in ASCII")
+    return Finding("terminal", "ok", kind)
+
+
+def _model() -> Finding:
+    """Looks into the small files and headers alone; nothing is loaded."""
+    from diffucli.model import registry, vocabulary
+    from diffucli.model.load import check_mask, find_device, read_settings, wanted_shapes
+    from diffucli.model.network import configure
+    from diffucli.model.plan import choose
+    from diffucli.model.shards import check_shapes
+
+    entry = registry.find(None)
+    settings = read_settings(entry.folder)
+    check_mask(entry.folder, settings, vocabulary.read(entry.folder))
+    check_shapes(entry.folder, wanted_shapes(configure(settings)))
+    chosen = choose(settings, quant="auto", device=str(find_device("auto")))
+    return Finding("model", "ok", f"{entry.name} runs here: {describe(chosen)}; {speed(chosen, settings)}")
+
+
+def describe(plan: Plan) -> str:
+    """A plan in a line."""
+    from diffucli.model.plan import size
+
+    kind = "in four bits" if plan.quant == "nf4" else "unpacked"
+    outside = f", {plan.outside} layers in main memory" if plan.outside else ""
+    return f"{kind} on {plan.device}{outside}, {size(plan.total)} of memory"
+
+
+def speed(plan: Plan, settings: Mapping[str, Any]) -> str:
+    """The speed class of a plan."""
+    from diffucli.model.layers import is_large
+
+    place = "cpu" if plan.device == "cpu" else "gpu"
+    kind = "outside" if plan.outside else plan.quant
+    return CLASSES[place, kind if is_large(settings) else "small"]
+
+
+def packages() -> dict[str, str]:
+    """Name → version of what diffu computes with, as far as it is installed."""
+    found = {}
+    for name in ("torch", "transformers", "bitsandbytes", "accelerate", "tokenizers", "safetensors", "huggingface-hub"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

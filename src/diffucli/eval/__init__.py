@@ -1,0 +1,1 @@
+"""How good a checkpoint is at a policy: problems, samples, and the share that passes."""

@@ -1,0 +1,79 @@
+"""Problems, what a model wrote for them, and the verdict on it: tests in the sandbox, or the text that stood there.
+
+Knows nothing of models or of where problems come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffucli import sandbox
+from diffucli.syntax import languages
+from diffucli.syntax.check import check
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A request, and asserts on `candidate` that tell whether the code written for it is right."""
+
+    group: str
+    request: str
+    tests: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillProblem:
+    """Code with one hole between `before` and `after`, and the text that stood in it."""
+
+    group: str
+    before: str
+    expected: str
+    after: str
+
+
+AnyProblem = Problem | FillProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was written for a problem.
+
+    nfe: forwards spent; tokens: of text, without what ends or pads it; seconds: wall time of the run.
+    """
+
+    text: str
+    nfe: int
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """passed: the tests reach their end, or the text is the expected one. parses: as a whole Python file.
+
+    reason: "ok", or why it did not pass: the sandbox's word for tests ("error", "timeout", …), "differs" for a hole.
+    """
+
+    passed: bool
+    parses: bool
+    reason: str
+
+
+def judge(problem: AnyProblem, text: str, *, seconds: float = 5.0) -> Verdict:
+    """The verdict on `text`. seconds: wall clock for code and tests together; what takes longer has failed."""
+    match problem:
+        case Problem():
+            outcome = sandbox.run_tests(text, problem.tests, seconds=seconds)
+            return Verdict(outcome.ok, _parses(text), outcome.reason)
+        case FillProblem():
+            same = _words(text) == _words(problem.expected)
+            return Verdict(same, _parses(problem.before + text + problem.after), "ok" if same else "differs")
+
+
+def _parses(text: str) -> bool:
+    return bool(text.strip()) and check(text, languages.by_name("python")).ok
+
+
+def _words(text: str) -> list[str]:
+    """What is compared: the text but for the amount of white space."""
+    return text.split()

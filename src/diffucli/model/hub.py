@@ -1,0 +1,194 @@
+"""The hub through huggingface_hub's client: what a repository holds, and the bytes of its files from any position.
+
+HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are read by that client. Every foreign error becomes ours here.
+Files come over plain HTTP: since release 1.18 the client's own downloads start again from nothing after a cut.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+
+from diffucli.errors import DiffuError, ModelError
+from diffucli.model.files import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from huggingface_hub.hf_api import ModelInfo, RepoSibling
+
+SHA256 = 64  # hexadecimal digits; a shorter digest is git's SHA-1 of a blob
+AGAIN = "pull again: it goes on where it stopped"
+BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file of a repository. size: bytes. digest: SHA-256 of its content, or git's SHA-1 of it as a blob, or ""."""
+
+    name: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a repository holds at a commit, with its licence as the model card has it ("" where it has none)."""
+
+    repository: str
+    commit: str
+    licence: str
+    licence_link: str
+    files: tuple[Remote, ...]
+
+
+class Transient(Exception):
+    """A request that may succeed later. error: what to raise when patience ends. after: seconds the hub asks for."""
+
+    def __init__(self, error: ModelError, after: float = 0.0) -> None:
+        super().__init__(error.message)
+        self.error, self.after = error, after
+
+
+def look(repository: str, revision: str | None) -> Listing:
+    """The files of `repository` at `revision` (None: the newest), pinned to a commit. ModelError, Transient."""
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    with _translated(repository, revision):
+        info = HfApi().model_info(
+            repository, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
+        )
+        commit, siblings = str(info.sha or ""), info.siblings or []
+        licence, link = _licence(info, repository)
+        return Listing(repository, commit, licence, link, tuple(_remote(sibling) for sibling in siblings))
+
+
+def stream(listing: Listing, name: str, start: int) -> Iterator[tuple[int, bytes]]:
+    """The bytes of a file from `start` on as (position, bytes); from 0 on where the server knows no ranges.
+
+    Raises ModelError, and Transient where a later request may go on.
+    """
+    url = hf_hub_url(listing.repository, name, revision=listing.commit, endpoint=HfApi().endpoint)
+    headers = build_hf_headers(library_name="diffu") | {"Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    with (
+        _translated(listing.repository, listing.commit, name),
+        get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response,
+    ):
+        hf_raise_for_status(response)
+        position = _position(response.headers.get("Content-Range")) if response.status_code == PARTIAL else 0
+        if position not in {0, start}:
+            raise ValueError("a range that nobody asked for")
+        for chunk in response.iter_bytes():
+            yield position, chunk
+            position += len(chunk)
+
+
+def cached(listing: Listing, name: str) -> Path | None:
+    """The file as another program fetched it into the hub client's own cache (HF_HOME), if it is there."""
+    found = try_to_load_from_cache(listing.repository, name, revision=listing.commit)
+    return Path(found).resolve() if isinstance(found, str) else None
+
+
+PARTIAL = HTTPStatus.PARTIAL_CONTENT
+
+
+def _position(content_range: str | None) -> int:
+    """The first position of `bytes 10-19/20`."""
+    return int((content_range or "").removeprefix("bytes").strip().partition("-")[0])
+
+
+def _remote(sibling: RepoSibling) -> Remote:
+    if sibling.lfs:
+        return Remote(sibling.rfilename, int(sibling.lfs.size), str(sibling.lfs.sha256))
+    return Remote(sibling.rfilename, int(sibling.size or 0), str(sibling.blob_id or ""))
+
+
+def _licence(info: ModelInfo, repository: str) -> tuple[str, str]:
+    """Name and address of the licence, by the model card."""
+    card: dict[str, Any] = vars(info.card_data) if info.card_data else {}
+    name = card.get("license") or ""
+    name = ", ".join(map(str, name)) if isinstance(name, list) else str(name)
+    if name in {"", "other"}:
+        name = str(card.get("license_name") or name)
+    page = f"{HfApi().endpoint}/{repository}"
+    link = str(card.get("license_link") or "")
+    if not link and any(sibling.rfilename == "LICENSE" for sibling in info.siblings or []):
+        link = "LICENSE"
+    if link and "://" not in link:
+        link = f"{page}/blob/main/{link}"
+    return name, link or page
+
+
+@contextmanager
+def _translated(repository: str, revision: str | None, name: str = "") -> Iterator[None]:
+    """Turns whatever the client raises inside into ModelError or Transient."""
+    try:
+        yield
+    except DiffuError:
+        raise
+    except OfflineModeIsEnabled as exc:
+        hint = "unset it, or pull a folder that holds the checkpoint"
+        raise ModelError(f"HF_HUB_OFFLINE is set, so {repository} is not asked for", hint=hint) from exc
+    except HfHubHTTPError as exc:
+        error = _refusal(exc, repository, revision, name)
+        status = exc.response.status_code
+        if status in BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Transient(error, _seconds(exc.response.headers.get("Retry-After"))) from exc
+        raise error from exc
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:  # a login page or a proxy's answer, say
+        raise ModelError(
+            f"{HfApi().endpoint} does not answer as the hub does ({one_line(exc)})",
+            hint="check HF_ENDPOINT; a login page or a proxy may stand in between",
+        ) from exc
+    except Exception as exc:  # httpx's errors, under one of several package names
+        error = ModelError(
+            f"no connection to {HfApi().endpoint} ({one_line(exc)})",
+            hint=f"check the network, the proxy and HF_ENDPOINT, then {AGAIN}",
+        )
+        raise Transient(error) from exc
+
+
+def _refusal(exc: HfHubHTTPError, repository: str, revision: str | None, name: str) -> ModelError:
+    """What the hub's refusal means for the user."""
+    status, page, token = exc.response.status_code, f"{HfApi().endpoint}/{repository}", get_token()
+    if isinstance(exc, GatedRepoError) and token:
+        message, hint = f"{repository} is gated and your token has no access to it", f"ask for access at {page}"
+    elif isinstance(exc, GatedRepoError):
+        message = f"{repository} is gated: its terms are to be accepted on the hub"
+        hint = f"accept them at {page}, then set HF_TOKEN"
+    elif isinstance(exc, RevisionNotFoundError):
+        message, hint = f"{repository} has no revision {revision!r}", "leave --revision out for the newest"
+    elif isinstance(exc, EntryNotFoundError):
+        message, hint = f"{repository} lacks {name} at {revision}", "pull again, for the newest revision"
+    elif status == HTTPStatus.UNAUTHORIZED and token:
+        message, hint = "the hub does not accept your token", "set HF_TOKEN to a valid one, or unset it"
+    elif isinstance(exc, RepositoryNotFoundError) or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND}:
+        message = f"there is no repository {repository} at {HfApi().endpoint}, or it is private"
+        hint = "check the name; set HF_TOKEN for a private one"
+    elif status == HTTPStatus.FORBIDDEN:
+        message, hint = f"the hub forbids access to {repository}", f"ask for access at {page}, and set HF_TOKEN"
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        message, hint = "the hub asks for fewer requests (429)", f"wait some minutes, set HF_TOKEN, {AGAIN}"
+    else:
+        message, hint = f"the hub answers {status} for {name or repository}", f"later, {AGAIN}"
+    return ModelError(message, hint=hint)
+
+
+def _seconds(retry_after: str | None) -> float:
+    return float(retry_after) if retry_after and retry_after.strip().isdigit() else 0.0

@@ -1,0 +1,109 @@
+"""What is kept from training, as plain values to be measured on: phrasings, compositions, and lines of open code.
+
+Knows nothing of models or of how an answer is judged.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from diffucli.train.mini import corpus
+from diffucli.train.mini.classics import NOUN_FRAMES, THIRD_FRAMES, VERB_FRAMES, ask, classics, third_person
+from diffucli.train.mini.compositions import Composition, compose, held_out, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SHORTEST, LONGEST = 8, 60  # characters of a line to fill in
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for, and asserts on `candidate`."""
+
+    text: str
+    tests: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a function, without its indentation and newline, and the code on both sides of it."""
+
+    before: str
+    text: str
+    after: str
+
+
+def phrasings(seed: int = 0) -> list[Request]:
+    """Every held-out phrase in one frame, in the order of the tasks; none in words that training may have used."""
+    return [
+        Request(_asked(phrase, seed, verb=verb), task.tests)
+        for task in classics()
+        for phrase, verb in task.phrases(held_out=True)
+    ]
+
+
+def compositions(count: int, seed: int = 0) -> list[Request]:
+    """`count` compositions that no training row may hold, each key once."""
+    return [Request(item.instruction, item.tests) for item in islice(drawn(random.Random(seed)), count)]
+
+
+def lines(count: int, seed: int = 0) -> list[Line]:
+    """`count` lines of functions of the packages held out, one a function; fewer where these are not installed."""
+    rng = random.Random(seed)
+    code = dict.fromkeys(function.code for function in corpus.functions(corpus.HELD_OUT))
+    found = [rng.choice(each) for each in map(_lines, code) if each]
+    return rng.sample(found, min(count, len(found)))
+
+
+def drawn(rng: random.Random) -> Iterator[Composition]:
+    """Verified compositions that are held out, each key once, for ever."""
+    seen: set[str] = set()
+    while True:
+        item = compose(rng)
+        if held_out(item.key) and item.key not in seen and verify(item):
+            seen.add(item.key)
+            yield item
+
+
+def _asked(phrase: str, seed: int, *, verb: bool) -> str:
+    """`phrase` as a person would type it, and as no phrase that is trained reads in another frame."""
+    rng = random.Random(f"{seed}/{phrase}")
+    while plain(text := ask(rng, phrase, verb=verb)) in trained():
+        continue
+    return text
+
+
+def plain(text: str) -> str:
+    """A request without what `dress` adds."""
+    return text.lower().rstrip("?.")
+
+
+@cache
+def trained() -> frozenset[str]:
+    """Every request for a classic task that training may draw, plain."""
+    phrases = [each for task in classics() for each in task.phrases(held_out=False)]
+    third = [frame.format(third_person(phrase)) for phrase, verb in phrases if verb for frame in THIRD_FRAMES]
+    usual = [frame.format(phrase) for phrase, verb in phrases for frame in (VERB_FRAMES if verb else NOUN_FRAMES)]
+    return frozenset(map(plain, [*third, *usual]))
+
+
+def _lines(code: str) -> Sequence[Line]:
+    """The statements of a function's body that are one line each."""
+    texts = code.splitlines(keepends=True)
+    function = ast.parse(code).body[0]
+    inner = (node for node in ast.walk(function) if isinstance(node, ast.stmt) and node is not function)
+    numbers = sorted({node.lineno - 1 for node in inner if node.lineno == node.end_lineno})
+    return [_cut(texts, i) for i in numbers if SHORTEST <= len(texts[i].strip()) <= LONGEST]
+
+
+def _cut(texts: Sequence[str], number: int) -> Line:
+    text = texts[number].strip()
+    start = texts[number].index(text)
+    before, after = "".join(texts[:number]), "".join(texts[number + 1 :])
+    return Line(before + texts[number][:start], text, texts[number][start + len(text) :] + after)

@@ -1,0 +1,63 @@
+"""`diffu check`: file:line:col of what does not parse, and exit 1."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from diffucli.syntax.check import Verdict
+
+
+def test_what_parses_is_silent_and_0(diffu):
+    Path("good.py").write_text("x = 1\n")
+    done = diffu("check", "good.py")
+    assert (done.code, done.out, done.err) == (0, b"", "")
+    assert diffu("check", "good.py", "-v").err == "1 checked, nothing found\n"
+
+
+def test_places_are_told_for_every_file_and_language(diffu):
+    Path("a.py").write_text("x = 1\nif x\n    pass\n")
+    Path("b.js").write_text("let x = ;\n")
+    Path("c.json").write_text("{}\n")
+    done = diffu("check", "a.py", "b.js", "c.json")
+    assert done.code == 1
+    first, second = done.out.decode().splitlines()
+    assert first == "a.py:2:5: expected ':'"
+    assert second.startswith("b.js:1:")
+
+
+def test_stdin_is_checked_by_its_name_its_language_or_as_python(diffu):
+    assert diffu("check", stdin=b"x = 1\n").code == 0
+    assert diffu("check", "-", stdin=b"let x = 1;\n").out.startswith(b"<stdin>:1:")
+    assert diffu("check", "-", "-l", "js", stdin=b"let x = 1;\n").code == 0
+    assert diffu("check", "-", "--stdin-filename", "a.js", stdin=b"let x = ;\n").out.startswith(b"a.js:1:")
+
+
+def test_json_tells_the_same_and_its_status_is_the_exit_code(diffu):
+    Path("bad.py").write_text("def f(:\n")
+    done = diffu("check", "bad.py", "--json")
+    told = json.loads(done.out)
+    assert (told["schema"], told["status"], done.code) == ("diffu.check/1", 1, 1)
+    assert told["files"] == [
+        {"file": "bad.py", "parses": False, "problems": [{"line": 1, "column": 7, "message": "invalid syntax"}]}
+    ]
+    assert done.err == ""
+
+
+def test_no_verdict_is_no_pass(diffu, monkeypatch):
+    monkeypatch.setattr(
+        "diffucli.syntax.check.check", lambda *_, **__: Verdict(known=False, note="not checked: no grammar")
+    )
+    done = diffu("check", stdin=b"x")
+    assert (done.code, done.out, done.err) == (1, b"", "diffu: <stdin>: not checked: no grammar\n")
+    assert json.loads(diffu("check", "--json", stdin=b"x").out)["files"][0]["parses"] is None
+
+
+@pytest.mark.parametrize("name", ["naïve ☃.py", "a\x1b[31mb.py"])
+def test_odd_names_are_told_without_steering_the_terminal(diffu, name):
+    Path(name).write_text("(\n")
+    out = diffu("check", name).out
+    assert b"\x1b" not in out
+    assert out.endswith(b":1:1: '(' was never closed\n")

@@ -1,0 +1,120 @@
+"""`diffu eval`: a table, or an object, of what a model can do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffucli.cli import suites
+from diffucli.cli.suites import Suite
+from diffucli.eval.problems import FillProblem, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Diffu
+
+RIGHT, WRONG = "def f(x):\n    return x + 1\n```<|im_end|>", "def f(x):\n    return x\n```<|im_end|>"
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> list[Problem | FillProblem]:
+    """A suite of two requests and a line."""
+    problems = [
+        Problem("requests", "add one", "assert candidate(1) == 2\n"),
+        Problem("requests", "add 1", "assert candidate(3) == 4\n"),
+        FillProblem("lines", "def f(x):\n    ", "return x", "\n"),
+    ]
+    monkeypatch.setattr("diffucli.cli.evaluate.problems", lambda suite, limit: problems[-limit:] if limit else problems)
+    return problems
+
+
+@pytest.mark.usefixtures("three")
+def test_the_table_goes_to_stdout_and_progress_to_stderr(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(RIGHT, WRONG, "return x")
+    done = diffu("eval", "--seed", "3")
+    assert done.code == 0
+    header, _, requests, lines = done.out.decode().splitlines()
+    assert header.startswith("| group")
+    assert "| requests |" in requests
+    assert "50.0 % ±" in requests
+    assert "100.0 % ±" in lines
+    assert done.lines[0].startswith("evaluating:")
+    assert "100% · 3 of 3 · 2 passed" in done.lines[-1]
+
+
+@pytest.mark.usefixtures("three")
+def test_the_object_holds_every_figure(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(RIGHT, WRONG, "return y")
+    done = diffu("eval", "--json", "--seed", "3")
+    value = json.loads(done.out)
+    assert (value["schema"], value["status"], value["suite"], value["samples"]) == ("diffu.eval/1", 0, "mini", 1)
+    assert (value["preset"], value["temperature"], value["seed"]) == ("balanced", 0.0, 3)
+    requests, lines = value["groups"]
+    assert (requests["group"], requests["problems"], requests["passes"]) == ("requests", 2, {"1": 0.5})
+    assert lines["passes"] == {"1": 0.0}
+    assert {"nfe", "tokens", "seconds", "tpf", "rate", "parses", "error"} <= set(lines)
+    assert done.err == ""
+
+
+@pytest.mark.usefixtures("three")
+def test_ten_samples_of_a_problem_tell_of_ten(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(*["return x"] * 2, *["return y"] * 8)
+    done = diffu("eval", "--samples", "10", "--temp", "0.4", "--limit", "1", "--json")
+    (lines,) = json.loads(done.out)["groups"]
+    assert lines["passes"] == pytest.approx({"1": 0.2, "10": 1.0})
+    assert lines["samples"] == 10
+
+
+@pytest.mark.usefixtures("three")
+def test_a_look_at_every_sample(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(RIGHT, WRONG, "return x")
+    lines = diffu("eval", "-v").lines
+    assert [line for line in lines if line.startswith(("ok", "error"))] == [
+        "ok       add one",
+        "error    add 1",
+        "ok       return x",
+    ]
+
+
+@pytest.mark.usefixtures("three")
+def test_quiet_tells_nothing_but_the_table(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(RIGHT, WRONG, "return x")
+    done = diffu("eval", "-q")
+    assert done.err == ""
+    assert done.out
+
+
+@pytest.mark.parametrize("flags", [(), ("--temp", "0"), ("--temp", "0.0001"), ("--preset", "exact")])
+def test_samples_that_would_be_equal_are_refused(diffu: Diffu, flags: tuple[str, ...]) -> None:
+    done = diffu("eval", "--samples", "2", *flags)
+    assert done.code == 2
+    assert "all samples of a problem are the same (add --temp 0.4)" in done.err
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    "flags", [("--alg", "origin"), ("--alg-temp", "0.5"), ("--temp", "0.5")], ids=["origin", "alg-temp", "temp"]
+)
+def test_samples_that_differ_are_not(diffu: Diffu, says: Callable[..., list[str]], flags: tuple[str, ...]) -> None:
+    says(*["return x"] * 2)
+    assert diffu("eval", "--samples", "2", "--preset", "exact", "--limit", "1", *flags).code == 0
+
+
+def test_an_unknown_suite_and_a_missing_model_are_one_line(diffu: Diffu) -> None:
+    assert diffu("eval", "--suite", "maxi").code == 2
+    done = diffu("eval", "-m", "nowhere")
+    assert done.code == 4
+    assert len(done.lines) == 1
+
+
+def test_the_suite_of_mini_is_what_it_was_not_trained_on() -> None:
+    found = suites.problems(Suite.mini, limit=4)
+    assert found == suites.problems(Suite.mini, limit=4)
+    groups = [problem.group for problem in found]
+    assert groups[:8] == ["classic task, new phrasing"] * 4 + ["new composition"] * 4
+    assert set(groups[8:]) <= {"one line of open code"}
+    assert len(set(found)) == len(found)
+    assert suites.problems(Suite.mini, limit=2)[2:4] == found[4:6], "fewer are the first of more"

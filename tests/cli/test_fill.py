@@ -1,0 +1,329 @@
+"""`diffu fill`: regions and holes rewritten in one canvas, every other byte as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HOLE = "x = ???\n"
+CFG = "class Cfg:\n    @property\n    def load(self):\n        return 1\n\n    def save(self):\n        return 2\n"
+
+
+def put(text: str | bytes, name: str = "f.py") -> Path:
+    path = Path(name)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_the_whole_new_text_goes_to_stdout(diffu, says):
+    says("1")
+    put(HOLE)
+    done = diffu("fill", "f.py")
+    assert (done.code, done.out, done.err) == (0, b"x = 1\n", "")
+    assert Path("f.py").read_text() == HOLE
+
+
+def test_regions_and_holes_share_one_canvas(diffu, says):
+    seen = says("1", "2", "3")
+    put("a = ???\nb = 0\nc = ???4\n")
+    assert diffu("fill", "f.py", "-r", "2").out == b"a = 13\n"[:4] + b"1\n2\nc = 3\n"
+    assert len(seen) == 1
+
+
+def test_an_instruction_and_the_code_are_both_seen(diffu, says):
+    seen = says("1")
+    put(HOLE)
+    assert diffu("fill", "f.py", "-p", "make it one").code == 0
+    assert "make it one" in seen[0]
+    assert "x =" in seen[0]
+
+
+def test_w_writes_and_tells_the_id_that_undoes_it(diffu, says):
+    says("1", "1")
+    put(HOLE)
+    told = json.loads(diffu("fill", "f.py", "-w", "--json").out)
+    assert (told["status"], told["files"][0]["changed"], told["files"][0]["text"]) == (0, True, "x = 1\n")
+    assert Path("f.py").read_text() == "x = 1\n"
+    assert diffu("undo", told["files"][0]["undo"]).code == 0
+    assert Path("f.py").read_text() == HOLE
+    assert "wrote f.py (undo with: diffu undo " in diffu("fill", "f.py", "-w", "-v").err
+
+
+def test_w_of_the_same_text_changes_nothing(diffu, says):
+    says("x = 1")
+    before = put("x = 1\n").stat().st_mtime_ns
+    done = diffu("fill", "f.py", "-r", "1", "-w", "-v")
+    assert done.code == 0
+    assert "f.py is unchanged" in done.lines
+    assert Path("f.py").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("text", "code"), [("2", 1), ("1", 0)])
+def test_check_prints_nothing_and_exits_1_where_the_text_would_change(diffu, says, text, code):
+    says(text, text)
+    put("x = 1\n")
+    done = diffu("fill", "f.py", "-r", "1:5-1:5", "--check")
+    assert (done.code, done.out, done.err) == (code, b"", "")
+    told = json.loads(diffu("fill", "f.py", "-r", "1:5-1:5", "--check", "--json").out)
+    assert told["status"] == code
+    assert told["files"][0]["changed"] is bool(code)
+    assert Path("f.py").read_text() == "x = 1\n"
+
+
+@pytest.mark.parametrize("name", ["f.py", "sub/f.py", "sub/../f.py", "link.py", "a b.py"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_git_apply_takes_the_diff(diffu, says, name, absolute):
+    subprocess.run(["git", "init", "-q"], check=True)
+    Path("sub").mkdir()
+    for path in ("f.py", "sub/f.py", "a b.py"):
+        put("import os\n" + HOLE, path)
+    Path("link.py").symlink_to("sub/f.py")
+    says("1")
+    done = diffu("fill", Path(name).absolute() if absolute else name, "--diff")
+    assert done.code == 0
+    subprocess.run(["git", "apply", "-"], input=done.out, check=True)
+    assert Path(name).read_text() == "import os\nx = 1\n"
+    assert Path("link.py").is_symlink()
+
+
+def test_o_writes_elsewhere(diffu, says):
+    says("1")
+    put(HOLE)
+    assert diffu("fill", "f.py", "-o", "g.py").out == b""
+    assert Path("g.py").read_text() == "x = 1\n"
+    assert Path("f.py").read_text() == HOLE
+
+
+def test_several_files_are_written_all_or_none(diffu, says):
+    says("1", "(", "1", "2")
+    put(HOLE, "a.py")
+    put(HOLE, "b.py")
+    done = diffu("fill", "a.py", "b.py", "-w")
+    assert done.code == 3
+    assert Path("a.py").read_text() == HOLE
+    assert diffu("fill", "a.py", "b.py", "-w").code == 0
+    assert [Path(name).read_text() for name in ("a.py", "b.py")] == ["x = 1\n", "x = 2\n"]
+
+
+def test_of_several_files_those_without_a_target_are_passed_over(diffu, says):
+    says("return 1")
+    put("def f():\n    # TODO: one\n    raise NotImplementedError\n", "a.py")
+    put("x = 1\n", "b.py")
+    told = json.loads(diffu("fill", "a.py", "b.py", "-r", ":todo", "--diff", "--json").out)
+    assert [one["file"] for one in told["files"]] == ["a.py"]
+    assert "+    return 1" in told["files"][0]["diff"]
+
+
+def test_what_does_not_parse_is_shown_in_its_place_and_not_written(diffu, says):
+    says("(", "(")
+    put("import os\n" + HOLE)
+    done = diffu("fill", "f.py", "-w")
+    assert (done.code, done.out) == (3, b"")
+    assert ">    2 x = (" in done.err
+    assert done.lines[-1].startswith("diffu: f.py:2:5: '(' was never closed; nothing was written (")
+    assert Path("f.py").read_text() == "import os\n" + HOLE
+    told = json.loads(diffu("fill", "f.py", "--json").out)
+    assert (told["status"], told["text"], told["problems"][0]["line"]) == (3, "import os\nx = (\n", 2)
+
+
+def test_only_new_errors_count(diffu, says):
+    says("1")
+    put("def broken(:\n    pass\n" + HOLE)
+    assert diffu("fill", "f.py").code == 0
+
+
+def test_verify_warn_writes_and_tells(diffu, says):
+    says("(")
+    put(HOLE)
+    done = diffu("fill", "f.py", "--verify", "warn", "-w")
+    assert done.code == 0
+    assert done.lines == ["diffu: f.py:1:5: '(' was never closed"]
+    assert Path("f.py").read_text() == "x = (\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "filled"),
+    [
+        (b"a = 'x'\r\nb = ???\r\n", b"a = 'x'\r\nb = (1,\r\n2)\r\n"),
+        (b"\xef\xbb\xbfb = ???", b"\xef\xbb\xbfb = (1,\n2)"),
+        (b"# coding: latin-1\na = '\xe9'\nb = ???\n", b"# coding: latin-1\na = '\xe9'\nb = (1,\n2)\n"),
+        (b"a = '\t\x0c'\n\n\nb = ???\n\n", b"a = '\t\x0c'\n\n\nb = (1,\n2)\n\n"),
+    ],
+)
+def test_line_ends_marks_and_encodings_stay(diffu, says, raw, filled):
+    says("(1,\n2)")
+    put(raw)
+    assert diffu("fill", "f.py").out == filled
+
+
+def test_symlinks_hard_links_and_modes_stay(diffu, says):
+    says("1")
+    real = put(HOLE, "real.py")
+    real.chmod(0o755)
+    os.link(real, "hard.py")
+    Path("soft.py").symlink_to("real.py")
+    assert diffu("fill", "soft.py", "-w").code == 0
+    assert Path("soft.py").is_symlink()
+    assert Path("hard.py").read_text() == "x = 1\n"
+    assert real.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_that_changed_meanwhile_is_not_written_and_exit_5(diffu, says, monkeypatch):
+    says("1")
+    put(HOLE)
+    monkeypatch.setattr("diffucli.cli.outcome.Court.judge_edit", lambda *_: put("mine\n"))
+    done = diffu("fill", "f.py", "-w")
+    assert done.code == 5
+    assert Path("f.py").read_text() == "mine\n"
+
+
+def test_a_symbol_keeps_its_indentation_and_decorators(diffu, says):
+    seen = says("def load(self):\n        return 3")
+    put(CFG)
+    assert diffu("fill", "f.py", "-r", "Cfg.load").out.decode() == CFG.replace("return 1", "return 3")
+    assert "    @property\n   " in seen[0]
+
+
+def test_holes_do_not_hide_symbols(diffu, says):
+    says("1", "def save(self):\n        return 3")
+    put(CFG.replace("return 1", "return ???"))
+    assert diffu("fill", "f.py", "-r", "Cfg.save").out.decode() == CFG.replace("return 2", "return 3")
+
+
+def test_a_hole_in_a_region_is_part_of_it(diffu, says):
+    says("x = 1")
+    put(HOLE)
+    assert diffu("fill", "f.py", "-r", "1").out == b"x = 1\n"
+
+
+def test_a_region_in_a_hole_is_refused(diffu, loaded):
+    put("x = ???8\n")
+    done = diffu("fill", "f.py", "-r", "1:5-1:6")
+    assert done.code == 2
+    assert "overlap" in done.err
+
+
+def test_a_region_that_is_a_hole_keeps_the_length_it_asks_for(diffu, says, loaded):
+    seen = says("1")
+    put("x = ???8\n")
+    assert diffu("fill", "f.py", "-r", "1:5-1:8").code == 0
+    assert seen[0].count("<|mask|>") == 8
+
+
+def test_holes_are_holes_only_where_they_cannot_be_code(diffu, says):
+    says("1", "2", "3")
+    text = 'a = "what???"  # why???\nb = ???\n'
+    put(text)
+    assert diffu("fill", "f.py").out.decode() == text.replace("b = ???", "b = 1")
+    says("1", "2", "3")
+    assert diffu("fill", "f.py", "--hole").out == b'a = "what1"  # why2\nb = 3\n'
+
+
+@pytest.mark.parametrize("name", ["f.sh", "f.html"])
+def test_holes_where_they_are_legal_need_the_flag(diffu, says, name):
+    put("<p>???</p>\n" if name == "f.html" else "ls ???\n", name)
+    done = diffu("fill", name)
+    assert done.code == 2
+    assert "add --hole" in done.err
+    says("x")
+    assert diffu("fill", name, "--hole").code == 0
+
+
+def test_what_the_model_cannot_see_of_a_long_file_is_told(diffu, says):
+    says("1", "1")
+    put("a = 1\n" * 3000 + HOLE + "b = 2\n" * 3000)
+    done = diffu("fill", "f.py", "-v")
+    assert done.code == 0
+    assert done.lines[0].startswith("the first ")
+    assert done.lines[0].endswith(" lines far from the regions were left out of the model's view")
+    assert "left out" not in diffu("fill", "f.py").err
+
+
+# -- as a filter
+
+
+def test_a_filter_turns_stdin_into_stdout_and_says_nothing(diffu, says):
+    says("1", "(", "1")
+    assert diffu("fill", "-", stdin=HOLE.encode()).out == b"x = 1\n"
+    done = diffu("fill", "-", "--verify", "warn", stdin=HOLE.encode())
+    assert (done.code, done.out, done.err) == (0, b"x = (\n", "")
+    assert diffu("fill", stdin=HOLE.encode()).out == b"x = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        ([], 3),
+        (["-r", "99"], 2),
+        (["-r", "no_such"], 2),
+        (["--bogus"], 2),
+        (["--temp", "x"], 2),
+        (["--seed"], 2),
+        (["-w"], 2),
+        (["--alg", "margin"], 2),
+        (["-m", "no-such"], 4),
+    ],
+)
+@pytest.mark.parametrize("raw", [b"x = ???\r\n", b"\xff\xfe\x00???", b"\0" * 9, b"x = ???  # " + b"y" * 100_000])
+def test_a_filter_that_fails_echoes_its_input_in_silence(diffu, says, argv, code, raw):
+    says("(")
+    done = diffu("fill", "-", *argv, stdin=raw)
+    is_text = b"\0" not in raw
+    assert done.code == code if is_text and len(raw) < 100 else done.code in {2, 4}
+    if "-w" not in argv:
+        assert done.out == raw
+        assert done.err == ""
+    assert diffu("fill", "-", "--on-fail", "empty", *argv, stdin=raw).out == b""
+
+
+def test_a_filter_echoes_even_more_than_it_would_read(diffu, monkeypatch):
+    monkeypatch.setattr("diffucli.edit.source.MAX_BYTES", 10)
+    raw = b"x = ???\n" * 10
+    done = diffu("fill", "-", stdin=raw)
+    assert (done.code, done.out) == (2, raw)
+
+
+def test_a_filter_echoes_when_it_is_stopped(diffu, says, monkeypatch, capfdbinary):
+    import io  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    from diffucli.cli.app import run  # noqa: PLC0415
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("diffucli.cli.session.begin", stop)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(HOLE.encode())))
+    with pytest.raises(KeyboardInterrupt):
+        run(["fill", "-"])
+    assert capfdbinary.readouterr().out == HOLE.encode()
+
+
+def test_v_lets_a_filter_speak(diffu):
+    assert diffu("fill", "-", "-v", "-r", "9", stdin=b"x\n").lines == [
+        "diffu: <stdin>: region 9: the file has 1 lines (write a line from 1 to 1)"
+    ]
+
+
+def test_json_and_diff_do_not_echo(diffu, loaded):
+    done = diffu("fill", "-", "-r", "9", "--json", stdin=b"x\n")
+    assert json.loads(done.out)["status"] == 2
+    assert diffu("fill", "-", "-r", "9", "--diff", stdin=b"x\n").out == b""
+
+
+def test_the_name_of_stdin_tells_the_language_and_the_path_of_the_patch(diffu, says):
+    says("1")
+    done = diffu("fill", "-", "--stdin-filename", "sub/x.js", "--diff", stdin=b"let x = ???;\n")
+    assert done.out.startswith(b"diff --git a/sub/x.js b/sub/x.js\n")
+
+
+def test_mini_fills_a_hole_with_what_both_sides_ask_for(diffu, mini):
+    done = diffu("fill", "-", "-m", mini, "-v", stdin=b"def mean(xs):\n    ???\n")
+    assert done.code == 0, done.err
+    space: dict[str, object] = {}
+    exec(done.out, space)
+    assert callable(space["mean"])

@@ -1,0 +1,53 @@
+"""`diffu model list`, `show` and `path`: what can be run, and what its files say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+
+def test_show_tells_the_figures_of_a_folder(diffu, golden):
+    told = diffu("model", "show", golden).out.decode()
+    assert str(golden) in told
+    values = json.loads(diffu("model", "show", golden, "--json").out)
+    assert (values["schema"], values["status"]) == ("diffu.model/1", 0)
+    assert values["folder"] == str(golden)
+    assert values["parameters"] > 0
+    assert values["model_type"] == "Dream"
+
+
+def test_path_is_the_folder_alone(diffu, golden):
+    assert diffu("model", "path", golden).out == f"{golden}\n".encode()
+
+
+def test_the_variable_names_the_default_model(diffu, golden):
+    assert diffu("model", "path").out == f"{golden}\n".encode()  # the fixture sets DIFFU_MODEL
+
+
+def test_list_has_mini(diffu, mini):
+    done = diffu("model", "list")
+    assert done.code == 0
+    assert done.out.startswith(b"mini ")
+    told = json.loads(diffu("model", "list", "--json").out)
+    assert "mini" in [model["name"] for model in told["models"]]
+
+
+def test_list_goes_on_past_a_damaged_model(diffu, monkeypatch, tmp_path, golden):
+    from diffucli.model.registry import Entry  # noqa: PLC0415 — beside what is replaced
+
+    shutil.copy(golden / "config.json", tmp_path)
+    entries = (Entry("bad", tmp_path, embedded=False), Entry("good", golden, embedded=False))
+    monkeypatch.setattr("diffucli.model.registry.entries", lambda: entries)
+    done = diffu("model", "list")
+    assert done.code == 0
+    bad, good = done.out.decode().splitlines()
+    assert bad.startswith("bad ")
+    assert "damaged" in bad
+    assert good.startswith("good ")
+
+
+def test_an_unknown_model_is_exit_4_with_a_remedy(diffu):
+    done = diffu("model", "show", "no-such")
+    assert done.code == 4
+    assert len(done.lines) == 1
+    assert done.err.endswith(")\n")

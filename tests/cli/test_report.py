@@ -1,0 +1,48 @@
+"""Words on stderr and stdout: nothing that steers a terminal, nothing that an encoding cannot hold."""
+
+from __future__ import annotations
+
+import io
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from diffucli.cli.report import Numbers, Report, shown
+from diffucli.syntax.check import Verdict
+
+NUMBERS = Numbers(seed=8124, steps=64, tokens=118, canvas=128, left=0, load=0.4, seconds=3.1)
+
+
+def test_the_numbers_are_one_line():
+    line = "seed 8124 · 64 steps · 118/128 tokens · load 0.4 s · 3.1 s · 38 tok/s · parses ✓"
+    assert NUMBERS.line("parses ✓") == line
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-8"])
+def test_the_numbers_are_spelled_as_the_terminal_can(monkeypatch, encoding):
+    err = io.TextIOWrapper(io.BytesIO(), encoding, errors="strict")
+    monkeypatch.setattr(sys, "stderr", err)
+    Report(verbose=True).numbers(NUMBERS, Verdict(known=True))
+    err.flush()
+    line = err.buffer.getvalue().decode(encoding)
+    assert line.endswith("parses ✓\n" if encoding == "utf-8" else "parses\n")
+    assert ("·" in line) is (encoding == "utf-8")
+
+
+@given(some.text(), some.sampled_from(["ascii", "cp1252", "utf-8"]))
+def test_whatever_is_shown_can_be_encoded_and_steers_nothing(text, encoding):
+    told = shown(text, encoding)
+    told.encode(encoding)
+    assert not {char for char in told if unicodedata.category(char) in {"Cc", "Cf", "Cs"}} - {"\n", "\t"}
+
+
+def test_who_asks_for_silence_gets_it(capsys):
+    for report in (Report(quiet=True, verbose=True), Report(json=True, verbose=True)):
+        report.notice("x")
+        report.warn("x")
+        report.numbers(NUMBERS, Verdict(known=True))
+    Report(json=True, verbose=True).note("x")
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,61 @@
+"""Flags become a policy, and a flag that the preset cannot honour is an error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from diffucli.cli.options import Alg, Choice, Preset
+from diffucli.cli.session import policy_of
+from diffucli.decode.commit import Independent, TopK
+from diffucli.decode.policy import PRESETS
+from diffucli.errors import UsageError
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+def test_without_flags_a_policy_is_its_preset(preset):
+    assert policy_of(Choice(preset=preset, seed=0)) == PRESETS[preset]
+
+
+def test_steps_are_the_schedule_of_exact_and_the_budget_of_others():
+    assert policy_of(Choice(preset=Preset.exact, steps=7)).steps == 7
+    assert policy_of(Choice(preset=Preset.fast, steps=7)).budget == 7
+
+
+def test_flags_change_what_they_name():
+    policy = policy_of(
+        Choice(preset=Preset.exact, temperature=0.5, top_p=0.9, alg=Alg.margin, alg_temp=0.2, block=16, seed=3)
+    )
+    assert (policy.sampling.temperature, policy.sampling.top_p, policy.sampling.order) == (0.5, 0.9, "margin")
+    assert isinstance(policy.commit, TopK)
+    assert (policy.commit.alg_temp, policy.block, policy.seed) == (0.2, 16, 3)
+    assert isinstance(policy_of(Choice(preset=Preset.exact, alg=Alg.origin)).commit, Independent)
+    assert policy_of(Choice(block=0)).block is None
+
+
+def test_a_temperature_that_would_overflow_is_0():
+    assert policy_of(Choice(temperature=1e-40)).sampling.temperature == 0.0
+    assert policy_of(Choice(temperature=0.01)).sampling.temperature == 0.01
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Choice(alg=Alg.margin),
+        Choice(alg=Alg.origin),
+        Choice(alg_temp=0.1),
+        Choice(preset=Preset.exact, alg=Alg.origin, alg_temp=0.1),
+        Choice(top_p=0.0),
+        Choice(top_p=1.1),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_with_a_remedy(choice):
+    with pytest.raises(UsageError) as refusal:
+        policy_of(choice)
+    assert refusal.value.hint
+
+
+def test_a_seed_is_drawn_where_none_is_given():
+    seeds = {policy_of(replace(Choice(), seed=None)).seed for _ in range(20)}
+    assert len(seeds) > 1

@@ -1,0 +1,103 @@
+"""When stdin is read without being asked for, and what stdout must not be."""
+
+from __future__ import annotations
+
+import os
+import pty
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from diffucli.cli import streams
+from diffucli.errors import UsageError, WriteFailed
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    """Makes the file behind a descriptor stdin."""
+
+    with ExitStack() as files:
+
+        def behind(descriptor: int) -> None:
+            monkeypatch.setattr(sys, "stdin", files.enter_context(os.fdopen(descriptor, "r")))
+
+        yield behind
+
+
+def test_a_pipe_and_a_file_are_given_and_nothing_else(stdin, tmp_path):
+    reader, writer = os.pipe()
+    stdin(reader)
+    assert streams.stdin_is_given()
+    os.close(writer)
+    stdin(os.open(tmp_path / "f", os.O_RDONLY | os.O_CREAT))
+    assert streams.stdin_is_given()
+    stdin(os.open(os.devnull, os.O_RDONLY))
+    assert not streams.stdin_is_given()
+    terminal, other = pty.openpty()
+    stdin(other)
+    assert not streams.stdin_is_given()
+    os.close(terminal)
+    one, two = socket.socketpair()
+    stdin(one.detach())
+    assert not streams.stdin_is_given()
+    two.close()
+
+
+def test_a_stdin_that_is_closed_or_a_stand_in_is_not_given(stdin):
+    stdin(os.open(os.devnull, os.O_RDONLY))
+    sys.stdin.close()
+    assert not streams.stdin_is_given()
+
+
+@pytest.mark.parametrize(
+    "twice", [["a.py", "a.py"], ["a.py", "./a.py"], ["a.py", "sub/../a.py"], ["a.py", "link.py"], ["-", "-"]]
+)
+def test_a_file_named_twice_is_refused_by_whatever_name(twice):
+    Path("a.py").touch()
+    Path("sub").mkdir()
+    Path("link.py").symlink_to("a.py")
+    with pytest.raises(UsageError, match="is named twice"):
+        streams.inputs([Path(name) for name in twice], purpose="fill")
+
+
+@pytest.mark.parametrize(
+    "line", ["fill f.py > f.py", "fill f.py -w >> f.py", "gen x -c f.py > f.py", "fill - < f.py > f.py"]
+)
+def test_stdout_must_not_be_what_is_read(command, environment, line):
+    Path("f.py").write_text("x = ???\n")
+    done = subprocess.run(
+        f"{' '.join(command)} {line}", shell=True, stderr=subprocess.PIPE, env=environment, check=False
+    )
+    assert done.returncode == 2
+    assert b"the shell empties before it is read" in done.stderr or "fill -" in line
+
+
+def test_what_stdout_refuses_is_told_and_not_tried_again(monkeypatch):
+    class Full:
+        buffer = None
+
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    given_up = []
+    monkeypatch.setattr(sys, "stdout", Full())
+    monkeypatch.setattr(streams, "abandon_stdout", lambda: given_up.append(True))
+    with pytest.raises(WriteFailed, match="stdout: No space left on device"):
+        streams.put(b"x")
+    assert given_up
+
+
+def test_a_silent_stdin_is_explained_at_a_terminal(command, environment):
+    """`diffu check -` would seem to hang else."""
+    terminal, other = pty.openpty()
+    child = subprocess.Popen([*command, "check", "-"], stdin=other, stdout=other, stderr=other, env=environment)
+    said = os.read(terminal, 1000)
+    os.write(terminal, b"x = 1\n\x04")
+    assert child.wait(20) == 0
+    assert b"diffu: waiting for stdin (end it with ctrl-d" in said
+    os.close(terminal)
+    os.close(other)

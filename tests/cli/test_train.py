@@ -1,0 +1,105 @@
+"""`diffu train mini`: from data to a card, in one command."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffucli.eval.problems import Problem
+from diffucli.train.mini import corpus, curve, journal, recipe, rows
+from diffucli.train.mini.classics import classics
+from diffucli.train.mini.corpus import Function
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Diffu
+
+MINUTES = "0.1"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe of seconds: few tasks, one function, a tiny network; measured on one problem with few forwards."""
+    tiny = {"small": recipe.Size(32, 64, 2, 2, 1)}
+    monkeypatch.setattr(recipe, "SIZES", tiny)
+    monkeypatch.setattr(recipe, "PROGRAMS", 50)
+    monkeypatch.setattr(recipe, "Recipe", partial(recipe.Recipe, compiled=False, batch_tokens=1024))
+    monkeypatch.setattr(rows, "classics", lambda: classics()[:5])
+    monkeypatch.setattr(corpus, "functions", lambda *_: iter([Function("toys", "One.", "def one():\n    return 1\n")]))
+    problem = Problem("requests", "add one", "assert candidate(1) == 2\n")
+    monkeypatch.setattr("diffucli.cli.card.problems", lambda suite, limit: [problem])
+    monkeypatch.setattr("diffucli.cli.card.SAMPLES", 1)
+    monkeypatch.setattr("diffucli.engine.ANSWER", 16)
+
+
+@pytest.mark.usefixtures("small")
+def test_one_command_makes_weights_journal_and_card(diffu: Diffu, tmp_path: Path) -> None:
+    folder, card = tmp_path / "new", tmp_path / "docs" / "card.md"
+    done = diffu("train", "mini", "-o", folder, "--minutes", MINUTES, "--card", card, "--seed", "2")
+    assert done.code == 0, done.err
+    assert {"model.safetensors", "config.json", "vocab.json", "training-log.json"} <= {p.name for p in folder.iterdir()}
+    assert journal.read(folder).recipe["seed"] == 2
+    assert {path.name for path in card.parent.iterdir()} == {"card.md", "card-loss.svg"}
+    text = card.read_text()
+    assert "| requests |" in text
+    assert f"--minutes {MINUTES} --size small --seed 2" in text
+    assert str(tmp_path) not in text
+    assert done.lines[0].startswith("training:   0% · 0.")
+    assert done.lines[-1] == f"{folder} holds the checkpoint, {card} is its card"
+    assert done.out == b""
+    again = diffu("train", "mini", "-o", folder)
+    assert again.code == 2
+    assert "holds a checkpoint already (name another folder, or add --only-card)" in again.err
+    anew = diffu("train", "mini", "-o", folder, "--only-card", "--no-picture", "--json")
+    assert json.loads(anew.out) == {
+        "schema": "diffu.train/1",
+        "status": 0,
+        "folder": str(folder),
+        "card": str(folder / "mini.md"),
+    }
+    assert "![" not in (folder / "mini.md").read_text()
+
+
+def test_a_missing_matplotlib_is_told_before_the_training(
+    diffu: Diffu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curve, "find_spec", lambda name: None)
+    monkeypatch.setattr(recipe, "train", lambda *_: pytest.fail("it was begun"))
+    done = diffu("train", "mini", "-o", tmp_path / "new")
+    assert done.code == 2
+    assert "needs matplotlib (pip install 'diffucli[train]', or leave it out with --no-picture)" in done.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_card_needs_a_journal(diffu: Diffu, golden: Path) -> None:
+    done = diffu("train", "mini", "-o", golden, "--only-card", "--no-picture")
+    assert done.code == 2
+    assert "holds no journal of a training" in done.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("maxi", "-o", "x"), "maxi"),
+        (("mini",), "--output"),
+        (("mini", "-o", "x", "--minutes", "0"), "minutes"),
+        (("mini", "-o", "x", "--size", "huge"), "huge"),
+        (("mini", "-o", "x", "--device", "abacus", "--no-picture"), "no device 'abacus'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(diffu: Diffu, argv: tuple[str, ...], message: str) -> None:
+    done = diffu("train", *argv)
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.lines) == 1
+
+
+def test_a_folder_that_cannot_be_made(diffu: Diffu, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = diffu("train", "mini", "-o", tmp_path / "file" / "new", "--no-picture")
+    assert done.code == 2
+    assert "cannot make" in done.err

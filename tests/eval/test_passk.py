@@ -1,0 +1,83 @@
+"""pass@k is the mean over all ways to choose k samples, and reports are exact."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import sqrt
+from statistics import fmean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffucli.eval.evaluate import Result
+from diffucli.eval.passk import pass_at, reports
+from diffucli.eval.problems import FillProblem, Problem, Sample, Verdict
+
+
+@given(data=st.data(), samples=st.integers(1, 9))
+def test_the_estimator_is_the_share_of_choices_that_hold_one_that_passed(data: st.DataObject, samples: int) -> None:
+    passed, k = data.draw(st.integers(0, samples)), data.draw(st.integers(1, samples))
+    outcomes = [i < passed for i in range(samples)]
+    assert pass_at(k, samples=samples, passed=passed) == pytest.approx(fmean(map(any, combinations(outcomes, k))))
+
+
+def test_one_of_one_is_the_share_that_passed() -> None:
+    assert [pass_at(1, samples=4, passed=c) for c in range(5)] == [0, 0.25, 0.5, 0.75, 1]
+    assert pass_at(10, samples=10, passed=1) == 1
+    assert pass_at(10, samples=200, passed=0) == 0
+
+
+@pytest.mark.parametrize(("k", "samples", "passed"), [(0, 3, 1), (4, 3, 1), (1, 3, 4)])
+def test_more_than_there_is_cannot_be_asked(k: int, samples: int, passed: int) -> None:
+    with pytest.raises(AssertionError):
+        pass_at(k, samples=samples, passed=passed)
+
+
+def results(group: str, outcomes: list[list[bool]], first: int = 0) -> list[Result]:
+    """A problem for each list, a sample for each outcome; its number and seed show in its cost."""
+    return [
+        Result(
+            index,
+            Problem(group, f"request {index}", ""),
+            seed,
+            Sample("x", nfe=2 + seed, tokens=10 * (2 + seed), seconds=0.5),
+            Verdict(passed, parses=passed or seed == 0, reason="ok" if passed else "error"),
+        )
+        for index, each in enumerate(outcomes, start=first)
+        for seed, passed in enumerate(each)
+    ]
+
+
+def test_a_report_of_single_samples() -> None:
+    (report,) = reports(results("a", [[True], [False], [True], [True]]))
+    assert (report.group, report.problems, report.samples) == ("a", 4, 1)
+    assert report.passes == {1: 0.75}
+    assert report.error == pytest.approx(0.5 / sqrt(4))
+    assert (report.nfe, report.tokens, report.seconds, report.tpf, report.rate) == (2, 20, 0.5, 10, 40)
+    assert report.parses == 1
+
+
+def test_ten_samples_tell_of_ten() -> None:
+    (report,) = reports(results("a", [[True] + [False] * 9, [False] * 10]))
+    assert report.passes == pytest.approx({1: 0.05, 10: 0.5})
+    assert report.parses == pytest.approx(2 / 20)
+    assert report.nfe == pytest.approx(6.5)
+
+
+def test_groups_come_in_their_order_however_results_are_mixed() -> None:
+    one, two = results("b", [[True], [True]]), results("a", [[False]], first=2)
+    found = reports([one[0], *two, one[1]])
+    assert [(r.group, r.problems, r.passes[1]) for r in found] == [("b", 2, 1.0), ("a", 1, 0.0)]
+
+
+def test_one_problem_has_no_error_and_none_no_report() -> None:
+    assert reports([]) == []
+    assert reports(results("a", [[True]]))[0].error == 0
+
+
+def test_equal_problems_count_each() -> None:
+    problem, sample = FillProblem("a", "", "x", ""), Sample("x", 1, 1, 0.0)
+    twice = [Result(i, problem, 0, sample, Verdict(passed=bool(i), parses=True, reason="")) for i in range(2)]
+    (report,) = reports(twice)
+    assert (report.problems, report.passes[1], report.rate) == (2, 0.5, 0.0)

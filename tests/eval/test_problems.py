@@ -1,0 +1,53 @@
+"""Verdicts: tests in the sandbox that reach their end, and holes that hold what stood there."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffucli.eval.problems import FillProblem, Problem, judge
+
+ADD = Problem("g", "add two numbers", "assert candidate(1, 2) == 3\nassert candidate(0, 0) == 0\n")
+LINE = FillProblem("g", "def f(x):\n    ", "return x + 1", "\n")
+
+
+def test_a_right_answer_passes() -> None:
+    verdict = judge(ADD, "def add(a, b):\n    return a + b\n")
+    assert (verdict.passed, verdict.parses, verdict.reason) == (True, True, "ok")
+
+
+@pytest.mark.parametrize(
+    ("code", "parses", "reason"),
+    [
+        ("def add(a, b):\n    return a - b\n", True, "error"),
+        ("def add(a, b)\n    return a + b\n", False, "error"),
+        ("", False, "error"),
+        ("import sys\nsys.exit(0)\n", True, "exit"),
+        ("import os\nos._exit(0)\n", True, "exit"),
+        ("def add(a, b):\n    raise SystemExit\n", True, "exit"),
+    ],
+)
+def test_what_does_not_reach_the_end_of_the_tests_fails(code: str, parses: bool, reason: str) -> None:
+    verdict = judge(ADD, code)
+    assert (verdict.passed, verdict.parses, verdict.reason) == (False, parses, reason)
+
+
+def test_what_takes_too_long_fails() -> None:
+    verdict = judge(ADD, "def add(a, b):\n    while True:\n        pass\n", seconds=0.6)
+    assert (verdict.passed, verdict.parses, verdict.reason) == (False, True, "timeout")
+
+
+@pytest.mark.parametrize(
+    ("text", "passed", "parses"),
+    [
+        ("return x + 1", True, True),
+        ("return  x + 1 ", True, True),
+        ("return x+1", False, True),
+        ("return x - 1", False, True),
+        ("return (x", False, False),
+        ("", False, False),
+    ],
+)
+def test_a_hole_must_hold_what_stood_there(text: str, passed: bool, parses: bool) -> None:
+    verdict = judge(LINE, text)
+    assert (verdict.passed, verdict.parses) == (passed, parses)
+    assert verdict.reason == ("ok" if passed else "differs")

@@ -1,0 +1,81 @@
+"""What is kept from training is never drawn for it, and is the same every time."""
+
+from __future__ import annotations
+
+import ast
+import random
+
+import pytest
+
+from diffucli.train.mini import corpus, held_out
+from diffucli.train.mini.classics import classics
+from diffucli.train.mini.compositions import held_out as is_held_out
+from diffucli.train.mini.corpus import Function
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages held out that hold three functions."""
+    codes = [
+        "def twice(number):\n    result = number * 2\n    return result\n",
+        "def both(a, b):\n    if a:\n        b = call(a,\n                 b)\n    return a + b  \n",
+        "def short(x):\n    x()\n",
+    ]
+
+    def functions(packages: tuple[str, ...]) -> list[Function]:
+        assert packages == corpus.HELD_OUT
+        return [Function("p", "s", code) for code in [*codes, codes[0]]]
+
+    monkeypatch.setattr(corpus, "functions", functions)
+
+
+def test_every_held_out_phrase_is_asked_once_with_its_tests() -> None:
+    phrases = [(phrase, task.tests) for task in classics() for phrase, _ in task.phrases(held_out=True)]
+    requests = held_out.phrasings()
+    assert [each.tests for each in requests] == [tests for _, tests in phrases]
+    assert len(requests) > 400
+
+
+def test_no_phrasing_is_one_that_training_may_draw() -> None:
+    assert [r.text for r in held_out.phrasings() if held_out.plain(r.text) in held_out.trained()] == []
+    assert "write a quicksort" in held_out.trained()
+
+
+def test_a_seed_asks_in_the_same_words() -> None:
+    assert held_out.phrasings(3) == held_out.phrasings(3)
+    assert held_out.phrasings(3) != held_out.phrasings(4)
+
+
+def test_compositions_are_held_out_ones_and_a_few_are_the_first_of_many() -> None:
+    many = held_out.compositions(12)
+    assert held_out.compositions(5) == many[:5]
+    assert len(set(many)) == 12
+    assert held_out.compositions(5, seed=1) != many[:5]
+
+
+def test_drawn_compositions_are_held_out_by_their_key() -> None:
+    found = held_out.drawn(random.Random(2))
+    keys = [next(found).key for _ in range(8)]
+    assert all(map(is_held_out, keys))
+    assert len(set(keys)) == 8
+
+
+@pytest.mark.usefixtures("package")
+def test_a_line_is_one_statement_of_the_body_without_its_indentation() -> None:
+    lines = held_out.lines(10)
+    assert {line.text for line in lines} <= {"result = number * 2", "return result", "return a + b"}
+    assert len(lines) == 2, "one a function, none of what is too short, none twice"
+    for line in lines:
+        ast.parse(line.before + line.text + line.after)
+        assert line.before.endswith("    ")
+        assert line.after.startswith((" ", "\n"))
+
+
+@pytest.mark.usefixtures("package")
+def test_fewer_lines_can_be_asked_for() -> None:
+    assert len(held_out.lines(1)) == 1
+
+
+def test_without_the_packages_there_are_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "functions", lambda packages: [])
+    assert held_out.lines(3) == []
