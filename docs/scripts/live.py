@@ -1,4 +1,4 @@
-"""Makes docs/live.svg: the live view of a real run of mini, about half-way. Run: python docs/scripts/live.py [REQUEST]."""
+"""Makes docs/live.svg, the live view of a real run of mini about half-way: python docs/scripts/live.py [REQUEST]."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 Prints a table. The texts are this project's own source, with a share of the tokens masked, as a denoiser sees them.
 """
 
-# ruff: noqa: INP001, T201, TID253, S603 — a script, which prints and runs our own command
+# ruff: noqa: TID253, S603 — a script, which prints and runs our own command
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from diffucli.decode.predict import everywhere
 from diffucli.model.load import Checkpoint, load
 from diffucli.model.quantise import quantise
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LENGTH, MASKED = 128, (0.2, 0.5, 0.9)
 
 

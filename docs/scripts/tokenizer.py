@@ -3,8 +3,6 @@
 python docs/scripts/tokenizer.py [CHECKPOINT FOLDER]
 """
 
-# ruff: noqa: INP001, T201 — a script, which prints
-
 from __future__ import annotations
 
 import json
@@ -14,7 +12,7 @@ from pathlib import Path
 
 from diffucli.model.vocabulary import read
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TIMES = 5
 
 

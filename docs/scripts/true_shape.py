@@ -8,7 +8,7 @@ pages of mapped files, which the system can drop at any time, `anonymous` is wha
 in FOLDER is written anew; `--keep` leaves it there at the end.
 """
 
-# ruff: noqa: INP001, T201, S603, PLC0415 — a script, which prints and runs itself; its phases import for themselves
+# ruff: noqa: S603, PLC0415 — a script, which prints and runs itself; its phases import for themselves
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-DATA = Path(__file__).parents[1] / "tests" / "data"
+DATA = Path(__file__).parents[2] / "tests" / "data"
 SHAPE = {
     "architectures": ["DreamModel"],
     "model_type": "Dream",

@@ -27,7 +27,7 @@ def test_the_variable_names_the_default_model(diffu, golden):
 def test_list_has_mini(diffu, mini):
     done = diffu("model", "list")
     assert done.code == 0
-    assert done.out.startswith(b"mini ")
+    assert b" mini " in done.out
     told = json.loads(diffu("model", "list", "--json").out)
     assert "mini" in [model["name"] for model in told["models"]]
 
@@ -41,9 +41,9 @@ def test_list_goes_on_past_a_damaged_model(diffu, monkeypatch, tmp_path, golden)
     done = diffu("model", "list")
     assert done.code == 0
     bad, good = done.out.decode().splitlines()
-    assert bad.startswith("bad ")
+    assert bad.split()[0] == "bad"
     assert "damaged" in bad
-    assert good.startswith("good ")
+    assert good.split()[0] == "good"
 
 
 def test_an_unknown_model_is_exit_4_with_a_remedy(diffu):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import stat
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from diffucli.train.mini.corpus import Function
 
-TINY = Recipe(Size(32, 64, 2, 2, 1), minutes=0.1, batch_tokens=1024, compiled=False, rate=0.01, embed_rate=0.01)
+TINY = Recipe(
+    *(Size(32, 64, 2, 2, 1), 0.1), causal=0.4, polish=0.3, batch_tokens=1024, rate=0.01, embed_rate=0.01, compiled=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +59,11 @@ def test_it_begins_with_what_it_has_and_leaves_out_the_packages_held_out(events:
     assert all(isinstance(event, Progress) for event in rest)
 
 
-def test_it_is_causal_first_and_then_masked_diffusion(events: list[Begun | Progress]) -> None:
+def test_it_is_causal_first_then_masked_diffusion_then_polished(events: list[Begun | Progress]) -> None:
     steps = [event for event in events if isinstance(event, Progress)]
-    assert {(step.stage, step.done < TINY.causal) for step in steps} == {("causal", True), ("diffusion", False)}
+    assert [stage for stage, _ in groupby(step.stage for step in steps)] == ["causal", "diffusion", "polish"]
+    assert all((step.stage == "causal") == (step.done < TINY.causal) for step in steps)
+    assert all((step.stage == "polish") == (step.done >= 1 - TINY.polish) for step in steps)
     assert [step.steps for step in steps] == list(range(1, len(steps) + 1))
     assert [step.done for step in steps] == pytest.approx([step.seconds / 6 for step in steps])
     assert steps[-1].tokens > steps[0].tokens > 0
@@ -100,7 +105,7 @@ def test_the_journal_stands_beside_the_weights(events: list[Begun | Progress], f
     assert isinstance(last, Progress)
     assert (log.steps, log.tokens, log.programs, dict(log.rows)) == (last.steps, last.tokens, last.programs, last.rows)
     assert log.parameters == begun.parameters
-    assert {point.stage for point in log.points} == {"causal", "diffusion"}
+    assert {point.stage for point in log.points} == {"causal", "diffusion", "polish"}
     assert log.recipe["size"]["hidden_size"] == 32
     assert [package.functions for package in log.packages] == [2, 1]
 

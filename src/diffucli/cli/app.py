@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from diffucli.cli import check, doctor, evaluate, failure, fill, gen, model, train, undo
+from diffucli.cli import bench, check, doctor, evaluate, failure, fill, gen, model, train, undo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ app.command("check")(check.check)
 app.command("undo")(undo.undo)
 app.add_typer(model.app, name="model")
 app.command("eval")(evaluate.evaluate)
+app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 

@@ -19,7 +19,7 @@ from diffucli.errors import UsageError
 if TYPE_CHECKING:
     from diffucli.eval.speed import Speed
 
-COLUMNS = "| preset | answers | tokens | NFE | TPF | ms/step | tok/s | median s | drawing |\n|---|---|---|---|---|---|---|---|---|"
+COLUMNS = ("preset", "answers", "tokens", "NFE", "TPF", "ms/step", "tok/s", "median s", "drawing")
 
 
 def bench(
@@ -54,7 +54,7 @@ def bench(
     print(
         "\n".join(f"- {key.replace('_', ' ')}: {f'{v:.1f}' if isinstance(v, float) else v}" for key, v in about.items())
     )
-    print(f"\n{COLUMNS}")
+    print(f"\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for speed in speeds:
         print(_row(speed))
 

@@ -32,10 +32,16 @@ def listing(as_json: flag.Json = False) -> None:
     """The models that have a name here."""
     from diffucli.model import registry
 
-    found = [(entry, _facts(entry)) for entry in registry.entries()]
+    found, chosen = [(entry, _facts(entry)) for entry in registry.entries()], _chosen()
     if as_json:
         values = [
-            {"name": entry.name, "parameters": facts and facts.parameters, "size": facts and facts.size}
+            {
+                "name": entry.name,
+                "default": entry == chosen,
+                "parameters": facts and facts.parameters,
+                "bits": facts and facts.bits,
+                "size": facts and facts.size,
+            }
             for entry, facts in found
         ]
         Report(json=True).object("diffu.models/1", 0, models=values)
@@ -43,9 +49,21 @@ def listing(as_json: flag.Json = False) -> None:
     for entry, facts in found:
         kind = "embedded" if entry.embedded else str(entry.folder)
         figures = (
-            f"{_count(facts.parameters):>7} parameters  {_bytes(facts.size):>9}" if facts else "damaged or missing"
+            f"{_count(facts.parameters):>7} parameters  {facts.bits:>2} bit  {_bytes(facts.size):>9}"
+            if facts
+            else "damaged or missing"
         )
-        tell(f"{entry.name:12} {figures:29}  {kind}")
+        tell(f"{'*' if entry == chosen else ' '} {entry.name:20} {figures:37}  {kind}")
+
+
+def _chosen() -> Entry | None:
+    """What runs when no model is named; None where that is gone."""
+    from diffucli.model import registry
+
+    try:
+        return registry.default()
+    except ModelError:
+        return None
 
 
 def _facts(entry: Entry) -> Facts | None:
@@ -72,13 +90,25 @@ def show(name: Name = None, as_json: flag.Json = False) -> None:
         "parameters": facts.parameters,
         "size": facts.size,
         **{key: facts.settings.get(key) for key in wanted},
-        "context": facts.settings.get("trained_length", 2048),
+        "context": facts.context,
         "hole_padding": facts.settings.get("hole_padding", False),
+        "bits": facts.bits,
+        "memory": facts.memory,
+        "licence": facts.licence or None,
+        "revision": facts.revision or None,
+        "special_tokens": dict(facts.special),
     }
     if as_json:
         Report(json=True).object("diffu.model/1", 0, **values)
         return
-    shown = values | {"parameters": _count(facts.parameters), "size": _bytes(facts.size)}
+    shown = values | {
+        "parameters": _count(facts.parameters),
+        "size": _bytes(facts.size),
+        "memory": f"{_bytes(facts.memory)} at least",
+        "licence": facts.licence or "unknown",
+        "revision": facts.revision or "none",
+        "special_tokens": ", ".join(f"{name} {token}" for name, token in facts.special.items()),
+    }
     for key, value in shown.items():
         tell(f"{key.replace('_', ' '):20} {value}")
 

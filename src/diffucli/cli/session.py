@@ -82,7 +82,7 @@ def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
 
     checkpoint = load(entry.folder, device=choice.device, quant=choice.quant.value)
     if entry.embedded:
-        report.notice(f"{entry.name} is a small demonstration model: it knows common Python tasks, little else")
+        report.notice(f"{entry.name} is a small demonstration model for common Python tasks; {registry.INVITATION}")
     return Session(entry, Engine(checkpoint, policy), time.perf_counter() - begun, live, fps, report)
 
 

@@ -6,6 +6,7 @@ Knows nothing of how an evaluation is made; the tables come as text.
 from __future__ import annotations
 
 from dataclasses import asdict
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from diffucli.train.mini import corpus, curve
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from diffucli.model.registry import Facts
     from diffucli.train.mini.journal import Log, Package
 
+WIDTH = 120  # of the page, in characters
 OWN = "Apache-2.0, written for this project"
 CARD = """\
 # mini, the embedded model
@@ -44,17 +46,15 @@ alone; none of it is stored in the repository.
 
 ## How it was trained
 
-{seconds} on {machine}:
-{tokens} tokens in {steps} steps, the first {causal} of the time as a causal model that predicts the next token, the
-rest as a masked diffusion model that predicts masked tokens from both sides.{note}
+{training}
 {picture}
 ## What it can do
 
 Measured on what it was not trained on: phrasings of the classic tasks (one in six, chosen by hash), compositions
 (combinations of pieces that never came together in training) and lines of functions from packages held out as a whole
-({held_out}). An answer passes if it passes the problem's tests, run in the sandbox; a line passes if it is the line
-that stood there, white space aside. ± is the standard error over the problems. NFE: forwards per answer; TPF: tokens
-per forward; s: seconds of decoding per answer on this machine.
+({held_out}). An answer passes if it passes the problem's tests, run in the sandbox; a line passes if
+it is the line that stood there, white space aside. ± is the standard error over the problems. NFE: forwards per answer;
+tokens: of text in it; TPF: tokens per forward; s: seconds of decoding per answer on this machine.
 {tables}
 ## What it cannot do
 
@@ -76,6 +76,12 @@ per forward; s: seconds of decoding per answer on this machine.
 The data and the order in which it is drawn follow from the seed. How many steps fit into the minutes depends on the
 machine, so the weights come out alike, not equal.
 """
+
+TRAINING = (
+    "{seconds} on {machine}: {tokens} tokens in {steps} steps, the first {causal} of the time as a causal model that "
+    "predicts the next token, the rest as a masked diffusion model that predicts masked tokens from both sides, the "
+    "last {polish} with more of the classic tasks."
+)
 
 
 def write_card(path: Path, *, log: Log, facts: Facts, tables: Mapping[str, str], picture: bool) -> None:
@@ -99,12 +105,7 @@ def text(log: Log, facts: Facts, tables: Mapping[str, str], *, picture: str | No
         shape=_shape(facts.settings),
         rows=_rows(log),
         packages=_packages(log.packages),
-        seconds=_duration(log.seconds),
-        machine=_machine(log),
-        tokens=f"{log.tokens / 1e6:.1f} million",
-        steps=f"{log.steps:,}",
-        causal=f"{100 * log.recipe['causal']:.0f} %",
-        note=f" {log.note}" if log.note else "",
+        training=_training(log),
         picture=f"\n![The loss over the tokens seen; it ends at {last:.2f} nats a token]({picture})\n"
         if picture
         else "",
@@ -116,11 +117,12 @@ def text(log: Log, facts: Facts, tables: Mapping[str, str], *, picture: str | No
 
 
 def _shape(settings: Mapping[str, int]) -> str:
-    return (
+    text = (
         f"{settings['num_hidden_layers']} layers of width {settings['hidden_size']} with "
         f"{settings['num_attention_heads']} heads, a byte-level vocabulary of {settings['vocab_size']:,} entries "
         "learned from the same data, weights in bfloat16."
     )
+    return fill(text, WIDTH)
 
 
 def _rows(log: Log) -> str:
@@ -140,6 +142,18 @@ def _rows(log: Log) -> str:
 def _packages(packages: Sequence[Package]) -> str:
     lines = [f"| {f'{each.name} {each.version}'.strip()} | {each.functions:,} | {each.licence} |" for each in packages]
     return "\n".join(["| open code | functions | licence |", "| --- | ---: | --- |", *lines])
+
+
+def _training(log: Log) -> str:
+    text = TRAINING.format(
+        seconds=_duration(log.seconds),
+        machine=_machine(log),
+        tokens=f"{log.tokens / 1e6:.1f} million",
+        steps=f"{log.steps:,}",
+        causal=f"{100 * log.recipe['causal']:.0f} %",
+        polish=f"{100 * log.recipe['polish']:.0f} %",
+    )
+    return fill(f"{text} {log.note}", WIDTH)
 
 
 def _machine(log: Log) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from diffucli.train.mini.journal import Point
 
-LABELS = {"causal": "next token", "diffusion": "masked diffusion"}
+LABELS = {"causal": "next token", "diffusion": "masked diffusion", "polish": "masked diffusion, more tasks"}
 
 
 def require_matplotlib() -> None:
@@ -38,6 +38,8 @@ def draw(points: Sequence[Point], path: Path) -> None:
         for stage, line in groupby(points, key=lambda point: point.stage):
             seen = list(line)
             axes.plot([p.tokens / 1e6 for p in seen], [p.loss for p in seen], label=LABELS.get(stage, stage))
+        for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            formatted("{x:g}")
         axes.grid(visible=True, which="both", alpha=0.3)
         axes.legend(frameon=False)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

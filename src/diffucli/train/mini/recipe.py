@@ -25,7 +25,7 @@ from diffucli.train.mini.batches import Tally, batch_of, batches
 from diffucli.train.mini.checkpoint import save, settings_of, write_settings
 from diffucli.train.mini.classics import ask, classics
 from diffucli.train.mini.optimise import can_compile, fast_bfloat16, optimizers, schedule, update
-from diffucli.train.mini.rows import BRIEF, SLACKS, Row, Sources, trained_composition
+from diffucli.train.mini.rows import BRIEF, LATE, SHARES, SLACKS, Row, Sources, trained_composition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +39,12 @@ if TYPE_CHECKING:
 AVERAGED = 8  # steps between two looks of the moving average
 SAVED = 240.0  # seconds between two writings of the weights
 PROGRAMS = 6000  # compositions that the vocabulary is learned from
-Stage = Literal["causal", "diffusion"]
-PADS: Mapping[Stage, Mapping[int, int]] = {"causal": BRIEF, "diffusion": SLACKS}  # after the answers of each stage
+Stage = Literal["causal", "diffusion", "polish"]
+DRAWN: Mapping[Stage, tuple[Mapping[int, int], Sequence[int]]] = {  # slacks and shares of each stage
+    "causal": (BRIEF, SHARES),
+    "diffusion": (SLACKS, SHARES),
+    "polish": (SLACKS, LATE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +65,16 @@ SIZES = {"small": Size(), "large": Size(512, 1408, 8, 8, 4)}
 class Recipe:
     """How to train.
 
-    minutes: wall time; causal: their share spent next-token. device: auto, cpu, cuda. rate: of Muon; embed_rate: of
-    AdamW. compiled: the layers go through torch.compile where it works, which costs the first half minute.
+    minutes: wall time; causal: their share spent next-token; polish: the last one, in which tasks come more often.
+    device: auto, cpu, cuda. rate: of Muon; embed_rate: of AdamW. compiled: the layers go through torch.compile where
+    it works, which costs the first half minute.
     """
 
     size: Size = Size()
     minutes: float = 120.0
     device: str = "cpu"
-    causal: float = 0.35
+    causal: float = 0.25
+    polish: float = 0.35
     batch_tokens: int = 8192
     rate: float = 3e-3
     embed_rate: float = 3e-3
@@ -128,12 +134,12 @@ def _run(recipe: Recipe, model: Qwen2ForCausalLM, sources: Sources, folder: Path
     optimizing = optimizers(model, rate=recipe.rate, embed_rate=recipe.embed_rate)
     rng, tally = torch.Generator().manual_seed(recipe.seed), Tally()
     drawn: dict[Stage, Iterator[list[Row]]] = {
-        stage: batches(replace(sources, slacks=slacks), tokens=recipe.batch_tokens, seed=recipe.seed)
-        for stage, slacks in PADS.items()
+        stage: batches(replace(sources, slacks=slacks, shares=shares), tokens=recipe.batch_tokens, seed=recipe.seed + i)
+        for i, (stage, (slacks, shares)) in enumerate(DRAWN.items())
     }
     begun = saved = time.monotonic()
     while (done := (seconds := time.monotonic() - begun) / (60 * recipe.minutes)) < 1:
-        stage: Stage = "causal" if done < recipe.causal else "diffusion"
+        stage: Stage = "causal" if done < recipe.causal else "polish" if done >= 1 - recipe.polish else "diffusion"
         rows = next(drawn[stage])
         loss = _loss(stage, model, batch_of(rows, pad=sources.words.pad), sources.words, rng)
         update(model, optimizing, loss, factor=schedule(done))

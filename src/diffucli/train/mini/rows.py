@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from diffucli.train.mini.corpus import Function
 
 LONGEST = 336  # tokens of a row
+SHARES = 30, 48, 13, 9  # of answers to tasks, answers to compositions, holes in both, holes in open code
 SLACKS = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bounds on the pads after an answer, and their shares
 BRIEF = {4: 1}  # the same while the model cannot see them
+SHARES = (30, 48, 13, 9)  # of answers to tasks, to compositions, of holes in these, in open code
+LATE = (58, 26, 12, 4)  # the same at the end: tasks have the longest answers and take the longest to learn
 Source = Literal["task", "composition", "task fill", "composition fill", "open fill"]
 
 
@@ -48,6 +51,7 @@ class Sources:
     words: Vocabulary
     functions: Sequence[Function]
     slacks: Mapping[int, int]
+    shares: Sequence[int] = SHARES
 
     def draw(self, rng: random.Random) -> Row | None:
         """One row; None where it would be too long."""
@@ -57,7 +61,7 @@ class Sources:
             self.fill_known,
             self.fill_open,
         )
-        row = rng.choices(kinds, weights=(30, 48, 13, 9))[0](rng)
+        row = rng.choices(kinds, weights=SHARES)[0](rng)
         return row if len(row.tokens) <= LONGEST else None
 
     def classic(self, rng: random.Random) -> Row:
