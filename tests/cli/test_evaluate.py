@@ -91,7 +91,7 @@ def test_quiet_tells_nothing_but_the_table(diffu: Diffu, says: Callable[..., lis
 def test_samples_that_would_be_equal_are_refused(diffu: Diffu, flags: tuple[str, ...]) -> None:
     done = diffu("eval", "--samples", "2", *flags)
     assert done.code == 2
-    assert "all samples of a problem are the same (add --temp 0.4)" in done.err
+    assert "all samples of a problem are the same (add --temp 0.7)" in done.err
 
 
 @pytest.mark.usefixtures("three")

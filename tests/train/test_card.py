@@ -93,7 +93,7 @@ def test_durations_in_words(seconds: float, words: str) -> None:
 
 def test_a_note_of_the_training_is_told() -> None:
     text = card.text(replace(LOG, note="It was resumed once."), FACTS, TABLES, picture=None)
-    assert "both sides. It was resumed once." in text.replace("\n", " ")
+    assert "classic tasks. It was resumed once." in text.replace("\n", " ")
 
 
 @drawing

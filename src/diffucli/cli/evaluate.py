@@ -89,4 +89,4 @@ def _refuse_equal(policy: Policy) -> None:
     commit = policy.commit
     drawn = isinstance(commit, Independent) or (isinstance(commit, TopK) and commit.alg_temp > 0)
     if policy.sampling.temperature == 0 and not drawn:
-        raise UsageError("without a temperature all samples of a problem are the same", hint="add --temp 0.4")
+        raise UsageError("without a temperature all samples of a problem are the same", hint="add --temp 0.7")

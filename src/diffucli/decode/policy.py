@@ -35,6 +35,6 @@ class Policy:
 
 PRESETS = {
     "exact": Policy(TopK(), sampling=Sampling(order="entropy"), stop=False),
-    "balanced": Policy(Threshold(0.9), block=32, cached=True, suffix=64),
+    "balanced": Policy(Threshold(0.95), block=32, cached=True, suffix=64),
     "fast": Policy(Threshold(0.7), block=64, cached=True, suffix=32),
 }

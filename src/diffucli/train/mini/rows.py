@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from diffucli.train.mini.corpus import Function
 
 LONGEST = 336  # tokens of a row
-SHARES = 30, 48, 13, 9  # of answers to tasks, answers to compositions, holes in both, holes in open code
 SLACKS = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bounds on the pads after an answer, and their shares
 BRIEF = {4: 1}  # the same while the model cannot see them
 SHARES = (30, 48, 13, 9)  # of answers to tasks, to compositions, of holes in these, in open code
