@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ def says(loaded: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
     """Makes every run write the texts given, hole by hole, run by run; gives the canvases that it saw, as text."""
 
     def script(*texts: str, left: int = 0) -> list[str]:
-        told, seen = iter(texts), []
+        told, seen = chain(texts, repeat(texts[-1])), []
 
         def denoise(canvas: Canvas, *_: object) -> Iterator[Event]:
             return _scripted(canvas, told, loaded, seen, left)

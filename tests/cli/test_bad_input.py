@@ -166,13 +166,13 @@ ROWS = [
     ),
     Row(
         "diffu gen x",
-        "diffu: the answer does not parse: line 1: invalid syntax; nothing was written (try --temp 0.4 with another --seed, or --verify warn)",
+        "diffu: the answer does not parse: line 1: invalid syntax; nothing was written (try --temp 0.7 with another --seed, or --verify warn)",
         3,
         answer="Sorry, no.\n",
     ),
     Row(
         "diffu gen x",
-        "diffu: the answer holds no code; nothing was written (try --temp 0.4 with another --seed, or --verify warn)",
+        "diffu: the answer holds no code; nothing was written (try --temp 0.7 with another --seed, or --verify warn)",
         3,
         answer="Sorry\n",
     ),
@@ -251,7 +251,7 @@ ROWS = [
     ),
     Row(
         "diffu fill hole.py",
-        "diffu: hole.py:1:5: '(' was never closed; nothing was written (try --temp 0.4 with another --seed, or --verify warn)",
+        "diffu: hole.py:1:5: '(' was never closed; nothing was written (try --temp 0.7 with another --seed, or --verify warn)",
         3,
         answer="(",
     ),

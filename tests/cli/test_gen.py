@@ -80,7 +80,7 @@ def test_no_code_is_exit_3_with_the_text_on_stderr_and_nothing_written(diffu, sa
     assert (done.code, done.out) == (3, b"")
     text = answer.partition("```")[0]
     assert done.err.startswith(text)
-    assert done.lines[-1].endswith("nothing was written (try --temp 0.4 with another --seed, or --verify warn)")
+    assert done.lines[-1].endswith("nothing was written (try --temp 0.7 with another --seed, or --verify warn)")
     assert not Path("x.py").exists()
     told = json.loads(diffu("gen", "it", "--json").out)
     assert (told["schema"], told["status"], told["text"].rstrip()) == ("diffu.error/1", 3, text.rstrip())
@@ -170,3 +170,17 @@ def test_mini_writes_a_quicksort_that_sorts(diffu, mini):
     exec(done.out, space)
     (sort,) = (value for name, value in space.items() if callable(value) and "sort" in name)
     assert sort([3, 1, 2, 3]) == [1, 2, 3, 3]
+
+
+def test_an_answer_that_does_not_parse_is_written_again_with_more_care(diffu, says):
+    says("x = (\n```", ANSWER)
+    done = diffu("gen", "set x", "-v")
+    assert (done.code, done.out) == (0, CODE.encode())
+    assert "writing it again with more care" in done.err
+
+
+@pytest.mark.parametrize("flags", [("--preset", "exact"), ("--steps", "9"), ("--verify", "warn")])
+def test_it_is_not_written_again_where_the_flags_say_how_to_write(diffu, says, flags):
+    seen = says("x = (\n```", ANSWER)
+    diffu("gen", "set x", *flags)
+    assert len(seen) == 1

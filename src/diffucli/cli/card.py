@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from diffucli.cli.report import Report
 
-SAMPLES, TEMPERATURE, SAMPLED = 10, 0.7, 100  # of the second table: samples, their temperature, problems a group
+SAMPLES, TEMPERATURE, SAMPLED = 10, 0.7, 20  # of the second table: samples, their temperature, problems a group
 
 
 def make(folder: Path, card: Path, report: Report, *, limit: int | None = None, picture: bool = True) -> None:

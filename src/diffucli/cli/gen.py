@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diffucli.cli import options as flag
 from diffucli.cli import streams
 from diffucli.cli.groups import grouped
-from diffucli.cli.options import Choice, Showing, Verify
-from diffucli.cli.report import Report, run_values
+from diffucli.cli.options import Choice, Preset, Showing, Verify
+from diffucli.cli.report import Numbers, Report, run_values
 from diffucli.cli.streams import STDIN
 from diffucli.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffucli.cli.session import Session
+    from diffucli.syntax.languages import Language
 
 EXAMPLE = 'say what to write: diffu gen "write a quicksort"'
 LONGEST = 65_536  # masks; longer than what any checkpoint takes
@@ -77,12 +81,14 @@ def gen(
         language = language if lang else languages.of_path(output) or language
     query = request.query()
     at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
-    run = at_work.engine.generate(query, tag=language.tag, length=length)
-    final, numbers = at_work.finish(run, language=language.name)
-    code, ended = at_work.engine.answer_of(run, final)
+    court = outcome.Court(verify, report)
+    code, ended, numbers = _write(at_work, query, language, length)
+    if court.refuses(code, language) and choice.preset is not Preset.exact and choice.steps is None:
+        report.note("the answer does not parse; writing it again with more care")
+        code, ended, numbers = _write(at_work.careful(), query, language, length)
     if not ended and not numbers.left:
         report.warn("the canvas is full before the code came to its end; try a larger --length")
-    verdict = outcome.Court(verify, report).judge_answer(code, language)
+    verdict = court.judge_answer(code, language)
     undo = None if output is None else outcome.create(output, code.encode(), report)
     if report.json:
         values = run_values(numbers, verdict)
@@ -90,3 +96,10 @@ def gen(
     elif output is None:
         streams.put(code.encode())
     report.numbers(numbers, verdict)
+
+
+def _write(at_work: Session, query: str, language: Language, length: int | None) -> tuple[str, bool, Numbers]:
+    """The code, whether it came to an end by itself, and the figures of the run."""
+    run = at_work.engine.generate(query, tag=language.tag, length=length)
+    final, numbers = at_work.finish(run, language=language.name)
+    return *at_work.engine.answer_of(run, final), numbers

@@ -28,7 +28,7 @@ class Refused(Unparsable):
     """New text that was not written. excerpt: what of `text` to show; problems: as --json tells them."""
 
     def __init__(self, message: str, *, text: str, excerpt: str, verdict: Verdict) -> None:
-        hint = "try --temp 0.4 with another --seed, or --verify warn"
+        hint = "try --temp 0.7 with another --seed, or --verify warn"
         super().__init__(f"{message}; nothing was written", hint=hint)
         self.text, self.excerpt, self.problems = text, excerpt, places(verdict)
 
@@ -39,6 +39,14 @@ class Court:
 
     verify: Verify
     report: Report
+
+    def refuses(self, code: str, language: Language) -> bool:
+        """Whether `judge_answer` would refuse an answer."""
+        from diffucli.syntax import check
+
+        if self.verify is not Verify.error:
+            return False
+        return bool(check.check(code, language).problems) or not check.is_substantial(code, language)
 
     def judge_answer(self, code: str, language: Language) -> Verdict:
         """The verdict on an answer, which must be code. Refused: it is not, and that is an error."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from diffucli.model.registry import Entry
 
 
+CAREFUL = 8  # masks a block when an answer is written again
 COLDEST = 1e-3  # temperatures below it are 0: logits divided by less overflow
 
 
@@ -58,6 +59,13 @@ class Session:
             load=self.load_seconds,
             seconds=final.seconds,
         )
+
+    def careful(self) -> Session:
+        """The same session, writing one token a step in short blocks: slower, and surer of how its tokens fit."""
+        from diffucli.decode.commit import TopK, linear
+
+        slow = replace(self.engine.policy, commit=TopK(linear), block=CAREFUL, suffix=4 * CAREFUL, budget=None)
+        return replace(self, engine=replace(self.engine, policy=slow))
 
     def _pull(self, run: Run, language: str) -> Finished:
         from diffucli.ui import View, last, show, wants_live
