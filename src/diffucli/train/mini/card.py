@@ -64,7 +64,8 @@ tokens: of text in it; TPF: tokens per forward; s: seconds of decoding per answe
 - It reads a request for its key words. A condition it has not met, a word of negation or a second sentence is mostly
   passed over; numbers and names in the request are sometimes copied wrongly.
 - It has not learned to talk: no explanations, no questions back, no languages other than English.
-- It fills holes in code that is like its data. In long files or with the names of your project it guesses.
+- Filling is its weak side: see the last row of the first table. It fills short holes in code like its data; with the
+  names of your project, in long files, or in holes of free length it mostly fails.
 - What it writes has to be read and tested before it is used, like everything else a model writes.
 
 ## Make it again
