@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from diffucli.model.load import Checkpoint
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and children inherit
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors here are tiny: threads cost more than they give
 settings.register_profile("here", deadline=None, max_examples=50, derandomize=True)  # a busy machine is no failure
 settings.load_profile("here")
