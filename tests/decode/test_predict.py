@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import Qwen2ForCausalLM  # noqa: TID253
 
 from diffucli.decode.canvas import Canvas, Span
-from diffucli.decode.predict import Full, Windowed, everywhere, predictor, visible
+from diffucli.decode.predict import Full, Windowed, predictor, visible
 from diffucli.model.network import Network, configure
 
 MASK = 12
@@ -22,6 +22,12 @@ def canvas_of(length: int, *holes: Span, seed: int = 0, vocab: int = 12, mask: i
 
 def every(window: Span) -> torch.Tensor:
     return torch.arange(window.start, window.stop)
+
+
+def everywhere(network, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits `[L, V]` for every position of `tokens` `[L]`; position 0 has no left neighbour and takes its own."""
+    rows = (torch.arange(len(tokens)) - network.shift).clamp(min=0)
+    return network(tokens, rows.to(tokens.device))
 
 
 windows = st.integers(0, 20).flatmap(lambda a: st.integers(a + 1, 24).map(lambda b: Span(a, b)))

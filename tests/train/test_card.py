@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from diffucli.errors import UsageError
+from diffucli.machine import Machine
 from diffucli.model.registry import Entry, Facts
 from diffucli.train.mini import card, curve
 from diffucli.train.mini.journal import Log, Package, Point
-from diffucli.train.mini.machine import Machine
 
 drawing = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib comes with the extra train")
 SIZE = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +35,7 @@ def bench(
 
     from diffucli.decode.policy import PRESETS
     from diffucli.eval.speed import REQUESTS, measure
+    from diffucli.machine import this_machine
     from diffucli.model import registry
     from diffucli.model.load import load
 
@@ -47,7 +46,8 @@ def bench(
     seconds = perf_counter() - begun
     chosen = {name.value: PRESETS[name.value] for name in preset or list(Preset)}
     speeds = list(measure(checkpoint, chosen, requests, rounds=rounds, length=length))
-    about = {"model": entry.name, "load_seconds": seconds, "peak_mb": _peak(), **_machine()}
+    about: dict[str, object] = {"model": entry.name, "load_seconds": seconds, "peak_mb": _peak()}
+    about |= asdict(this_machine(checkpoint.network.device))
     if as_json:
         Report(json=True).object("diffu.bench/1", 0, **about, presets=[_values(speed) for speed in speeds])
         return
@@ -78,18 +78,6 @@ def _row(speed: Speed) -> str:
 def _values(speed: Speed) -> dict[str, object]:
     derived = ("tokens_per_forward", "milliseconds_per_step", "tokens_per_second", "drawn")
     return {**asdict(speed), **{name: getattr(speed, name) for name in derived}}
-
-
-def _machine() -> dict[str, object]:
-    import torch
-
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"processor": name, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def _peak() -> float:

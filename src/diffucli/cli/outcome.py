@@ -42,11 +42,7 @@ class Court:
 
     def refuses(self, code: str, language: Language) -> bool:
         """Whether `judge_answer` would refuse an answer."""
-        from diffucli.syntax import check
-
-        if self.verify is not Verify.error:
-            return False
-        return bool(check.check(code, language).problems) or not check.is_substantial(code, language)
+        return self.verify is Verify.error and bool(_fault(code, language)[1])
 
     def judge_answer(self, code: str, language: Language) -> Verdict:
         """The verdict on an answer, which must be code. Refused: it is not, and that is an error."""
@@ -54,13 +50,7 @@ class Court:
 
         if self.verify is Verify.off:
             return check.Verdict(known=False, note="not checked")
-        verdict = check.check(code, language, name=ANSWER)
-        message = ""
-        if verdict.problems:
-            problem = verdict.problems[0]
-            message = f"{ANSWER} does not parse: line {problem.line}: {problem.message}"
-        elif not check.is_substantial(code, language):
-            message = f"{ANSWER} holds no code"
+        verdict, message = _fault(code, language)
         self._rule(verdict, message, text=code, excerpt=code.rstrip())
         return verdict
 
@@ -86,6 +76,17 @@ class Court:
             raise Refused(message, text=text, excerpt=excerpt, verdict=verdict)
         if message:
             self.report.warn(message)
+
+
+def _fault(code: str, language: Language) -> tuple[Verdict, str]:
+    """The verdict on an answer, and what is wrong with it: it does not parse, or holds no code; else nothing."""
+    from diffucli.syntax import check
+
+    verdict = check.check(code, language, name=ANSWER)
+    if verdict.problems:
+        problem = verdict.problems[0]
+        return verdict, f"{ANSWER} does not parse: line {problem.line}: {problem.message}"
+    return verdict, "" if check.is_substantial(code, language) else f"{ANSWER} holds no code"
 
 
 def require_target(path: Path) -> None:

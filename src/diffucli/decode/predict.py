@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch  # noqa: TID253 — this room is torch's own
-from torch import Tensor  # noqa: TID253
-
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from diffucli.decode.canvas import Canvas, Span
 
 
@@ -90,9 +89,3 @@ def visible(canvas: Canvas, window: Span, suffix: int | None) -> int:
 def predictor(network: Network, *, cached: bool, suffix: int | None) -> Predictor:
     """The predictor a policy asks for."""
     return Windowed(network, suffix=suffix) if cached else Full(network, suffix=suffix)
-
-
-def everywhere(network: Network, tokens: Tensor) -> Tensor:
-    """Logits `[L, V]` for every position of `tokens` `[L]`; position 0 has no left neighbour and takes its own."""
-    rows = (torch.arange(len(tokens)) - network.shift).clamp(min=0)
-    return network(tokens, rows.to(tokens.device))

@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from diffucli.errors import UsageError
-from diffucli.train.mini.machine import Machine, this_machine
+from diffucli.machine import Machine, this_machine
 from diffucli.train.mini.recipe import Begun, Progress, Recipe
 
 if TYPE_CHECKING:

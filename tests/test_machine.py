@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253
 
-from diffucli.train.mini import machine
-from diffucli.train.mini.machine import this_machine
+from diffucli import machine
+from diffucli.machine import this_machine
 
 if TYPE_CHECKING:
     from pathlib import Path

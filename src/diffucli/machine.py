@@ -1,4 +1,4 @@
-"""The machine that a model is trained on, as far as it matters to others: no names of hosts, no paths."""
+"""The machine that a figure was measured on, as far as it matters to others: no names of hosts, no paths."""
 
 from __future__ import annotations
 
