@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffucli.model.load import Checkpoint
+    from diffucli.model.network import Network
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and children inherit
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors here are tiny: threads cost more than they give
@@ -49,6 +50,18 @@ def folder(golden: Path, tmp_path: Path) -> Path:
 def fake() -> Callable[..., FakeNetwork]:
     """Makes a FakeNetwork: fake(shift=1, vocab=13)."""
     return FakeNetwork
+
+
+@pytest.fixture(scope="session")
+def everywhere() -> Callable[[Network | FakeNetwork, Tensor], Tensor]:
+    """everywhere(network, tokens): logits `[L, V]` at each position of `tokens` `[L]`, the first one's its own."""
+
+    def logits(network: Network | FakeNetwork, tokens: Tensor) -> Tensor:
+        import torch
+
+        return network(tokens, (torch.arange(len(tokens)) - network.shift).clamp(min=0))
+
+    return logits
 
 
 class FakeNetwork:

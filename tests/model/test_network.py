@@ -9,13 +9,12 @@ import torch  # noqa: TID253
 from safetensors.torch import load_file
 from transformers import Qwen2ForCausalLM  # noqa: TID253
 
-from diffucli.decode.predict import everywhere
 from diffucli.errors import BadCheckpoint
 from diffucli.model.network import Network, configure, self_check
 
 
 @pytest.mark.parametrize("case", [0, 1, 2])
-def test_logits_are_the_references_on_every_golden_canvas(checkpoint, golden, case):
+def test_logits_are_the_references_on_every_golden_canvas(checkpoint, golden, case, everywhere):
     """Golden logits are shifted already."""
     tensors = load_file(golden / "golden-logits.safetensors")
     found = everywhere(checkpoint.network, tensors[f"canvas.{case}"][0])
