@@ -24,11 +24,11 @@ MINUTES = "0.1"
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recipe of seconds: few tasks, one function, a tiny network; measured on one problem with few forwards."""
-    tiny = {"small": recipe.Size(32, 64, 2, 2, 1)}
+    tiny = {"small": recipe.Size(32, 64, 2, 2, 1), "large": recipe.Size(64, 64, 2, 2, 1)}
     monkeypatch.setattr(recipe, "SIZES", tiny)
     monkeypatch.setattr(recipe, "PROGRAMS", 50)
     monkeypatch.setattr(recipe, "Recipe", partial(recipe.Recipe, compiled=False, batch_tokens=1024))
-    monkeypatch.setattr(rows, "classics", lambda: classics()[:5])
+    monkeypatch.setattr(rows, "request", lambda rng: (task := rng.choice(classics()[:5]), task.nouns[0]))
     monkeypatch.setattr(corpus, "functions", lambda *_: iter([Function("toys", "One.", "def one():\n    return 1\n")]))
     problem = Problem("requests", "add one", "assert candidate(1) == 2\n")
     monkeypatch.setattr("diffucli.cli.card.problems", lambda suite, limit: [problem])
@@ -53,7 +53,7 @@ def test_one_command_makes_weights_journal_and_card(diffu: Diffu, tmp_path: Path
     assert done.out == b""
     again = diffu("train", "mini", "-o", folder, "--no-picture")
     assert again.code == 2
-    assert "holds a checkpoint already (name another folder, or add --only-card)" in again.err
+    assert "holds a checkpoint already (name another folder, or add --resume or --only-card)" in again.err
     anew = diffu("train", "mini", "-o", folder, "--only-card", "--no-picture", "--json")
     assert json.loads(anew.out) == {
         "schema": "diffu.train/1",
@@ -62,6 +62,27 @@ def test_one_command_makes_weights_journal_and_card(diffu: Diffu, tmp_path: Path
         "card": str(folder / "mini.md"),
     }
     assert "| requests |" in (folder / "mini.md").read_text()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_training_is_gone_on_with(diffu: Diffu, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    go = ("train", "mini", "-o", folder, "--minutes", "0.1", "--no-picture")
+    refused = diffu(*go, "--resume")
+    assert refused.code == 2
+    assert "holds no weights to go on from (leave --resume out)" in refused.err
+    assert diffu(*go).code == 0
+    first = journal.read(folder)
+    done = diffu(*go, "--resume")
+    assert done.code == 0, done.err
+    both = journal.read(folder)
+    assert len(both.goes) == 2
+    assert both.recipe["seed"] == 1, "other data"
+    assert both.points[: len(first.points)] == first.points
+    assert "--resume" in (folder / "mini.md").read_text()
+    other = diffu(*go, "--resume", "--size", "large")
+    assert other.code == 2
+    assert "is of another size (name its --size)" in other.err
 
 
 def test_a_missing_matplotlib_is_told_before_the_training(

@@ -23,7 +23,7 @@ SIZE = {
     "num_key_value_heads": 2,
 }
 LOG = Log(
-    recipe={"size": SIZE, "minutes": 92.0, "causal": 0.35, "polish": 0.25, "seed": 3, "device": "cpu"},
+    recipe={"size": SIZE, "seed": 3, "device": "cpu"},
     machine=Machine("Fast CPU", 2, 1, "cpu"),
     packages=(Package("toys", "1.2", "MIT", 40), Package("tools", "3", "BSD", 2)),
     parameters=4_700_000,
@@ -32,7 +32,8 @@ LOG = Log(
     seconds=5520.0,
     rows={"task": 100_000, "composition": 20, "task fill": 3, "composition fill": 4, "open fill": 5},
     programs=77_777,
-    points=tuple(Point(i, i * 1000, "causal" if i < 5 else "diffusion", 9.5 - i) for i in range(9)),
+    points=tuple(Point(i, i * 1000, "causal" if i < 3 else "diffusion", 9.5 - i) for i in range(9)),
+    goes=(92.0,),
 )
 FACTS = Facts(
     Entry("mini", Path("/home/somebody/mini"), embedded=True),
@@ -54,7 +55,7 @@ def test_it_names_what_was_measured() -> None:
         "42 functions of open code",
         "| toys 1.2 | 40 | MIT |",
         "92 minutes on one thread of a machine with 2 cores (Fast CPU): 18.0 million tokens in 1,234 steps",
-        "the first 35 % of the time",
+        "the first 25 % of the time",
         "it ends at 1.50 nats a token](mini-loss.svg)",
         "One greedy answer:\n\n| a | b |\n",
         "toolz, platformdirs",
@@ -94,6 +95,12 @@ def test_durations_in_words(seconds: float, words: str) -> None:
 def test_a_note_of_the_training_is_told() -> None:
     text = card.text(replace(LOG, note="It was resumed once."), FACTS, TABLES, picture=None)
     assert "classic tasks. It was resumed once." in text.replace("\n", " ")
+
+
+def test_every_go_has_its_command() -> None:
+    text = card.text(replace(LOG, goes=(12.0, 64.5)), FACTS, TABLES, picture=None)
+    first = "diffu train mini -o FOLDER --minutes 12 --size small --seed 2"
+    assert f"{first}\ndiffu train mini -o FOLDER --minutes 64.5 --size small --seed 2 --resume\n" in text
 
 
 @drawing

@@ -12,7 +12,8 @@ from itertools import pairwise
 import pytest
 
 from diffucli.train.mini import classics as module
-from diffucli.train.mini.classics import Classic, ask, classics, dress, is_held_out, third_person
+from diffucli.train.mini.classics import Classic, classics, is_held_out, kept_back, request
+from diffucli.train.mini.wording import asks, plain
 
 # One child for all of them: a sandbox each would take a minute. `candidate` is bound as the sandbox binds it.
 RUNNER = """
@@ -87,34 +88,13 @@ def test_the_example_of_the_documents_is_trained() -> None:
     assert ("a quicksort", False) in quicksort.phrases(held_out=False)
 
 
-def test_a_verb_phrase_is_asked_for_in_verb_frames() -> None:
+def test_requests_ask_for_every_task_in_words_of_their_own_but_never_in_held_out_ones() -> None:
     rng = random.Random(0)
-    verbs = {ask(rng, "sort a list", verb=True).lower().rstrip("?.") for _ in range(300)}
-    nouns = {ask(rng, "a sort", verb=False).lower().rstrip("?.") for _ in range(300)}
-    assert {"sort a list", "how do i sort a list", "write a function that sorts a list"} <= verbs
-    assert {"write a sort", "a sort", "i need a sort"} <= nouns
-    assert not any("sorts" in text for text in nouns)
-
-
-@pytest.mark.parametrize(
-    ("phrase", "third"),
-    [
-        ("sort a list", "sorts a list"),
-        ("copy a file", "copies a file"),
-        ("play", "plays"),
-        ("search", "searches"),
-        ("do it", "does it"),
-        ("pass on", "passes on"),
-    ],
-)
-def test_the_third_person(phrase: str, third: str) -> None:
-    assert third_person(phrase) == third
-
-
-def test_only_questions_end_in_a_question_mark() -> None:
-    rng = random.Random(1)
-    assert {dress(rng, "how to sort")[-1] for _ in range(99)} == {"t", "?"}
-    assert {dress(rng, "sort")[-1] for _ in range(99)} == {"t", "."}
+    drawn = [request(rng) for _ in range(4000)]
+    assert len({task.name for task, _ in drawn}) == len(classics())
+    assert not {plain(text) for _, text in drawn} & kept_back()
+    usual = {t for task in classics() for p, verb in task.phrases(held_out=False) for t in asks(p, verb=verb)}
+    assert 0.1 < sum(plain(text) not in usual for _, text in drawn) / len(drawn) < 0.6
 
 
 def test_a_task_needs_all_its_fields() -> None:

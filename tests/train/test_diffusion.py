@@ -115,9 +115,12 @@ def test_a_third_of_the_answers_is_masked_as_block_wise_decoding_meets_them_and_
 
 def test_fills_are_not_masked_block_by_block() -> None:
     row = ([9] * 100, [Span(0, 90)], False)
-    masked, _ = corrupt(collate([row] * 600, pad=PAD), torch.Generator().manual_seed(3))
+    masked, weight = corrupt(collate([row] * 600, pad=PAD), torch.Generator().manual_seed(3))
     starts = [block_start(list(range(90)), one.tolist()) for one in masked]
     assert sum(begin not in {None, 0} for begin in starts) < 6
+    light = weight[:, 0] == 1
+    assert light.float().mean() == pytest.approx(0.1, abs=0.04), "those that are wholly masked"
+    assert masked[light].sum() == 90 * light.sum()
 
 
 def test_rows_are_padded_on_the_right() -> None:

@@ -42,6 +42,18 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert journal.read(tmp_path) == log
 
 
+def test_a_training_that_is_gone_on_with_is_one_training(tmp_path: Path) -> None:
+    list(journal.kept([BEGUN, step(1), step(60, 3.0)], RECIPE, tmp_path))
+    first = journal.read(tmp_path)
+    list(journal.kept([BEGUN, step(1), step(30, 2.0, "polish")], RECIPE, tmp_path, before=first))
+    both = journal.read(tmp_path)
+    assert (both.steps, both.tokens, both.seconds, both.rows) == (90, 9000, 90.0, {"task": 90})
+    assert both.programs == 60, "what both saw is not known"
+    assert both.goes == (1.0, 0.5)
+    assert both.points[: len(first.points)] == first.points
+    assert (both.points[-1].seconds, both.points[-1].tokens, both.points[-1].stage) == (61.0, 6100, "causal")
+
+
 def test_a_point_is_the_mean_since_the_point_before(tmp_path: Path) -> None:
     assert 600 / POINTS == 1.5
     list(journal.kept([BEGUN, *(step(i, float(i)) for i in range(1, 7))], RECIPE, tmp_path))

@@ -19,6 +19,7 @@ from diffucli.events import Finished
 from diffucli.model.load import load
 from diffucli.train.mini import classics, corpus, held_out, journal, recipe, rows
 from diffucli.train.mini.recipe import SIZES, Begun, Progress, Recipe, Size, train
+from diffucli.train.mini.wording import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ def events(open_code: list[Function], folder: Path) -> list[Begun | Progress]:
     few = classics.classics()[:5]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus, "functions", lambda: iter(open_code))
-        patch.setattr(rows, "classics", lambda: few)
+        patch.setattr(rows, "request", lambda rng: (task := rng.choice(few), task.nouns[0]))
         patch.setattr(recipe, "SAVED", 2.0)
         return list(journal.kept(train(TINY, folder), TINY, folder))
 
@@ -110,6 +111,20 @@ def test_the_journal_stands_beside_the_weights(events: list[Begun | Progress], f
     assert [package.functions for package in log.packages] == [2, 1]
 
 
+def test_it_goes_on_from_the_weights_that_are_there(
+    events: list[Begun | Progress], open_code: list[Function], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = classics.classics()[:5]
+    monkeypatch.setattr(corpus, "functions", lambda: iter(open_code))
+    monkeypatch.setattr(rows, "request", lambda rng: (task := rng.choice(few), task.nouns[0]))
+    again = Recipe(TINY.size, 0.02, causal=0.0, batch_tokens=1024, compiled=False, seed=1)
+    _, first, *_ = train(again, folder)
+    untrained = next(event for event in events if isinstance(event, Progress))
+    assert isinstance(first, Progress)
+    assert first.stage == "diffusion"
+    assert first.loss < 0.8 * untrained.loss
+
+
 def test_an_unknown_device_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "functions", lambda: pytest.fail("it was read"))
     with pytest.raises(UsageError, match="no device"):
@@ -130,8 +145,8 @@ def test_the_vocabulary_is_learned_from_nothing_that_is_held_out(
 ) -> None:
     monkeypatch.setattr(recipe, "PROGRAMS", 50)
     texts = set(recipe._texts(functions, random.Random(0)))
-    asked = {held_out.plain(text) for text in texts}
-    assert not asked & {held_out.plain(request.text) for request in held_out.phrasings()}
+    asked = {plain(text) for text in texts}
+    assert not asked & {plain(request.text) for request in held_out.phrasings()}
     assert {function.code for function in functions} <= texts
     assert {solution for task in classics.classics() for solution in task.solutions} <= texts
 

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli import layout
-from diffucli.engine import ANSWER
-from diffucli.train.mini import held_out, rows
-from diffucli.train.mini.classics import classics
+from diffucli.engine import ANSWER, FREE
+from diffucli.train.mini import rows
+from diffucli.train.mini.classics import classics, kept_back
 from diffucli.train.mini.compositions import Composition, compose
 from diffucli.train.mini.compositions import held_out as is_held_out
-from diffucli.train.mini.rows import BRIEF, LONGEST, SLACKS, Row, Sources
+from diffucli.train.mini.rows import BRIEF, LONGEST, SHARES, SLACKS, Row, Sources
+from diffucli.train.mini.wording import plain
 
 if TYPE_CHECKING:
     from diffucli.model.vocabulary import Vocabulary
@@ -111,14 +112,14 @@ def test_every_row_says_its_code_in_full(drawn: list[Row], words: Vocabulary) ->
 
 def test_no_row_asks_in_a_phrase_that_is_held_out(drawn: list[Row], words: Vocabulary) -> None:
     asked = [ASKED.search(words.decode(row.tokens)) for row in drawn if row.source in {"task", "task fill"}]
-    requests = {held_out.plain(match[1]) for match in asked if match}
+    requests = {plain(match[1]) for match in asked if match}
     assert len(requests) > 500
-    assert requests <= held_out.trained()
+    assert not requests & kept_back()
 
 
 def test_no_row_shows_a_composition_that_is_held_out(drawn: list[Row], composed: list[Composition]) -> None:
     kept = {item.code for item in composed if is_held_out(item.key)}
-    shown = {row.code for row in drawn if row.source.startswith("composition")}
+    shown = {row.code for row in drawn if row.source == "composition"}
     assert len(kept) > 30
     assert not kept & shown
     assert shown <= {item.code for item in composed}
@@ -134,13 +135,21 @@ def test_a_composition_that_fails_its_tests_is_not_used(monkeypatch: pytest.Monk
 
 def test_sources_come_in_their_shares(drawn: list[Row]) -> None:
     shares = Counter(row.source for row in drawn)
-    expected = {"task": 30, "composition": 48, "task fill": 6.5, "composition fill": 6.5, "open fill": 9}
+    tasks, compositions, known, of_open = SHARES
+    fills = {"task fill": 0.6 * known, "composition fill": 0.4 * known, "open fill": of_open}
+    expected = {"task": tasks, "composition": compositions, **fills}
     assert {name: 100 * times / len(drawn) for name, times in shares.items()} == pytest.approx(expected, abs=3)
+
+
+def test_a_source_whose_share_is_nothing_is_not_drawn(sources: Sources) -> None:
+    alone = Sources(sources.words, sources.functions, SLACKS, (0, 0, 0, 1))
+    rng = random.Random(1)
+    assert {row.source for row in (alone.draw(rng) for _ in range(20)) if row} == {"open fill"}
 
 
 def test_every_task_is_drawn(drawn: list[Row]) -> None:
     solutions = {code for task in classics() for code in task.solutions}
-    shown = {row.code for row in drawn if row.source.startswith("task")}
+    shown = {row.code for row in drawn if row.source == "task"}
     assert shown <= solutions
     assert len(shown) > 0.8 * len(solutions)
 
@@ -153,6 +162,15 @@ def test_pads_after_an_answer_are_bounded(sources: Sources, slacks: dict[int, in
     assert max(found) == most
     assert min(found) >= 0
     assert bounded.slack(rng, ANSWER + 9) <= max(slacks) % ANSWER, "an answer longer than a canvas gets no pads"
+
+
+def test_a_hole_may_be_as_long_as_one_of_free_length(sources: Sources) -> None:
+    rng = random.Random(0)
+    spare = Counter(sources.spare(rng, 30) for _ in range(400))
+    assert spare[0] > 60, "no room to spare"
+    assert spare[FREE - 30] > 60
+    assert max(spare) < 40
+    assert sources.spare(rng, FREE + 40) < 40
 
 
 @given(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,12 +39,14 @@ class Training:
     size: Annotated[Size, typer.Option(help="small: 4.7 M parameters; large: for an accelerator.")] = Size.small
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto"
     seed: Annotated[int, typer.Option(min=0, help="Seed of data and weights.")] = 0
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the weights that are there.")] = False
 
-    def recipe(self) -> Recipe:
-        """The recipe with this in it."""
+    def recipe(self, goes: int) -> Recipe:
+        """The recipe with this in it; after some `goes`, without the causal stage, on other data, at a lower rate."""
         from diffucli.train.mini.recipe import SIZES, Recipe
 
-        return Recipe(SIZES[self.size], minutes=self.minutes, device=self.device, seed=self.seed)
+        first = Recipe(SIZES[self.size], minutes=self.minutes, device=self.device, seed=self.seed)
+        return replace(first, causal=0.0, rate=2e-3, embed_rate=1.6e-3, seed=self.seed + goes) if goes else first
 
 
 @grouped
@@ -65,7 +67,7 @@ def train(
     if picture:
         curve.require_matplotlib()
     if not only_card:
-        _make(training.recipe(), output, report)
+        _make(training, output, report)
     card = card or output / f"{what}.md"
     make(output, card, report, limit=limit, picture=picture)
     if report.json:
@@ -74,19 +76,28 @@ def train(
         say(f"{output} holds the checkpoint, {card} is its card")
 
 
-def _make(recipe: Recipe, folder: Path, report: Report) -> None:
-    """Trains into `folder`, which must not hold weights yet. Raises UsageError."""
+def _make(training: Training, folder: Path, report: Report) -> None:
+    """Trains into `folder`, which holds no weights yet unless they are to be gone on from. Raises UsageError."""
     from diffucli.train.mini import journal
     from diffucli.train.mini import recipe as mini
 
-    if any(folder.glob("*.safetensors")):
-        raise UsageError(f"{folder} holds a checkpoint already", hint="name another folder, or add --only-card")
+    begun = any(folder.glob("*.safetensors"))
+    if begun and not training.resume:
+        raise UsageError(
+            f"{folder} holds a checkpoint already", hint="name another folder, or add --resume or --only-card"
+        )
+    if training.resume and not begun:
+        raise UsageError(f"{folder} holds no weights to go on from", hint="leave --resume out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise UsageError(f"cannot make {folder}: {exc.strerror}", hint="name another folder") from exc
+    before = journal.read(folder) if begun else None
+    recipe = training.recipe(len(before.goes) if before else 0)
+    if before and before.recipe["size"] != asdict(recipe.size):
+        raise UsageError(f"the network in {folder} is of another size", hint="name its --size")
     with meter("training", report) as show:
-        for event in journal.kept(mini.train(recipe, folder), recipe, folder):
+        for event in journal.kept(mini.train(recipe, folder), recipe, folder, before=before):
             _tell(event, show)
 
 

@@ -72,9 +72,9 @@ def corrupt(batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     begin = first + offset // BLOCK * BLOCK
     blockwise = batch.holes & (place >= begin) & (masked | (place >= begin + BLOCK))
     kind = torch.rand(time.shape, generator=rng)
-    masked = torch.where(batch.answers[:, None] & (kind < 0.33), blockwise, masked)
-    masked = torch.where(kind > 0.9, batch.holes, masked)
-    weight = torch.where((kind >= 0.33) & (kind <= 0.9), (1 / time).clamp(max=HEAVIEST), torch.ones(()))
+    ahead, whole = batch.answers[:, None] & (kind < 0.33), kind > 0.9
+    masked = torch.where(ahead, blockwise, torch.where(whole, batch.holes, masked))
+    weight = torch.where(ahead | whole, torch.ones(()), (1 / time).clamp(max=HEAVIEST))
     return masked, weight.expand_as(masked)
 
 

@@ -80,8 +80,8 @@ machine, so the weights come out alike, not equal.
 
 TRAINING = (
     "{seconds} on {machine}: {tokens} tokens in {steps} steps, the first {causal} of the time as a causal model that "
-    "predicts the next token, the rest as a masked diffusion model that predicts masked tokens from both sides, the "
-    "last {polish} with more of the classic tasks."
+    "predicts the next token, the rest as a masked diffusion model that predicts masked tokens from both sides, "
+    "{polish} of it with more of the classic tasks."
 )
 
 
@@ -113,7 +113,7 @@ def text(log: Log, facts: Facts, tables: Mapping[str, str], *, picture: str | No
         held_out=", ".join(corpus.HELD_OUT),
         tables="".join(f"\n{caption}:\n\n{table}" for caption, table in tables.items()),
         context=facts.settings["trained_length"],
-        command=_command(log.recipe),
+        command=_commands(log),
     )
 
 
@@ -151,10 +151,19 @@ def _training(log: Log) -> str:
         machine=_machine(log),
         tokens=f"{log.tokens / 1e6:.1f} million",
         steps=f"{log.steps:,}",
-        causal=f"{100 * log.recipe['causal']:.0f} %",
-        polish=f"{100 * log.recipe['polish']:.0f} %",
+        causal=f"{100 * _share(log, 'causal'):.0f} %",
+        polish=f"{100 * _share(log, 'polish'):.0f} %",
     )
     return fill(f"{text} {log.note}", WIDTH)
+
+
+def _share(log: Log, stage: str) -> float:
+    """Which part of the time was of `stage`."""
+    ends = [point.seconds for point in log.points]
+    spent = sum(
+        end - begin for begin, end, point in zip([0.0, *ends], ends, log.points, strict=False) if point.stage == stage
+    )
+    return spent / ends[-1] if ends else 0.0
 
 
 def _machine(log: Log) -> str:
@@ -169,6 +178,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 2 * 3600 else f"{max(seconds / 60, 0.1):.3g} minutes"
 
 
-def _command(recipe: Mapping[str, object]) -> str:
-    size = next((name for name, size in SIZES.items() if asdict(size) == recipe["size"]), "small")
-    return f"diffu train mini -o FOLDER --minutes {recipe['minutes']:g} --size {size} --seed {recipe['seed']}"
+def _commands(log: Log) -> str:
+    """The command of every go."""
+    size = next((name for name, size in SIZES.items() if asdict(size) == log.recipe["size"]), "small")
+    first, *later = (f"diffu train mini -o FOLDER --minutes {minutes:g} --size {size}" for minutes in log.goes)
+    seed = log.recipe["seed"] - len(later)
+    return "\n".join([f"{first} --seed {seed}", *(f"{command} --seed {seed} --resume" for command in later)])

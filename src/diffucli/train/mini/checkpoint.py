@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from diffucli.model.vocabulary import Vocabulary
 
+WEIGHTS = "model.safetensors"
 LONGEST_CANVAS, TRAINED = 2048, 320  # tokens that positions are defined for, and that rows have at most
 
 
@@ -53,7 +54,7 @@ def save(model: nn.Module, folder: Path) -> None:
     state = {
         name.replace("_orig_mod.", ""): value.detach().bfloat16().cpu() for name, value in model.state_dict().items()
     }
-    aside = folder / "model.safetensors.part"
+    aside = folder / f"{WEIGHTS}.part"
     save_file(state, aside, metadata={"format": "pt"})
     aside.chmod(0o644)
-    aside.replace(folder / "model.safetensors")
+    aside.replace(folder / WEIGHTS)

@@ -12,28 +12,12 @@ from hashlib import blake2b
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from diffucli.train.mini.wording import ask, asks, plain, reword
+
 if TYPE_CHECKING:
     import random
 
 HELD_OUT = 6  # one phrase in so many
-NOUN_FRAMES = (
-    *("write {}", "write {}", "write {}", "implement {}", "{}", "{}", "code for {}", "write code for {}", "make {}"),
-    *(
-        "give me {}",
-        "create {}",
-        "please write {}",
-        "i need {}",
-        "show me {}",
-        "python code for {}",
-        "write {} in python",
-    ),
-)
-VERB_FRAMES = (
-    *("{}", "{}", "{}", "write a function to {}", "write a function to {}", "a function to {}", "function to {}"),
-    *("how do i {}", "how to {}", "python code to {}", "write code to {}", "please {}", "{} in python", "i want to {}"),
-    *("write a python function to {}", "code to {}", "implement a function to {}", "can you {}"),
-)
-THIRD_FRAMES = ("write a function that {}", "a function that {}", "function that {}", "i need a function that {}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +59,17 @@ def is_held_out(key: str) -> bool:
     return int.from_bytes(blake2b(key.encode(), digest_size=4).digest(), "big") % HELD_OUT == 0
 
 
-def ask(rng: random.Random, phrase: str, *, verb: bool) -> str:
-    """`phrase` as a person would type it."""
-    if verb and rng.random() < len(THIRD_FRAMES) / (len(THIRD_FRAMES) + len(VERB_FRAMES)):
-        text = rng.choice(THIRD_FRAMES).format(third_person(phrase))
-    else:
-        text = rng.choice(VERB_FRAMES if verb else NOUN_FRAMES).format(phrase)
-    return dress(rng, text)
+def request(rng: random.Random) -> tuple[Classic, str]:
+    """A task and a request for it, in a trained phrasing or in other words that nothing held out is asked in."""
+    task = rng.choice(classics())
+    phrase, verb = rng.choice(task.phrases(held_out=False))
+    while plain(text := ask(rng, reword(rng, phrase), verb=verb)) in kept_back():
+        continue
+    return task, text
 
 
-def dress(rng: random.Random, text: str) -> str:
-    """`text` with or without a capital at its start and a mark at its end."""
-    if rng.random() < 0.25:
-        text = text[0].upper() + text[1:]
-    draw = rng.random()
-    if text.lower().startswith(("how", "can")):
-        return text + "?" if draw < 0.4 else text
-    return text + "." if draw < 0.12 else text
-
-
-def third_person(phrase: str) -> str:
-    """The phrase with its verb in the third person: "sort a list" → "sorts a list"."""
-    verb, _, rest = phrase.partition(" ")
-    if verb.endswith(("s", "x", "ch", "sh", "z", "do", "go")):
-        verb += "es"
-    elif verb.endswith("y") and verb[-2:-1] not in "aeiou":
-        verb = verb[:-1] + "ies"
-    else:
-        verb += "s"
-    return f"{verb} {rest}" if rest else verb
+@cache
+def kept_back() -> frozenset[str]:
+    """Every request that a held-out phrase may become, plain."""
+    phrases = (each for task in classics() for each in task.phrases(held_out=True))
+    return frozenset(text for phrase, verb in phrases for text in asks(phrase, verb=verb))

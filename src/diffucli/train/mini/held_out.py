@@ -8,13 +8,13 @@ from __future__ import annotations
 import ast
 import random
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from diffucli.train.mini import corpus
-from diffucli.train.mini.classics import NOUN_FRAMES, THIRD_FRAMES, VERB_FRAMES, ask, classics, third_person
+from diffucli.train.mini.classics import classics
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
+from diffucli.train.mini.wording import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,9 +40,9 @@ class Line:
 
 
 def phrasings(seed: int = 0) -> list[Request]:
-    """Every held-out phrase in one frame, in the order of the tasks; none in words that training may have used."""
+    """Every held-out phrase in one frame, in the order of the tasks."""
     return [
-        Request(_asked(phrase, seed, verb=verb), task.tests)
+        Request(ask(random.Random(f"{seed}/{phrase}"), phrase, verb=verb), task.tests)
         for task in classics()
         for phrase, verb in task.phrases(held_out=True)
     ]
@@ -69,28 +69,6 @@ def drawn(rng: random.Random) -> Iterator[Composition]:
         if held_out(item.key) and item.key not in seen and verify(item):
             seen.add(item.key)
             yield item
-
-
-def _asked(phrase: str, seed: int, *, verb: bool) -> str:
-    """`phrase` as a person would type it, and as no phrase that is trained reads in another frame."""
-    rng = random.Random(f"{seed}/{phrase}")
-    while plain(text := ask(rng, phrase, verb=verb)) in trained():
-        continue
-    return text
-
-
-def plain(text: str) -> str:
-    """A request without what `dress` adds."""
-    return text.lower().rstrip("?.")
-
-
-@cache
-def trained() -> frozenset[str]:
-    """Every request for a classic task that training may draw, plain."""
-    phrases = [each for task in classics() for each in task.phrases(held_out=False)]
-    third = [frame.format(third_person(phrase)) for phrase, verb in phrases if verb for frame in THIRD_FRAMES]
-    usual = [frame.format(phrase) for phrase, verb in phrases for frame in (VERB_FRAMES if verb else NOUN_FRAMES)]
-    return frozenset(map(plain, [*third, *usual]))
 
 
 def _lines(code: str) -> Sequence[Line]:

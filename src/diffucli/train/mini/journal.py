@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class Point:
 class Log:
     """A training. rows: by source; programs: distinct ones of compositions; seconds: of the training alone.
 
+    goes: the minutes of each, where the training was gone on with; recipe: of the last.
     note: what the recipe does not say of this training, as whole sentences.
     """
 
@@ -61,12 +63,18 @@ class Log:
     rows: Mapping[str, int]
     programs: int
     points: tuple[Point, ...]
+    goes: tuple[float, ...]
     note: str = ""
 
 
-def kept(events: Iterable[Begun | Progress], recipe: Recipe, folder: Path) -> Iterator[Begun | Progress]:
-    """Passes every event on and keeps the journal in `folder`, to the last event even if the training is cut off."""
-    journal, written = _Journal(recipe), 0.0
+def kept(
+    events: Iterable[Begun | Progress], recipe: Recipe, folder: Path, *, before: Log | None = None
+) -> Iterator[Begun | Progress]:
+    """Passes every event on and keeps the journal in `folder`, to the last event even if the training is cut off.
+
+    before: the journal of the training that this one goes on with.
+    """
+    journal, written = _Journal(recipe, before), 0.0
     try:
         for event in events:
             journal.take(event)
@@ -76,6 +84,25 @@ def kept(events: Iterable[Begun | Progress], recipe: Recipe, folder: Path) -> It
             yield event
     finally:
         journal.write(folder)
+
+
+def joined(first: Log, second: Log) -> Log:
+    """Both as one training. programs: the larger number, since what both saw is not known."""
+    later = (
+        replace(point, seconds=round(first.seconds + point.seconds, 2), tokens=first.tokens + point.tokens)
+        for point in second.points
+    )
+    return replace(
+        second,
+        steps=first.steps + second.steps,
+        tokens=first.tokens + second.tokens,
+        seconds=round(first.seconds + second.seconds, 2),
+        rows=dict(Counter(first.rows) + Counter(second.rows)),
+        programs=max(first.programs, second.programs),
+        points=(*first.points, *later),
+        goes=(*first.goes, *second.goes),
+        note=" ".join(note for note in (first.note, second.note) if note),
+    )
 
 
 def write(log: Log, folder: Path) -> None:
@@ -92,6 +119,7 @@ def read(folder: Path) -> Log:
             "machine": Machine(**values["machine"]),
             "packages": tuple(Package(**each) for each in values["packages"]),
             "points": tuple(Point(*each) for each in values["points"]),
+            "goes": tuple(values["goes"]),
         }
         return Log(**{key: value for key, value in values.items() if key != "schema"} | parts)
     except (OSError, ValueError, KeyError, TypeError) as exc:
@@ -117,6 +145,7 @@ def package(name: str, functions: int) -> Package:
 @dataclass(slots=True)
 class _Journal:
     recipe: Recipe
+    before: Log | None = None
     begun: Begun | None = None
     last: Progress | None = None
     points: list[Point] = field(default_factory=list)
@@ -153,5 +182,6 @@ class _Journal:
             rows=self.last.rows,
             programs=self.last.programs,
             points=tuple(self.points),
+            goes=(round(self.last.seconds / 60, 1),),
         )
-        write(log, folder)
+        write(joined(self.before, log) if self.before else log, folder)

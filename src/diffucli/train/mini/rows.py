@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from diffucli import layout
-from diffucli.engine import ANSWER
-from diffucli.train.mini.classics import ask, classics
+from diffucli.engine import ANSWER, FREE
+from diffucli.train.mini.classics import request
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
+from diffucli.train.mini.renaming import rename
 
 if TYPE_CHECKING:
     import random
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from diffucli.model.vocabulary import Vocabulary
     from diffucli.train.mini.corpus import Function
 
-LONGEST = 336  # tokens of a row
+LONGEST = 320  # tokens of a row
 SLACKS = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bounds on the pads after an answer, and their shares
 BRIEF = {4: 1}  # the same while the model cannot see them
-SHARES = (30, 48, 13, 9)  # of answers to tasks, to compositions, of holes in these, in open code
-LATE = (58, 26, 12, 4)  # the same at the end: tasks have the longest answers and take the longest to learn
+SHARES = (32, 42, 19, 7)  # of answers to tasks, to compositions, of holes in these, in open code
+LATE = (42, 36, 18, 4)  # the same at the end: tasks have the longest answers and take the longest to learn
 Source = Literal["task", "composition", "task fill", "composition fill", "open fill"]
 
 
@@ -60,12 +61,13 @@ class Sources:
             self.fill_known,
             self.fill_open,
         )
-        row = rng.choices(kinds, weights=SHARES)[0](rng)
+        row = rng.choices(kinds, weights=self.shares)[0](rng)
         return row if len(row.tokens) <= LONGEST else None
 
     def classic(self, rng: random.Random) -> Row:
         """An answer to a classic task in a trained phrasing."""
-        return self.answer(rng, *_task(rng), source="task")
+        task, asked = request(rng)
+        return self.answer(rng, asked, rng.choice(task.solutions), source="task")
 
     def composition(self, rng: random.Random) -> Row:
         """An answer to a trained composition."""
@@ -86,15 +88,17 @@ class Sources:
         return max(ANSWER - used, 0) if bound == ANSWER else rng.randrange(bound)
 
     def fill_known(self, rng: random.Random) -> Row:
-        """A hole in the code of a classic task or a composition, with the request or without."""
-        if rng.random() < 0.5:
+        """A hole in a classic task's code or a composition's, at times with the request, at times in other names."""
+        if rng.random() < 0.6:
             source: Source = "task fill"
-            request, code = _task(rng)
+            task, asked = request(rng)
+            code = rng.choice(task.solutions)
         else:
             item = trained_composition(rng)
             source = "composition fill"
-            request, code = item.instruction, item.code
-        return self.fill(rng, code, request if rng.random() < 0.4 else None, source=source)
+            asked, code = item.instruction, item.code
+        code = rename(rng, code) if rng.random() < 0.5 else code
+        return self.fill(rng, code, asked if rng.random() < 0.3 else None, source=source)
 
     def fill_open(self, rng: random.Random) -> Row:
         """A hole in open code."""
@@ -107,22 +111,19 @@ class Sources:
         start, stop = hole(rng, code)
         before, text, after = code[:start], code[start:stop], code[stop:]
         content = self.words.encode(layout.inside(before, text))
-        size = len(content) + rng.choice((0, rng.randrange(4), rng.randrange(16), rng.randrange(40)))
+        size = len(content) + self.spare(rng, len(content))
         laid = layout.file(self.words, [before, after], [size], query=request, tag="python")
         return Row(self._written(laid, content), laid.holes, answers=False, source=source, code=code)
+
+    def spare(self, rng: random.Random, used: int) -> int:
+        """How many pads follow `used` tokens in a hole: none, a few, many, or as many as a hole of free length has."""
+        return rng.choice((0, rng.randrange(4), rng.randrange(16), rng.randrange(40), max(FREE - used, 0)))
 
     def _written(self, laid: layout.Layout, content: Sequence[int]) -> tuple[int, ...]:
         """The tokens of a canvas with one hole, which holds `content` and then pads."""
         (span,) = laid.holes
         pads = [self.words.pad] * (len(span) - len(content))
         return (*laid.tokens[: span.start], *content, *pads, *laid.tokens[span.stop :])
-
-
-def _task(rng: random.Random) -> tuple[str, str]:
-    """A request for a classic task in a trained phrasing, and one of its solutions."""
-    task = rng.choice(classics())
-    phrase, verb = rng.choice(task.phrases(held_out=False))
-    return ask(rng, phrase, verb=verb), rng.choice(task.solutions)
 
 
 def hole(rng: random.Random, code: str) -> tuple[int, int]:
