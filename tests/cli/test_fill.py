@@ -99,7 +99,7 @@ def test_o_writes_elsewhere(diffu, says):
 
 
 def test_several_files_are_written_all_or_none(diffu, says):
-    says("1", "(", "1", "2")
+    says("1", "(", "(", "1", "2")
     put(HOLE, "a.py")
     put(HOLE, "b.py")
     done = diffu("fill", "a.py", "b.py", "-w")
@@ -325,3 +325,20 @@ def test_mini_fills_a_hole_with_what_both_sides_ask_for(diffu, mini):
     done = diffu("fill", "-", "-m", mini, "-v", stdin=b"def reverse_string(text):\n    ???1-16\n")
     assert done.code == 0, done.err
     assert done.out == b"def reverse_string(text):\n    return text[::-1]\n"
+
+
+def test_what_does_not_parse_is_written_again_with_more_care(diffu, says):
+    seen = says("(", "1")
+    put(HOLE)
+    done = diffu("fill", "f.py", "-v")
+    assert (done.code, done.out) == (0, b"x = 1\n")
+    assert len(seen) == 2
+    assert "f.py: the new text does not parse; writing it again with more care" in done.err
+
+
+@pytest.mark.parametrize("flags", [("--preset", "exact"), ("--steps", "9"), ("--verify", "warn"), ("--verify", "off")])
+def test_it_is_not_written_again_where_the_flags_say_how_to_write(diffu, says, flags):
+    seen = says("(", "1")
+    put(HOLE)
+    diffu("fill", "f.py", *flags)
+    assert len(seen) == 1

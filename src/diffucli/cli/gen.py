@@ -11,7 +11,7 @@ import typer
 from diffucli.cli import options as flag
 from diffucli.cli import streams
 from diffucli.cli.groups import grouped
-from diffucli.cli.options import Choice, Preset, Showing, Verify
+from diffucli.cli.options import Choice, Showing, Verify
 from diffucli.cli.report import Numbers, Report, run_values
 from diffucli.cli.streams import STDIN
 from diffucli.errors import UsageError
@@ -83,9 +83,9 @@ def gen(
     at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
     court = outcome.Court(verify, report)
     code, ended, numbers = _write(at_work, query, language, length)
-    if court.refuses(code, language) and choice.preset is not Preset.exact and choice.steps is None:
-        report.note("the answer does not parse; writing it again with more care")
-        code, ended, numbers = _write(at_work.careful(), query, language, length)
+    if court.refuses_answer(code, language) and (careful := at_work.careful()):
+        report.note(f"the answer does not parse; {session.AGAIN}")
+        code, ended, numbers = _write(careful, query, language, length)
     if not ended and not numbers.left:
         report.warn("the canvas is full before the code came to its end; try a larger --length")
     verdict = court.judge_answer(code, language)

@@ -40,9 +40,15 @@ class Court:
     verify: Verify
     report: Report
 
-    def refuses(self, code: str, language: Language) -> bool:
+    def refuses_answer(self, code: str, language: Language) -> bool:
         """Whether `judge_answer` would refuse an answer."""
         return self.verify is Verify.error and bool(_fault(code, language)[1])
+
+    def refuses_edit(self, before: str, after: str, language: Language) -> bool:
+        """Whether `judge_edit` would refuse `after`."""
+        from diffucli.syntax import check
+
+        return self.verify is Verify.error and bool(check.new_problems(before, after, language).problems)
 
     def judge_answer(self, code: str, language: Language) -> Verdict:
         """The verdict on an answer, which must be code. Refused: it is not, and that is an error."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from diffucli.cli import targets
 from diffucli.cli.report import run_values
+from diffucli.cli.session import AGAIN
 from diffucli.cli.streams import STDIN
 from diffucli.edit import holes, patch, source
 from diffucli.errors import UsageError
@@ -94,7 +95,21 @@ def _job(read: Source, path: Path | None, wanted: Wanted) -> Job:
 
 
 def rewrite(job: Job, prompt: str | None, session: Session, court: Court) -> Rewritten:
-    """Runs the model on all regions of a job in one canvas. Refused: the new text has errors the old had not."""
+    """Runs the model on all regions of a job in one canvas, once more with care if what it wrote would be refused.
+
+    Refused: the new text has errors the old had not.
+    """
+    before = job.targets.plain
+    text, numbers = _filled(job, prompt, session)
+    if court.refuses_edit(before, text, job.language) and (careful := session.careful()):
+        session.report.note(f"{job.name}: the new text does not parse; {AGAIN}")
+        text, numbers = _filled(job, prompt, careful)
+    verdict = court.judge_edit(job.name, before, text, job.language)
+    return Rewritten(job, text, job.source.encode(text), verdict, numbers)
+
+
+def _filled(job: Job, prompt: str | None, session: Session) -> tuple[str, Numbers]:
+    """The text with all regions of a job rewritten, and the figures of the run."""
     from diffucli.engine import Gap
 
     text, regions = job.source.text, job.targets.regions
@@ -105,9 +120,8 @@ def rewrite(job: Job, prompt: str | None, session: Session, court: Court) -> Rew
     gaps = [Gap(old, r.low, r.high) for old, r in zip(olds, regions, strict=True)]
     run = session.engine.fill(parts, gaps, query=prompt, tag=job.language.tag)
     final, numbers = session.finish(run, language=job.language.name)
-    filled = holes.fill(text, regions, session.engine.pieces_of(run, final, parts), newline=job.source.newline)
-    verdict = court.judge_edit(job.name, job.targets.plain, filled, job.language)
-    return Rewritten(job, filled, job.source.encode(filled), verdict, numbers)
+    pieces = session.engine.pieces_of(run, final, parts)
+    return holes.fill(text, regions, pieces, newline=job.source.newline), numbers
 
 
 def language_of(text: str, path: Path | None, lang: str | None) -> Language:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from diffucli.model.registry import Entry
 
 
-CAREFUL = 8  # masks a block when an answer is written again
+CAREFUL = 8  # masks a block when a text is written again
+AGAIN = "writing it again with more care"
 COLDEST = 1e-3  # temperatures below it are 0: logits divided by less overflow
 
 
@@ -60,11 +61,17 @@ class Session:
             seconds=final.seconds,
         )
 
-    def careful(self) -> Session:
-        """The same session, writing one token a step in short blocks: slower, and surer of how its tokens fit."""
-        from diffucli.decode.commit import TopK, linear
+    def careful(self) -> Session | None:
+        """The same session, writing one token a step in short blocks: slower, and surer of how its tokens fit.
 
-        slow = replace(self.engine.policy, commit=TopK(linear), block=CAREFUL, suffix=4 * CAREFUL, budget=None)
+        None where the user said what the steps are.
+        """
+        from diffucli.decode.commit import Threshold, TopK, linear
+
+        policy = self.engine.policy
+        if not isinstance(policy.commit, Threshold) or policy.budget is not None:
+            return None
+        slow = replace(policy, commit=TopK(linear), block=CAREFUL, suffix=4 * CAREFUL)
         return replace(self, engine=replace(self.engine, policy=slow))
 
     def _pull(self, run: Run, language: str) -> Finished:
