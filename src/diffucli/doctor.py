@@ -215,13 +215,14 @@ def _terminal() -> Finding:
 def _model() -> Finding:
     """Looks into the small files and headers alone; nothing is loaded."""
     from diffucli.model import registry, vocabulary
-    from diffucli.model.load import check_mask, find_device, read_settings, wanted_shapes
+    from diffucli.model.load import check_mask, find_device, wanted_shapes
     from diffucli.model.network import configure
     from diffucli.model.plan import choose
     from diffucli.model.shards import check_shapes
+    from diffucli.model.support import settings_of
 
     entry = registry.find(None)
-    settings = read_settings(entry.folder)
+    settings = settings_of(entry.folder)
     check_mask(entry.folder, settings, vocabulary.read(entry.folder))
     check_shapes(entry.folder, wanted_shapes(configure(settings)))
     chosen = choose(settings, quant="auto", device=str(find_device("auto")))

@@ -165,6 +165,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "config is a pipe": (a_pipe("config.json"), "config.json is no regular file"),
     "config is a folder": (a_folder("config.json"), "config.json is no regular file"),
     "another family": (config(model_type="llama"), "model_type 'llama' is not supported"),
+    "one that predicts without the shift": (config(model_type="llada"), "predicts without the shift"),
+    "one whose holes grow": (written("added_tokens.json", '{"<|expand|>": 480}'), "lets holes grow"),
     "no family": (config(model_type=None), "model_type None is not supported"),
     "no hidden size": (config(hidden_size=None), "hidden_size must be a positive number, not None"),
     "hidden size in words": (config(hidden_size="64"), "hidden_size must be a positive number, not '64'"),

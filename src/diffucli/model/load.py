@@ -14,12 +14,12 @@ from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: TID253
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.model import vocabulary
-from diffucli.model.files import REPAIR, blaming, read_object
+from diffucli.model.files import REPAIR, blaming
 from diffucli.model.materialise import Source, materialise
 from diffucli.model.network import Network, configure, self_check
-from diffucli.model.packed import is_packed
 from diffucli.model.plan import choose
 from diffucli.model.shards import check_shapes
+from diffucli.model.support import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,13 +28,8 @@ if TYPE_CHECKING:
     from diffucli.model.plan import Plan, Quant
     from diffucli.model.shards import Shape
     from diffucli.model.vocabulary import Vocabulary
-FAMILY = "Dream"
+
 DEVICES = ("cpu", "cuda", "mps")
-OPTIONAL = ("trained_length",)
-SIZES = (
-    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
-    *("num_key_value_heads", "max_position_embeddings", *OPTIONAL),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,7 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
     `plan.choose`. Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
     """
     place = find_device(device)
-    settings = read_settings(folder)
+    settings = settings_of(folder)
     words = vocabulary.read(folder)
     check_mask(folder, settings, words)
     with blaming(f"{folder / 'config.json'} cannot be used"):
@@ -77,26 +72,6 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
         network = Network(materialise(Source(folder, settings, config), chosen))
         self_check(network, folder)
     return Checkpoint(folder, network, words, settings)
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """config.json; BadCheckpoint where the folder is none of this family."""
-    path = folder / "config.json"
-    if not path.exists():
-        raise BadCheckpoint(f"{folder} is no checkpoint: it lacks config.json", hint="name a checkpoint folder")
-    settings = read_object(path)
-    kind = settings.get("model_type")
-    if kind != FAMILY:
-        raise BadCheckpoint(f"{path}: model_type {kind!r} is not supported", hint=f"use one of model_type {FAMILY!r}")
-    for key in SIZES:
-        size = settings.get(key, 1 if key in OPTIONAL else None)
-        if type(size) is not int or size < 1:
-            raise BadCheckpoint(f"{path}: {key} must be a positive number, not {size!r}", hint=REPAIR)
-    try:
-        is_packed(settings)
-    except BadCheckpoint as wrong:
-        raise BadCheckpoint(f"{folder}: {wrong.message}", hint=wrong.hint) from wrong
-    return settings
 
 
 def check_mask(folder: Path, settings: Mapping[str, Any], words: Vocabulary) -> None:

@@ -82,7 +82,7 @@ def wanted(listing: Listing) -> tuple[Remote, ...]:
 
 def _in_folder(folder: Path) -> tuple[Remote, ...]:
     """The files of a folder that make a checkpoint. BadCheckpoint: it is none."""
-    support.settings_of(folder)
+    support.settings_of(folder, name="this checkpoint")
     weights = shards(folder)
     single = weights[0].name == SINGLE
     texts = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_text(path.name)]

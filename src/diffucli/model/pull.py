@@ -153,7 +153,7 @@ def _copy(files: tuple[Remote, ...], source: Path, made: Path) -> Iterator[Progr
 
 def _examine(folder: Path, files: Iterable[Remote]) -> Mapping[str, Any]:
     """The settings of a checkpoint whose small files are in `folder`. BadCheckpoint: it cannot be run here."""
-    settings = support.settings_of(folder)
+    settings = support.settings_of(folder, name="this checkpoint")
     vocabulary.read(folder)
     if (folder / INDEX).exists():
         support.check_index(folder / INDEX, frozenset(file.name for file in files if file.name.endswith(WEIGHTS)))

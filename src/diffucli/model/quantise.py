@@ -18,13 +18,14 @@ from safetensors import safe_open
 from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
 from diffucli.model.files import REPAIR, blaming, read_object
 from diffucli.model.layers import odd, packed_names
-from diffucli.model.load import read_settings, wanted_shapes
+from diffucli.model.load import wanted_shapes
 from diffucli.model.network import configure
 from diffucli.model.packed import KEY, KIND, PARTS, is_packed
 from diffucli.model.plan import packed_bytes
 from diffucli.model.progress import Progress
 from diffucli.model.shards import INDEX, SINGLE, check_shapes, shards
 from diffucli.model.stream import Stream
+from diffucli.model.support import settings_of
 from diffucli.model.verify import kept, pieces, verify
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def quantise(source: Path, target: Path) -> Iterator[Progress]:
     Raises BadCheckpoint (the source is damaged, or the result is not what was written), ModelError (no space on the
     disk), UsageError (in four bits already, `target` exists, no bitsandbytes here), WriteFailed.
     """
-    settings = read_settings(source)
+    settings = settings_of(source)
     if is_packed(settings):
         raise UsageError(f"{source} is in four bits already", hint="name the original checkpoint")
     if target.exists():

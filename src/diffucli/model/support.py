@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from diffucli.errors import BadCheckpoint
-from diffucli.model import figures
 from diffucli.model.files import REPAIR, blaming, read_object
 from diffucli.model.packed import is_packed
 
@@ -20,20 +19,32 @@ FAMILY = "Dream"
 UNSHIFTED = ("llada", "llada_moe")  # there the output at i predicts position i itself
 EXPAND = "<|expand|>"
 USE = "diffu model pull diffucoder brings one that runs"
+OPTIONAL = ("trained_length",)
+SIZES = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("num_key_value_heads", "max_position_embeddings", *OPTIONAL),
+)
 
 
-def settings_of(folder: Path) -> dict[str, Any]:
-    """config.json of a checkpoint that can be run here. BadCheckpoint: it cannot, and why."""
-    path = folder / "config.json"
+def settings_of(folder: Path, *, name: str = "") -> dict[str, Any]:
+    """config.json of a checkpoint that can be run here. BadCheckpoint: it cannot, and why.
+
+    name: what errors call it; else by its path.
+    """
+    path, name = folder / "config.json", name or str(folder)
     if not path.exists():
-        raise BadCheckpoint(f"{folder} is no checkpoint: it lacks config.json", hint="name a checkpoint folder")
+        raise BadCheckpoint(f"{name} is no checkpoint: it lacks config.json", hint="name a checkpoint folder")
     settings = read_object(path)
     if wrong := refusal(settings, special_tokens(folder)):
-        raise BadCheckpoint(f"this checkpoint cannot be run: {wrong}", hint=USE)
-    is_packed(settings)
-    with blaming(f"{path} gives no sizes"):
-        figures.parameters(settings)
-        figures.context(settings)
+        raise BadCheckpoint(f"{name} cannot be run: {wrong}", hint=USE)
+    for key in SIZES:
+        size = settings.get(key, 1 if key in OPTIONAL else None)
+        if type(size) is not int or size < 1:
+            raise BadCheckpoint(f"{name}: {key} must be a positive number, not {size!r}", hint=REPAIR)
+    try:
+        is_packed(settings)
+    except BadCheckpoint as exc:
+        raise BadCheckpoint(f"{name}: {exc.message}", hint=exc.hint) from exc
     return settings
 
 
