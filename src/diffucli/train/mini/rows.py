@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 LONGEST = 320  # tokens of a row
 SLACKS = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bounds on the pads after an answer, and their shares
 BRIEF = {4: 1}  # the same while the model cannot see them
-SHARES = (32, 42, 19, 7)  # of answers to tasks, to compositions, of holes in these, in open code
-LATE = (42, 36, 18, 4)  # the same at the end: tasks have the longest answers and take the longest to learn
+SHARES = (28, 50, 16, 6)  # of answers to tasks, to compositions, of holes in these, in open code
+LATE = (35, 47, 14, 4)  # the same at the end: tasks have the longest answers and take the longest to learn
 Source = Literal["task", "composition", "task fill", "composition fill", "open fill"]
 
 
