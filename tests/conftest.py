@@ -84,7 +84,15 @@ class FakeNetwork:
         return torch.full((length, 8), torch.nan)  # whatever is read before it is written shows
 
     def __call__(self, tokens: Tensor, rows: Tensor, *, start: int = 0, cache: Tensor | None = None) -> Tensor:
-        self.forwards.append(len(tokens))
+        self.forwards.append(tokens.shape[-1])
+        if tokens.ndim > 1:
+            import torch
+
+            caches = [cache if len(tokens) == 1 or cache is None else cache.clone() for _ in tokens]
+            return torch.stack([self._alone(*row, rows, start) for row in zip(tokens, caches, strict=True)])
+        return self._alone(tokens, cache, rows, start)
+
+    def _alone(self, tokens: Tensor, cache: Tensor | None, rows: Tensor, start: int) -> Tensor:
         own = self.embed[tokens] * self.place[start : start + len(tokens)]
         seen = own
         if cache is not None:

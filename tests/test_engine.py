@@ -71,6 +71,15 @@ def test_the_default_answer_has_room_for_256_tokens(engine: Engine) -> None:
     assert sizes(engine.generate("do it")) == [ANSWER] == [256]
 
 
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_an_answer_has_the_tokens_it_must_have_before_it_may_end(checkpoint: Checkpoint, preset: str) -> None:
+    run = Engine(checkpoint, PRESETS[preset]).generate("do it", length=24, least=20)
+    *_, final = run.events
+    assert isinstance(final, Finished)
+    start = run.layout.holes[0].start
+    assert run.ends.isdisjoint(final.tokens[start : start + 20])
+
+
 def test_no_run_writes_a_special_token_into_a_hole_of_a_file(engine: Engine) -> None:
     words = engine.checkpoint.vocabulary
     for seed in range(3):
@@ -151,6 +160,18 @@ def test_the_events_of_a_run_add_up_to_its_last_canvas(checkpoint: Checkpoint, p
     assert fold(events) == final.tokens
     assert final.nfe == sum(isinstance(event, Stepped) for event in events)
     assert final.tokens[: run.layout.holes[0].start] == run.layout.tokens[: run.layout.holes[0].start]
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_speculation_writes_the_same_in_no_more_forwards(checkpoint: Checkpoint, preset: str) -> None:
+    finals = []
+    for speculate in (0, 3):
+        policy = replace(PRESETS[preset], speculate=speculate)
+        *_, final = Engine(checkpoint, policy).generate("do it", length=24).events
+        assert isinstance(final, Finished)
+        finals.append(final)
+    assert finals[0].tokens == finals[1].tokens
+    assert finals[0].nfe >= finals[1].nfe
 
 
 def test_nothing_runs_before_the_first_event_is_pulled(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ MASK = 99
 
 
 def stepped(step: int, written: dict[int, int]) -> Stepped:
-    return Stepped(step, tuple(written), tuple(written.values()), (0.5,) * len(written), (0, 9), 0, 0.1)
+    return Stepped(step, tuple(written), tuple(written.values()), (0.5,) * len(written), (0, 9), 0, step, 0.1)
 
 
 def test_folding_nothing_gives_no_canvas():
@@ -38,7 +38,7 @@ def test_a_later_commit_lies_over_an_earlier_one(steps):
 
 
 def test_positions_and_tokens_that_do_not_pair_are_refused():
-    event = Stepped(1, (0, 1), (5,), (0.5, 0.5), (0, 2), 0, 0.1)
+    event = Stepped(1, (0, 1), (5,), (0.5, 0.5), (0, 2), 0, 1, 0.1)
     with pytest.raises(ValueError, match="shorter"):
         fold([Started((MASK, MASK), MASK, ((0, 2),)), event])
 

@@ -17,12 +17,14 @@ from diffucli.decode.caution import Cautious, within_memory
 from diffucli.decode.loop import denoise
 from diffucli.decode.predict import predictor
 from diffucli.decode.propose import Rules
+from diffucli.decode.speculate import Speculative
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from diffucli.decode.policy import Policy
+    from diffucli.decode.predict import Batched
     from diffucli.events import Event, Finished
     from diffucli.layout import Layout
     from diffucli.model.load import Checkpoint
@@ -60,17 +62,20 @@ class Engine:
     checkpoint: Checkpoint
     policy: Policy
 
-    def generate(self, query: str, *, tag: str = "python", length: int | None = None) -> Run:
+    def generate(self, query: str, *, tag: str = "python", length: int | None = None, least: int = 0) -> Run:
         """A run that writes code in the language `tag` as the answer to `query`; `length` masks at most, 256 if None.
 
-        Raises UsageError where prompt and canvas are longer than the checkpoint can take.
+        least: tokens before which the answer may not end. Raises UsageError where prompt and canvas are longer than the
+        checkpoint can take.
         """
         words = self.checkpoint.vocabulary
         laid = layout.answer(words, query, tag=tag, length=length or ANSWER)
         note = self._fits(len(laid.tokens))
         ends = words.ends | words.fences
         forbidden = words.specials - words.ends
-        return self._run(laid, Rules(tuple(sorted(forbidden)), words.size), ends, note)
+        needed = frozenset(range(laid.holes[0].start, laid.holes[0].start + least))
+        rules = Rules(tuple(sorted(forbidden)), words.size, ends=tuple(sorted(ends)), needed=needed)
+        return self._run(laid, rules, ends, note)
 
     def answer_of(self, run: Run, final: Finished) -> tuple[str, bool]:
         """The code of a `generate` run, with one final newline, and whether it came to an end by itself."""
@@ -113,7 +118,14 @@ class Engine:
         tokens = torch.tensor(laid.tokens, device=network.device)
         stops = ends if policy.stop else frozenset()
         canvas = Canvas(tokens, laid.holes, mask=self.checkpoint.vocabulary.mask, ends=stops)
-        forward = Cautious(lambda: predictor(network, cached=policy.cached, suffix=policy.suffix))
+
+        def stepwise() -> Batched:
+            return predictor(network, cached=policy.cached, suffix=policy.suffix)
+
+        def speculative() -> Speculative:
+            return Speculative(stepwise(), policy, rules)
+
+        forward = Cautious(speculative, stepwise) if policy.speculate else Cautious(stepwise)
         return Run(laid, within_memory(denoise(canvas, forward, policy, rules)), ends, note)
 
     def _read(self, tokens: Sequence[int]) -> tuple[str, bool]:

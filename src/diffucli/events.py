@@ -29,11 +29,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """One denoising step, which cost one forward.
+    """One denoising step, which cost one forward as a rule.
 
     positions, tokens, scores: what was committed, position by position (may be empty); a score is what the order ranked
-    by. window: the half-open range written in. masks_left: masks still to be written in the holes. seconds: since the
-    run began.
+    by. window: the half-open range written in. masks_left: masks still to be written in the holes. nfe: forwards
+    spent so far, fewer than steps where guesses were right, more where rows were halved. seconds: since the run began.
     """
 
     step: int
@@ -42,6 +42,7 @@ class Stepped:
     scores: tuple[float, ...]
     window: tuple[int, int]
     masks_left: int
+    nfe: int
     seconds: float
 
 

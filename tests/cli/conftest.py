@@ -113,7 +113,7 @@ def _scripted(
         positions = range(hole.start, hole.start + len(ids))
         for position, token in zip(positions, ids, strict=True):
             tokens[position] = token
-        yield Stepped(1, tuple(positions), tuple(ids), (1.0,) * len(ids), (hole.start, hole.stop), left, 0.1)
+        yield Stepped(1, tuple(positions), tuple(ids), (1.0,) * len(ids), (hole.start, hole.stop), left, 1, 0.1)
     yield Finished(tuple(tokens), "budget" if left else "end", len(canvas.holes), 0.2)
 
 

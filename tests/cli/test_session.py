@@ -32,6 +32,7 @@ def test_flags_change_what_they_name():
     assert (policy.commit.alg_temp, policy.block, policy.seed) == (0.2, 16, 3)
     assert isinstance(policy_of(Choice(preset=Preset.exact, alg=Alg.origin)).commit, Independent)
     assert policy_of(Choice(block=0)).block is None
+    assert policy_of(Choice(speculate=7)).speculate == 7
 
 
 def test_a_temperature_that_would_overflow_is_0():
@@ -46,6 +47,8 @@ def test_a_temperature_that_would_overflow_is_0():
         Choice(alg=Alg.origin),
         Choice(alg_temp=0.1),
         Choice(preset=Preset.exact, alg=Alg.origin, alg_temp=0.1),
+        Choice(preset=Preset.exact, alg=Alg.origin, speculate=1),
+        Choice(preset=Preset.exact, alg_temp=0.1, speculate=1),
         Choice(top_p=0.0),
         Choice(top_p=1.1),
     ],

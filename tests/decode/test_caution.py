@@ -7,10 +7,12 @@ import torch  # noqa: TID253
 
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.caution import Cautious, within_memory
+from diffucli.decode.commit import TopK, linear
 from diffucli.decode.loop import denoise
 from diffucli.decode.policy import Policy
 from diffucli.decode.predict import Full, Windowed
-from diffucli.decode.propose import Rules
+from diffucli.decode.propose import Rules, Sampling
+from diffucli.decode.speculate import Speculative
 from diffucli.errors import NoRoom
 from diffucli.events import Finished
 
@@ -30,8 +32,9 @@ class Tight:
         return self.network.cache(length)
 
     def __call__(self, tokens, rows, *, start=0, cache=None):
-        self.asked.append(len(rows))
-        if len(rows) > self.rows:
+        asked = len(rows) * (len(tokens) if tokens.ndim > 1 else 1)
+        self.asked.append(asked)
+        if asked > self.rows:
             if cache is not None:
                 cache[: len(cache) // 2] = 0.0
             raise self.error
@@ -55,6 +58,24 @@ def test_halves_give_the_logits_of_the_whole(fake, kind, error):
     found = cautious(canvas(), WINDOW, positions())
     torch.testing.assert_close(found, Full(fake())(canvas(), WINDOW, positions()))
     assert network.asked == [7, 4, 3]
+
+
+def test_guesses_are_given_up_before_rows_are_halved_and_every_forward_counts(fake):
+    policy = Policy(TopK(linear), sampling=Sampling(order="entropy"), stop=False, speculate=3)
+    finals = []
+    for room in (99, 20, 7, 4):
+        network = Tight(fake(), room, ERRORS[0])
+
+        def speculative(network=network):
+            return Speculative(Full(network), policy, Rules(size=12))
+
+        forward = Cautious(speculative, lambda network=network: Full(network))
+        *_, final = denoise(canvas(), forward, policy, Rules(size=12))
+        finals.append(final.tokens)
+        assert final.nfe == forward.forwards == sum(asked <= room for asked in network.asked)
+        assert forward.halved == (room == 4)
+        assert (final.nfe < 7) == (room == 99)
+    assert finals == finals[:1] * 4
 
 
 def test_once_halved_it_stays_halved(fake):

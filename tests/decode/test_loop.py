@@ -87,6 +87,7 @@ def test_every_run_of_every_policy_keeps_the_loops_promises(fake, policy, holes,
     # one forward a step, and the budget is kept
     assert [event.step for event in steps] == list(range(1, len(steps) + 1))
     assert finished.nfe == len(steps) == len(network.forwards)
+    assert [event.nfe for event in steps] == [event.step for event in steps]
     assert policy.budget is None or finished.nfe <= policy.budget
     # context never changes, and nothing is written twice or outside its window
     written = [p for event in steps for p in event.positions]
@@ -124,10 +125,11 @@ class Script:
     """A predictor that wants `wanted[i]` at position i, and is surer the further left."""
 
     def __init__(self, wanted: dict[int, int]) -> None:
-        self.wanted, self.asked = wanted, []
+        self.wanted, self.asked, self.forwards = wanted, [], 0
 
     def __call__(self, canvas, window, positions):
         self.asked.append(positions.tolist())
+        self.forwards += 1
         logits = torch.zeros(len(positions), 13)
         for row, position in enumerate(positions.tolist()):
             logits[row, self.wanted.get(position, 1)] = 20.0 - position / 10

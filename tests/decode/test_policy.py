@@ -32,6 +32,11 @@ def test_fast_is_bolder_than_balanced():
     assert PRESETS["fast"].commit.least < PRESETS["balanced"].commit.least
 
 
+def test_a_number_of_guesses_is_not_negative():
+    with pytest.raises(ValueError, match="speculate=-1"):
+        Policy(Threshold(0.5), speculate=-1)
+
+
 def test_a_policy_is_frozen_and_compares_by_value():
     policy = Policy(Threshold(0.5))
     with pytest.raises(FrozenInstanceError):

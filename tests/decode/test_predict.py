@@ -140,6 +140,31 @@ def test_a_suffix_never_cuts_context_after_the_last_hole(fake, suffix):
         torch.testing.assert_close(kind(network, suffix=suffix)(canvas, window, every(window)), wanted)
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("kind", [Full, Windowed])
+def test_a_batch_of_canvases_costs_one_forward_and_answers_as_each_alone(fake, kind, shift):
+    """With a cache, once the window is known; the cache is left as it was."""
+    network, window = fake(shift), Span(6, 12)
+    canvas, predict = canvas_of(24, window, Span(16, 24)), kind(network, suffix=3)
+    before = predict(canvas, window, every(window))
+    batch = canvas.tokens.repeat(3, 1)
+    batch[1, 7], batch[2, 11] = 4, 5
+    together = predict.batch(batch, every(window), canvas=canvas, window=window)
+    assert len(network.forwards) == predict.forwards == 2
+    for tokens, logits in zip(batch, together, strict=True):
+        alone = kind(network, suffix=3)
+        alone(canvas, window, every(window))
+        torch.testing.assert_close(alone.batch(tokens, every(window), canvas=canvas, window=window), logits)
+    torch.testing.assert_close(predict(canvas, window, every(window)), before)
+
+
+def test_keys_and_values_are_filled_by_one_canvas_alone(fake):
+    window = Span(6, 12)
+    canvas = canvas_of(24, window)
+    with pytest.raises(AssertionError, match="one canvas"):
+        Windowed(fake()).batch(canvas.tokens.repeat(2, 1), every(window), canvas=canvas, window=window)
+
+
 def test_the_predictor_of_a_policy(fake):
     assert isinstance(predictor(fake(), cached=True, suffix=3), Windowed)
     assert isinstance(predictor(fake(), cached=False, suffix=None), Full)

@@ -144,3 +144,13 @@ def test_the_same_seed_draws_the_same():
     first, again, other = (propose(logits, hot, rng(seed)).tokens for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.0, 0.4, 2.0]), st.sampled_from([0.3, 1.0]))
+def test_own_scores_are_the_networks_whatever_the_temperature(seed, temperature, top_p):
+    logits = logits_of(seed)
+    found = propose(logits, Sampling(temperature, top_p, tempered=False), rng(seed))
+    tempered = propose(logits, Sampling(temperature, top_p), rng(seed))
+    assert torch.equal(found.tokens, tempered.tokens), "the draw is the same"
+    wanted = logits.softmax(-1).gather(1, found.tokens[:, None])[:, 0]
+    torch.testing.assert_close(found.scores, wanted)

@@ -30,6 +30,23 @@ def test_only_the_rows_asked_for_are_answered_in_their_order(checkpoint):
     assert not whole.requires_grad
 
 
+@pytest.mark.parametrize("start", [0, 3, 14])
+def test_a_batch_answers_as_its_rows_alone_with_a_cache_and_without(checkpoint, start):
+    """What a batch reads from a cache stays as it is."""
+    network, rows = checkpoint.network, torch.tensor([5, 0, 2])
+    tokens, cache = torch.arange(60, 80), network.cache(20)
+    network(tokens, rows, cache=cache)
+    before = [layer.keys.clone() for layer in cache.cache.layers]
+    batch = torch.stack([tokens, tokens.flip(0), tokens + 100])[:, start : start + 6]
+    torch.testing.assert_close(
+        network(batch, rows), torch.stack([network(row, rows) for row in batch]), atol=1e-5, rtol=0
+    )
+    together = network(batch, rows, start=start, cache=cache)
+    assert all(torch.equal(layer.keys, old) for layer, old in zip(cache.cache.layers, before, strict=True))
+    alone = torch.stack([network(row, rows, start=start, cache=cache) for row in batch])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
 def test_every_position_reacts_to_every_token(checkpoint):
     tokens = torch.arange(1, 11)
     before = checkpoint.network(tokens, torch.arange(10))

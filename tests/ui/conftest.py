@@ -39,7 +39,7 @@ class Story:
             where = tuple(range(start, min(start + self.per, size)))
             what = tuple(self.tokens[position] for position in where)
             left = size - where[-1] - 1
-            yield Stepped(step, where, what, (0.9,) * len(where), (self.fixed, size), left, step / 10)
+            yield Stepped(step, where, what, (0.9,) * len(where), (self.fixed, size), left, step, step / 10)
         yield Finished(self.tokens, "complete", -(-(size - self.fixed) // self.per), size / 10)
 
     def until(self, steps: int) -> Iterator[Event]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from rich.cells import cell_len
 
 from diffucli.ui.footer import Tally, footer
 
-TALLY = Tally(steps=12, total=104, left=40, written=64, seconds=1.6)
+TALLY = Tally(steps=12, total=104, left=40, written=64, nfe=12, seconds=1.6)
 
 
 def text(tally=TALLY, title="", hint="ctrl-c stops", *, width=120, encoding="utf-8"):
@@ -14,6 +16,10 @@ def text(tally=TALLY, title="", hint="ctrl-c stops", *, width=120, encoding="utf
 
 def test_says_step_masks_and_rates():
     assert text() == "━━━━━━──── step 12 · 40 masks left · 5.3 tokens/forward · 40 tok/s · ctrl-c stops"
+
+
+def test_tokens_per_forward_counts_forwards_and_not_steps():
+    assert "step 12 · 40 masks left · 16.0 tokens/forward" in text(replace(TALLY, nfe=4))
 
 
 def test_the_title_stands_first_and_cannot_steer_the_terminal():

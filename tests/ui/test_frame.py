@@ -58,7 +58,7 @@ def test_ends_are_one_dot_and_not_their_text(story):
 def test_what_follows_the_end_vanishes_when_the_run_stops_there(story):
     tale = story("a", "b")
     first = Started((0, 0, 0, 0), 0, ((0, 4),))
-    stopped = Stepped(1, (0, 1), (2, 1), (0.9, 0.9), (0, 4), 0, 0.1)
+    stopped = Stepped(1, (0, 1), (2, 1), (0.9, 0.9), (0, 4), 0, 1, 0.1)
     assert code(folded(tale, [first, stopped])) == ["a·░░"]
     assert code(folded(tale, [first, stopped, Finished((2, 1, 0, 0), "end", 1, 0.1)])) == ["a·"]
     assert code(folded(tale, [first, stopped, Finished((2, 1, 0, 0), "budget", 1, 0.1)])) == ["a·░░"]
@@ -80,7 +80,7 @@ def test_context_stays_context_and_is_dim(story):
 
 def test_a_remasked_token_is_a_mask_that_was_taken_back(story):
     tale = story("a", "b")
-    back = Stepped(3, (0,), (0,), (0.1,), (0, 2), 1, 0.3)
+    back = Stepped(3, (0,), (0,), (0.1,), (0, 2), 1, 3, 0.3)
     frame = folded(tale, [*tale.until(2), back])
     assert code(frame) == ["░b"]
     assert frame.sheet().shades[0] == TAKEN

@@ -27,7 +27,7 @@ def events():
         for step in range(1, 7):
             if step == 4:
                 os.read(GATE, 1)  # the test says when to go on
-            yield Stepped(step, (step - 1,), (step,), (0.9,), (0, 6), 6 - step, step / 10)
+            yield Stepped(step, (step - 1,), (step,), (0.9,), (0, 6), 6 - step, step, step / 10)
         yield Finished((1, 2, 3, 4, 5, 6), "complete", 6, 0.6)
     finally:
         os.write(REPORT, b"closed")

@@ -132,6 +132,16 @@ Block = Annotated[
         "--block", min=0, help="Most tokens written in one window; 0: the whole canvas.", rich_help_panel=DECODING
     ),
 ]
+Speculate = Annotated[
+    int,
+    typer.Option(
+        "--speculate",
+        min=0,
+        max=64,
+        help="Guesses checked with each forward: the same text in fewer.",
+        rich_help_panel=DECODING,
+    ),
+]
 
 Verification = Annotated[
     Verify,
@@ -183,6 +193,7 @@ class Choice:
     alg: Order = None
     alg_temp: AlgTemp = None
     block: Block = None
+    speculate: Speculate = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A run in figures. tokens: of text, in `canvas` masks. load, seconds: wall time. left: masks never written."""
+    """A run in figures. steps: forwards spent. tokens: of text, in `canvas` masks. left: masks never written.
+
+    load, seconds: wall time.
+    """
 
     seed: int
     steps: int
@@ -29,9 +32,9 @@ class Numbers:
     def line(self, verdict: str) -> str:
         """One line for people."""
         rate = self.tokens / self.seconds if self.seconds else 0.0
-        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
+        forwards = "1 forward" if self.steps == 1 else f"{self.steps} forwards"
         return (
-            f"seed {self.seed} · {steps} · {self.tokens}/{self.canvas} tokens · load {self.load:.1f} s · "
+            f"seed {self.seed} · {forwards} · {self.tokens}/{self.canvas} tokens · load {self.load:.1f} s · "
             f"{self.seconds:.1f} s · {rate:.0f} tok/s · {verdict}"
         )
 

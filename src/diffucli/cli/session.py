@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from diffucli.model.registry import Entry
 
 
-CAREFUL = 8  # masks a block when a text is written again
 AGAIN = "writing it again with more care"
 COLDEST = 1e-3  # temperatures below it are 0: logits divided by less overflow
 
@@ -62,17 +61,11 @@ class Session:
         )
 
     def careful(self) -> Session | None:
-        """The same session, writing one token a step in short blocks: slower, and surer of how its tokens fit.
+        """The same session, writing with more care; None where the user said what the steps are."""
+        from diffucli.decode.policy import careful
 
-        None where the user said what the steps are.
-        """
-        from diffucli.decode.commit import Threshold, TopK, linear
-
-        policy = self.engine.policy
-        if not isinstance(policy.commit, Threshold) or policy.budget is not None:
-            return None
-        slow = replace(policy, commit=TopK(linear), block=CAREFUL, suffix=4 * CAREFUL)
-        return replace(self, engine=replace(self.engine, policy=slow))
+        policy = careful(self.engine.policy)
+        return None if policy is None else replace(self, engine=replace(self.engine, policy=policy))
 
     def _pull(self, run: Run, language: str) -> Finished:
         from diffucli.ui import View, last, show, wants_live
@@ -108,15 +101,7 @@ def policy_of(choice: Choice) -> Policy:
 
     policy = PRESETS[choice.preset.value]
     scheduled = isinstance(policy.commit, TopK)
-    if choice.alg is not None and not scheduled and choice.alg is not Alg.confidence:
-        raise UsageError(
-            f"--alg {choice.alg} ranks for a schedule, and the preset {choice.preset} commits by confidence",
-            hint="add --preset exact",
-        )
-    if choice.alg_temp is not None and (not scheduled or choice.alg is Alg.origin):
-        raise UsageError("--alg-temp needs a ranked schedule", hint="add --preset exact, without --alg origin")
-    if choice.top_p is not None and not 0 < choice.top_p <= 1:
-        raise UsageError(f"--top-p {choice.top_p:g} is no share", hint="give a number above 0, at most 1")
+    _refuse(choice, scheduled=scheduled)
     sampling = replace(
         policy.sampling,
         temperature=_temperature(policy.sampling.temperature if choice.temperature is None else choice.temperature),
@@ -136,7 +121,24 @@ def policy_of(choice: Choice) -> Policy:
         budget=None if scheduled else choice.steps,
         block=policy.block if choice.block is None else choice.block or None,
         seed=random.SystemRandom().randrange(10_000) if choice.seed is None else choice.seed,
+        speculate=choice.speculate,
     )
+
+
+def _refuse(choice: Choice, *, scheduled: bool) -> None:
+    """UsageError: a flag that the preset, which follows a schedule or not, or another flag cannot honour."""
+    if choice.alg is not None and not scheduled and choice.alg is not Alg.confidence:
+        raise UsageError(
+            f"--alg {choice.alg} ranks for a schedule, and the preset {choice.preset} commits by confidence",
+            hint="add --preset exact",
+        )
+    if choice.alg_temp is not None and (not scheduled or choice.alg is Alg.origin):
+        raise UsageError("--alg-temp needs a ranked schedule", hint="add --preset exact, without --alg origin")
+    if choice.speculate and (choice.alg_temp or choice.alg is Alg.origin):
+        flag = "--alg origin" if choice.alg is Alg.origin else "--alg-temp"
+        raise UsageError(f"--speculate cannot guess the order that {flag} draws", hint="leave one of the two out")
+    if choice.top_p is not None and not 0 < choice.top_p <= 1:
+        raise UsageError(f"--top-p {choice.top_p:g} is no share", hint="give a number above 0, at most 1")
 
 
 def _temperature(given: float) -> float:

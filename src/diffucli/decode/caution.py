@@ -1,4 +1,4 @@
-"""Out of memory while decoding: the rows of a forward are halved once, then it is said, never a traceback.
+"""Out of memory while decoding: no guesses, then half of the rows at a time, then it is said, never a traceback.
 
 Halves give the same logits as the whole; they cost a second forward.
 """
@@ -26,16 +26,23 @@ HINT = "try a smaller --length or --block, --quant nf4, or --device cpu"
 class Cautious:
     """A predictor that asks for half of the rows at a time once all of them were too many.
 
-    make: a new predictor; one that ran out of memory half-way may hold half a cache, so it is not asked again.
+    makes: new predictors, what asks for most first; the last one is asked for halves. One that ran out of memory
+    half-way may hold half a cache, so it is not asked again.
     """
 
-    def __init__(self, make: Callable[[], Predictor]) -> None:
-        self._make, self._predictor = make, make()
+    def __init__(self, make: Callable[[], Predictor], *makes: Callable[[], Predictor]) -> None:
+        self._make, self._predictor, self._left = make, make(), list(makes)
+        self._spent = 0
         self.halved = False
+
+    @property
+    def forwards(self) -> int:
+        """Forwards spent, those of given up predictors included."""
+        return self._spent + self._predictor.forwards
 
     def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
         """Logits `[n, V]` for `positions` `[n]`. NoRoom where even half of them are too many."""
-        if not self.halved:
+        while not self.halved:
             try:
                 return self._predictor(canvas, window, positions)
             except (MemoryError, RuntimeError) as exc:
@@ -48,7 +55,11 @@ class Cautious:
 
     def _begin_again(self) -> None:
         """Outside the handler of the error, whose traceback holds what was too much."""
-        self.halved = True
+        self._spent += self._predictor.forwards
+        if self._left:
+            self._make = self._left.pop(0)
+        else:
+            self.halved = True
         self._predictor = self._make()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 
 def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) -> Iterator[Event]:
-    """Writes `canvas` by `policy`: Started, a Stepped for each forward, Finished. `rules` say what may not appear."""
-    clock, nfe = _Clock(), 0
+    """Writes `canvas` by `policy`: Started, a Stepped for each step, Finished. `rules` say what may not appear.
+
+    A step costs as many forwards as the predictor counts for it; the budget is asked before each step.
+    """
+    clock, step, before = _Clock(), 0, predictor.forwards
     rng = torch.Generator(canvas.tokens.device).manual_seed(policy.seed)
     yield Started(tuple(canvas.tokens.tolist()), canvas.mask, tuple((hole.start, hole.stop) for hole in canvas.holes))
-    for window, progress in _schedule(canvas, policy):
-        if nfe == policy.budget:
+    for window, progress in schedule(canvas, policy):
+        if policy.budget is not None and predictor.forwards - before >= policy.budget:
             break
         positions = canvas.masked(window)
         logits = rules(predictor(canvas, window, positions), positions)
@@ -37,14 +40,13 @@ def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) 
         chosen = policy.commit(proposal.scores, progress, rng).sort().values
         where, tokens, scores = _to_host(positions, proposal, chosen)
         canvas.commit(where, tokens)
-        nfe += 1
-        span = (window.start, window.stop)
-        yield Stepped(nfe, tuple(where), tuple(tokens), tuple(scores), span, canvas.masks_left, clock())
+        step, nfe, span = step + 1, predictor.forwards - before, (window.start, window.stop)
+        yield Stepped(step, tuple(where), tuple(tokens), tuple(scores), span, canvas.masks_left, nfe, clock())
     reason: Reason = "budget" if canvas.masks_left else "end" if canvas.closed else "complete"
-    yield Finished(tuple(canvas.tokens.tolist()), reason, nfe, clock())
+    yield Finished(tuple(canvas.tokens.tolist()), reason, predictor.forwards - before, clock())
 
 
-def _schedule(canvas: Canvas, policy: Policy) -> Iterator[tuple[Span, Progress]]:
+def schedule(canvas: Canvas, policy: Policy) -> Iterator[tuple[Span, Progress]]:
     """A window and a place in its schedule for every step, as long as masks are left to be written."""
     total, seen = max(canvas.masks_left, 1), 0
     for window in canvas.blocks(policy.block):

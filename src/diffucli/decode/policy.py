@@ -5,9 +5,9 @@ A published method is a policy, never a loop of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from diffucli.decode.commit import Rule, Threshold, TopK
+from diffucli.decode.commit import Rule, Threshold, TopK, linear
 from diffucli.decode.propose import GREEDY, Sampling
 
 
@@ -19,7 +19,8 @@ class Policy:
     shared out among the blocks by their masks; None: one a mask. budget: forwards after which the run ends in any case.
     block: longest window written at a time; None: the whole canvas. cached: keep keys and values within a window.
     suffix: masks kept visible behind the window; None: all. stop: an end token closes its hole. seed: of every draw.
-    cached, suffix and stop are for who builds the predictor and the canvas; the loop reads the rest.
+    speculate: guesses of the canvases to come that are evaluated with each forward; what is written is the same.
+    cached, suffix, stop and speculate are for who builds the predictor and the canvas; the loop reads the rest.
     """
 
     commit: Rule
@@ -31,10 +32,27 @@ class Policy:
     suffix: int | None = None
     stop: bool = True
     seed: int = 0
+    speculate: int = 0
+
+    def __post_init__(self) -> None:
+        if self.speculate < 0:
+            raise ValueError(f"speculate={self.speculate} is no number of guesses")
 
 
+OWN = Sampling(tempered=False)
 PRESETS = {
     "exact": Policy(TopK(), sampling=Sampling(order="entropy"), stop=False),
-    "balanced": Policy(Threshold(0.95), block=32, cached=True, suffix=64),
-    "fast": Policy(Threshold(0.7), block=64, cached=True, suffix=32),
+    "balanced": Policy(Threshold(0.95), OWN, block=32, cached=True, suffix=64),
+    "fast": Policy(Threshold(0.7), OWN, block=64, cached=True, suffix=32),
 }
+CAREFUL = 8  # masks a block when a text is written again
+
+
+def careful(policy: Policy) -> Policy | None:
+    """`policy` with one token a step in short blocks: slower, and surer of how its tokens fit.
+
+    For what was written too boldly. None where the steps are said: by a schedule, or by a budget.
+    """
+    if not isinstance(policy.commit, Threshold) or policy.budget is not None:
+        return None
+    return replace(policy, commit=TopK(linear), block=CAREFUL, suffix=4 * CAREFUL)

@@ -26,15 +26,28 @@ class Network(Protocol):
         ...
 
     def __call__(self, tokens: Tensor, rows: Tensor, *, start: int = 0, cache: Any = None) -> Tensor:
-        """Float32 logits `[len(rows), V]` of the outputs `rows` of `tokens`, which stand at `start` and after."""
+        """Float32 logits `[…, len(rows), V]` of the outputs `rows` of `tokens` `[…, n]`, at `start` and after."""
         ...
 
 
 class Predictor(Protocol):
     """Logits `[n, V]` for `positions` `[n]` (CPU), all of them inside `window`."""
 
+    @property
+    def forwards(self) -> int:
+        """Forwards spent so far."""
+        ...
+
     def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
-        """One forward."""
+        """One forward as a rule."""
+        ...
+
+
+class Batched(Predictor, Protocol):
+    """A predictor that can evaluate several canvases, alike outside the window, in one forward."""
+
+    def batch(self, tokens: Tensor, positions: Tensor, *, canvas: Canvas, window: Span) -> Tensor:
+        """Logits `[…, n, V]` for `positions` `[n]` in each of `tokens` `[…, L]`, which `canvas` might hold."""
         ...
 
 
@@ -45,13 +58,18 @@ class Full:
     """
 
     def __init__(self, network: Network, *, suffix: int | None = None) -> None:
-        self.network, self.suffix = network, suffix
+        self.network, self.suffix, self.forwards = network, suffix, 0
 
     def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
         """Logits `[n, V]` for `positions`; outputs stand `shift` to the left of what they predict."""
-        tokens = canvas.tokens[: visible(canvas, window, self.suffix)]
-        rows = (positions - self.network.shift).clamp(min=0)
-        return self.network(tokens, rows.to(tokens.device))
+        return self.batch(canvas.tokens, positions, canvas=canvas, window=window)
+
+    def batch(self, tokens: Tensor, positions: Tensor, *, canvas: Canvas, window: Span) -> Tensor:
+        """Logits `[…, n, V]` for `positions` in each of `tokens` `[…, L]`."""
+        rows = (positions - self.network.shift).clamp(min=0).to(tokens.device)
+        logits = self.network(tokens[..., : visible(canvas, window, self.suffix)], rows)
+        self.forwards += 1
+        return logits
 
 
 class Windowed:
@@ -61,21 +79,27 @@ class Windowed:
     """
 
     def __init__(self, network: Network, *, suffix: int | None = None) -> None:
-        self.network, self.suffix = network, suffix
+        self.network, self.suffix, self.forwards = network, suffix, 0
         self._seen: tuple[Canvas, Span] | None = None
         self._cache: Any = None
 
     def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
         """Logits `[n, V]` for `positions`; equal to `Full`'s on a window's first call."""
+        return self.batch(canvas.tokens, positions, canvas=canvas, window=window)
+
+    def batch(self, tokens: Tensor, positions: Tensor, *, canvas: Canvas, window: Span) -> Tensor:
+        """Logits `[…, n, V]` for `positions` in each of `tokens` `[…, L]`; just one on a window's first call."""
         shift = self.network.shift
         if self._seen == (canvas, window):
             start, stop = max(window.start - shift, 0), window.stop
         else:
+            assert tokens.ndim == 1 or len(tokens) == 1, "keys and values are those of one canvas"
             start, stop = 0, visible(canvas, window, self.suffix)
             self._seen, self._cache = (canvas, window), self.network.cache(stop)
-        rows = (positions - shift).clamp(min=0) - start
-        tokens = canvas.tokens[start:stop]
-        return self.network(tokens, rows.to(tokens.device), start=start, cache=self._cache)
+        rows = ((positions - shift).clamp(min=0) - start).to(tokens.device)
+        logits = self.network(tokens[..., start:stop], rows, start=start, cache=self._cache)
+        self.forwards += 1
+        return logits
 
 
 def visible(canvas: Canvas, window: Span, suffix: int | None) -> int:
@@ -86,6 +110,6 @@ def visible(canvas: Canvas, window: Span, suffix: int | None) -> int:
     return max(last.start, min(len(canvas), window.stop + suffix))
 
 
-def predictor(network: Network, *, cached: bool, suffix: int | None) -> Predictor:
+def predictor(network: Network, *, cached: bool, suffix: int | None) -> Batched:
     """The predictor a policy asks for."""
     return Windowed(network, suffix=suffix) if cached else Full(network, suffix=suffix)

@@ -1,7 +1,4 @@
-"""Proposals: logits become one token and one score for each position.
-
-Scores are taken after temperature and top-p, so temperature changes the order too (DiffuCoder, arXiv 2506.20639).
-"""
+"""Proposals: logits become one token and one score for each position."""
 
 from __future__ import annotations
 
@@ -17,11 +14,17 @@ NUCLEUS = 64  # candidates looked at for top-p before all are sorted
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn: temperature 0 takes the likeliest; top_p keeps the smallest set of that mass."""
+    """How tokens are drawn: temperature 0 takes the likeliest; top_p keeps the smallest set of that mass.
+
+    tempered: scores are taken after temperature and top-p, so these change the order too (DiffuCoder, arXiv
+    2506.20639). Else they are the network's own, which a threshold needs: a temperature below 1 makes every score look
+    surer than it is, and with it tokens are committed together that do not fit.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
     order: Order = "confidence"
+    tempered: bool = True
 
 
 GREEDY = Sampling()
@@ -65,6 +68,7 @@ def propose(logits: Tensor, sampling: Sampling, rng: torch.Generator) -> Proposa
 
     Scores: confidence = p(token); margin = p1 - p2; entropy = Σ p·log(p + 1e-10), at most 0; origin scores nothing (0).
     """
+    own = logits
     if sampling.temperature > 0:
         logits = logits / sampling.temperature
     if sampling.top_p < 1:
@@ -72,8 +76,10 @@ def propose(logits: Tensor, sampling: Sampling, rng: torch.Generator) -> Proposa
     best, tokens = logits.max(-1)
     if sampling.temperature > 0:
         tokens = (logits + gumbel(logits, rng)).argmax(-1)
-        best = logits.gather(1, tokens[:, None])[:, 0]
-    return Proposal(tokens, _score(logits, best, sampling.order))
+    scored = logits if sampling.tempered else own
+    if sampling.temperature > 0 or scored is not logits:
+        best = scored.gather(1, tokens[:, None])[:, 0]
+    return Proposal(tokens, _score(scored, best, sampling.order))
 
 
 def nucleus(logits: Tensor, top_p: float) -> Tensor:

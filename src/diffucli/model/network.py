@@ -36,15 +36,20 @@ class CanvasLayer(CacheLayerMixin):
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-        """Writes the window's keys and values and returns those of the whole canvas."""
+        """Writes the window's keys and values and returns those of the whole canvas.
+
+        Those of a batch share what is stored, which stays as it is: each row is the canvas with a window of its own.
+        """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         assert self.keys is not None
         assert self.values is not None
         window = slice(self.start, self.start + key_states.shape[2])
-        self.keys[:, :, window] = key_states
-        self.values[:, :, window] = value_states
-        return self.keys, self.values
+        keys, values, batch = self.keys, self.values, len(key_states)
+        if batch > 1:
+            keys, values = keys.repeat(batch, 1, 1, 1), values.repeat(batch, 1, 1, 1)
+        keys[:, :, window], values[:, :, window] = key_states, value_states
+        return keys, values
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         del query_length
@@ -95,18 +100,20 @@ class Network:
         """Logits `[len(rows), V]`, float32, of the outputs `rows` (indexes into `tokens`).
 
         tokens `[n]` stand at positions start … start + n. With a cache, their keys and values are written into it and
-        every position of the cached canvas is attended to; without, only `tokens` are.
+        every position of the cached canvas is attended to; without, only `tokens` are. A batch `[B, n]` gives
+        `[B, len(rows), V]`, each as if it stood alone; where B > 1 a cache must be filled, is read, and stays as it is.
         """
-        positions = torch.arange(start, start + len(tokens), device=tokens.device)
+        batch = tokens.reshape(-1, tokens.shape[-1])
+        positions = torch.arange(start, start + batch.shape[1], device=tokens.device)
         output = self.model(
-            input_ids=tokens[None],
-            position_ids=positions[None],
+            input_ids=batch,
+            position_ids=positions.expand_as(batch),
             past_key_values=None if cache is None else cache.at(start),
             use_cache=cache is not None,
             logits_to_keep=rows,
         )
-        logits: Tensor = output.logits[0].float()
-        return logits
+        logits: Tensor = output.logits.float()
+        return logits.reshape(*tokens.shape[:-1], *logits.shape[1:])
 
 
 def configure(settings: dict[str, object]) -> Qwen2Config:

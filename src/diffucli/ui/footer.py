@@ -24,12 +24,13 @@ DONE, OPEN = Style(color="yellow", bold=True), Style(color="blue", dim=True)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts of a run: forwards spent, masks at first and now, tokens of text written, seconds since it began."""
+    """Counts of a run: steps, masks at first and now, tokens of text written, forwards, seconds since it began."""
 
     steps: int = 0
     total: int = 0
     left: int = 0
     written: int = 0
+    nfe: int = 0
     seconds: float = 0.0
 
     @property
@@ -68,8 +69,8 @@ def _parts(tally: Tally, title: str, hint: str) -> list[_Part]:
     masks = "mask" if tally.left == 1 else "masks"
     parts = [_Part(3, title, BOLD)] if title else []
     parts += [_Part(1, f"step {tally.steps}"), _Part(0, f"{tally.left} {masks} left", Style())]
-    if tally.steps:
-        parts.append(_Part(5, f"{tally.written / tally.steps:.1f} tokens/forward"))
+    if tally.nfe:
+        parts.append(_Part(5, f"{tally.written / tally.nfe:.1f} tokens/forward"))
     if tally.seconds > 0:
         parts.append(_Part(4, f"{tally.written / tally.seconds:.0f} tok/s"))
     return [*parts, _Part(2, hint)] if hint else parts

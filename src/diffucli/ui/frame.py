@@ -5,7 +5,7 @@ Knows nothing of terminals or time: it is asked for rows and gives styled segmen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ class Frame:
         self._view = view
         self._encoding = encoding
         self._glyphs = glyphs(encoding)
-        self._born: dict[int, int] = {}  # position: forwards spent when it was last written; the wet ones only
+        self._born: dict[int, int] = {}  # position: steps done when it was last written; the wet ones only
         self._top = 0
         self._start(Started((), 0, ()))
 
@@ -141,7 +141,7 @@ class Frame:
             self._tokens[position] = token
             self._born[position] = steps
         self._window = event.window
-        self._tally = replace(self._tally, steps=steps, left=event.masks_left, written=written, seconds=event.seconds)
+        self._tally = Tally(steps, self._tally.total, event.masks_left, written, event.nfe, event.seconds)
 
     def _finish(self, event: Finished) -> None:
         self._tokens = list(event.tokens)
