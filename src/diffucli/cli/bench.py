@@ -1,90 +1,120 @@
-"""`diffu bench`: how fast a model writes here."""
+"""`diffu bench`: the one place where speed is measured."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeVar
 
 from diffucli.cli import options as flag
-from diffucli.cli.options import Preset, Quant
+from diffucli.cli import streams
+from diffucli.cli.bench_flags import Asked, Subject
+from diffucli.cli.groups import grouped
+from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
-from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
-    from diffucli.eval.speed import Speed
+    from collections.abc import Iterator, Mapping, Sequence
 
-COLUMNS = ("preset", "answers", "tokens", "NFE", "TPF", "ms/step", "tok/s", "median s", "drawing")
+    from diffucli.cli.bench_tables import Found, Row
+    from diffucli.cli.progress import Show
+    from diffucli.eval.problems import Problem
+    from diffucli.eval.speed import Work
+    from diffucli.eval.writers import Writer
+    from diffucli.model.load import Checkpoint
+    from diffucli.model.registry import Entry
+
+T = TypeVar("T")
 
 
-def bench(
-    preset: Annotated[list[Preset] | None, typer.Option("--preset", help="Which to measure; all if none.")] = None,
-    prompts: Annotated[Path | None, typer.Option("--prompts", help="A file with a request a line.")] = None,
-    rounds: Annotated[int, typer.Option("-n", "--rounds", min=1, help="Times each request is written.")] = 1,
-    length: Annotated[int | None, typer.Option("--length", min=1, help="Masks for an answer (256).")] = None,
-    model: flag.Model = None,
-    quant: flag.Quantise = Quant.auto,
-    device: flag.Device = "auto",
-    as_json: flag.Json = False,
-) -> None:
-    """Measure load time, tokens a forward, time a step and memory, preset by preset."""
-    from time import perf_counter
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What every writer is to do: requests to be timed, and problems to be solved."""
 
-    from diffucli.decode.policy import PRESETS
-    from diffucli.eval.speed import REQUESTS, measure
-    from diffucli.machine import this_machine
+    work: Work
+    problems: Sequence[Problem]
+
+
+@grouped
+def bench(subject: Subject, asked: Asked, as_json: flag.Json = False) -> None:
+    """Measure how fast a model writes here: tokens a forward, time a step, tokens a second, memory, by preset.
+
+    --against adds what it is held against, --quality how many problems are solved, --profile where the time goes.
+    --fill and --start measure something else: filling a region of a file, and starting the command.
+    """
+    asked.require()
+    from diffucli.cli.bench_tables import about, listed
     from diffucli.model import registry
-    from diffucli.model.load import load
+    from diffucli.model.load import find_device, load
 
-    requests = _requests(prompts) if prompts else REQUESTS
-    begun = perf_counter()
-    entry = registry.find(model)
-    checkpoint = load(entry.folder, device=device, quant=quant.value)
-    seconds = perf_counter() - begun
-    chosen = {name.value: PRESETS[name.value] for name in preset or list(Preset)}
-    speeds = list(measure(checkpoint, chosen, requests, rounds=rounds, length=length))
-    about: dict[str, object] = {"model": entry.name, "load_seconds": seconds, "peak_mb": _peak()}
-    about |= asdict(this_machine(checkpoint.network.device))
+    report = Report(json=as_json)
+    entry, device = registry.find(subject.model), find_device(subject.device)
+    load_seconds = None
+    if asked.start:
+        found = _starts(subject, entry)
+    else:
+        task = Task(asked.work(subject.rounds), asked.problems())
+        begun = perf_counter()
+        checkpoint = load(entry.folder, device=subject.device, quant=subject.quant.value)
+        load_seconds = perf_counter() - begun
+        with meter("measuring", report) as show:
+            found = (
+                _fills(entry, checkpoint, asked, rounds=subject.rounds, show=show)
+                if asked.fill
+                else _answers(checkpoint, asked, task, show)
+            )
+    subjects = about(entry.name, device, load_seconds=load_seconds)
     if as_json:
-        Report(json=True).object("diffu.bench/1", 0, **about, presets=[_values(speed) for speed in speeds])
-        return
-    print(
-        "\n".join(f"- {key.replace('_', ' ')}: {f'{v:.1f}' if isinstance(v, float) else v}" for key, v in about.items())
-    )
-    print(f"\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
-    for speed in speeds:
-        print(_row(speed))
+        report.object("diffu.bench/1", 0, **subjects, **found.values)
+    else:
+        streams.put(f"{listed(subjects)}\n\n{found.text}\n".encode())
 
 
-def _requests(path: Path) -> tuple[str, ...]:
-    from diffucli.edit import source
+def _starts(subject: Subject, entry: Entry) -> Found:
+    from diffucli.cli.bench_tables import starts
+    from diffucli.eval import startup
 
-    found = tuple(line.strip() for line in source.read(path).text.splitlines() if line.strip())
-    if not found:
-        raise UsageError(f"{path} holds no request", hint="write one a line")
-    return found
-
-
-def _row(speed: Speed) -> str:
-    return (
-        f"| {speed.name} | {speed.requests} | {speed.tokens} | {speed.nfe} | {speed.tokens_per_forward:.1f} | "
-        f"{speed.milliseconds_per_step:.1f} | {speed.tokens_per_second:.0f} | {speed.median:.2f} | {speed.drawn:.1%} |"
-    )
+    model = startup.Model(str(entry.folder), subject.device, subject.quant.value)
+    return starts(startup.measure(model, rounds=subject.rounds))
 
 
-def _values(speed: Speed) -> dict[str, object]:
-    derived = ("tokens_per_forward", "milliseconds_per_step", "tokens_per_second", "drawn")
-    return {**asdict(speed), **{name: getattr(speed, name) for name in derived}}
+def _fills(entry: Entry, checkpoint: Checkpoint, asked: Asked, *, rounds: int, show: Show) -> Found:
+    from diffucli.cli import bench_fill, bench_tables
+    from diffucli.eval.growth import measure
+
+    room = bench_fill.window(checkpoint)
+    todo = _told(bench_fill.fills(entry, checkpoint, asked.policies, room=room), show)
+    return bench_tables.fills([measure(name, fill, rounds=rounds) for name, fill in todo], room)
 
 
-def _peak() -> float:
-    """The process's largest resident size so far, MB; 0 where the system does not say."""
-    if sys.platform == "win32":
-        return 0.0
-    import resource
+def _answers(checkpoint: Checkpoint, asked: Asked, task: Task, show: Show) -> Found:
+    from diffucli.cli import bench_tables
+    from diffucli.engine import Engine
+    from diffucli.eval.shares import shares
+    from diffucli.eval.writers import writers
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+    against = [name.value for name in asked.against or ()]
+    contenders = writers(checkpoint, asked.policies, against)
+    rows = [_row(name, writer, task) for name, writer in _told(contenders, show)]
+    ours = {name: writer for name, writer in contenders.items() if isinstance(writer, Engine)}
+    split = list(shares(ours, task.work)) if asked.profile else []
+    if asked.plot:
+        bench_tables.plot(rows, asked.plot)
+    return bench_tables.answers(rows, yardsticks=against, split=split, full=asked.full)
+
+
+def _row(name: str, writer: Writer, task: Task) -> Row:
+    from diffucli.cli.bench_tables import Row
+    from diffucli.eval.quality import Quality, verdicts
+    from diffucli.eval.speed import measure
+
+    (speed,) = measure({name: writer}, task.work)
+    passed = tuple(verdicts(writer, task.problems, length=task.work.length))
+    return Row(speed, Quality(passed) if passed else None)
+
+
+def _told(items: Mapping[str, T], show: Show) -> Iterator[tuple[str, T]]:
+    """Each of `items` with its name, told of when the next one is asked for."""
+    for count, (name, item) in enumerate(items.items(), start=1):
+        yield name, item
+        show(count / len(items), f"{name} · {count} of {len(items)}")

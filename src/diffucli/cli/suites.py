@@ -6,10 +6,12 @@ import random
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
+from diffucli.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from diffucli.eval.problems import AnyProblem
+    from diffucli.eval.problems import AnyProblem, Problem
 
 COMPOSITIONS, LINES = 300, 200  # problems; of the phrasings, all
 T = TypeVar("T")
@@ -23,18 +25,44 @@ class Suite(StrEnum):
 
 def problems(suite: Suite, *, limit: int | None = None) -> list[AnyProblem]:
     """The problems of `suite`, always the same ones; at most `limit` a group, picked evenly."""
-    from diffucli.eval.problems import FillProblem, Problem
+    from diffucli.eval.problems import FillProblem
     from diffucli.train.mini import held_out
 
     assert suite is Suite.mini, "the only one so far"
-    phrasings = _some(held_out.phrasings(), limit)
-    compositions = held_out.compositions(min(limit or COMPOSITIONS, COMPOSITIONS))
     lines = held_out.lines(min(limit or LINES, LINES))
     return [
-        *(Problem("classic task, new phrasing", each.text, each.tests) for each in phrasings),
-        *(Problem("new composition", each.text, each.tests) for each in compositions),
+        *_phrasings(limit),
+        *_compositions(limit),
         *(FillProblem("one line of open code", each.before, each.text, each.after) for each in lines),
     ]
+
+
+def requests(suite: Suite, count: int) -> list[Problem]:
+    """`count` problems of `suite` that ask for new code, always the same ones; half of each group while these last.
+
+    UsageError: there are fewer.
+    """
+    assert suite is Suite.mini, "the only one so far"
+    phrased = _phrasings(count - min(count // 2, COMPOSITIONS))
+    most = len(phrased) + COMPOSITIONS
+    if count > most:
+        raise UsageError(f"the suite {suite} holds no {count} requests", hint=f"ask for {most} at most")
+    return [*phrased, *_compositions(count - len(phrased))]
+
+
+def _phrasings(limit: int | None) -> list[Problem]:
+    from diffucli.eval.problems import Problem
+    from diffucli.train.mini import held_out
+
+    return [Problem("classic task, new phrasing", each.text, each.tests) for each in _some(held_out.phrasings(), limit)]
+
+
+def _compositions(limit: int | None) -> list[Problem]:
+    from diffucli.eval.problems import Problem
+    from diffucli.train.mini import held_out
+
+    found = held_out.compositions(COMPOSITIONS if limit is None else min(limit, COMPOSITIONS))
+    return [Problem("new composition", each.text, each.tests) for each in found]
 
 
 def _some(items: Sequence[T], limit: int | None) -> list[T]:

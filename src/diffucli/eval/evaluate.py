@@ -9,17 +9,24 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from diffucli.decode.policy import careful
 from diffucli.engine import Engine, Gap, Run
 from diffucli.eval.problems import AnyProblem, FillProblem, Problem, Sample, Verdict, judge
 from diffucli.events import Finished
+from diffucli.syntax import languages
+from diffucli.syntax.check import check, is_substantial, new_problems
 
 if TYPE_CHECKING:
+    from diffucli.eval.writers import Writer
     from diffucli.events import Event
 
+PYTHON = languages.by_name("python")
 Solve = Callable[[AnyProblem, int], Sample]
+Again = Callable[[Engine], Sample]
 Judge = Callable[[AnyProblem, str], Verdict]
 
 
@@ -58,23 +65,64 @@ def _result(problems: Sequence[AnyProblem], index: int, seed: int, sample: Sampl
 
 
 def solver(engine: Engine) -> Solve:
-    """Solves problems with `engine`, each sample by its own seed; a hole is of free length."""
+    """Solves problems with `engine`, each sample by its own seed; a hole is of free length.
+
+    As the commands do, what does not parse is written once more with care; both runs count.
+    """
 
     def solve(problem: AnyProblem, seed: int) -> Sample:
         seeded = replace(engine, policy=replace(engine.policy, seed=seed))
         match problem:
             case Problem():
-                run = seeded.generate(problem.request)
-                final = _last(run.events)
-                text, _ = seeded.answer_of(run, final)
+                return answer(seeded, problem.request)
             case FillProblem():
-                parts = [problem.before, problem.after]
-                run = seeded.fill(parts, [Gap()])
-                final = _last(run.events)
-                (text,) = seeded.pieces_of(run, final, parts)
-        return Sample(text, final.nfe, _tokens(run, final, engine), final.seconds)
+                write = partial(_filled, problem=problem)
+                return _with_care(write(seeded), seeded, write, _parses_around(problem))
 
     return solve
+
+
+def answer(writer: Writer, request: str, *, length: int | None = None) -> Sample:
+    """What `writer` answers to `request` in `length` masks, and what it cost."""
+    write = partial(_answered, request=request, length=length)
+    return _with_care(write(writer), writer, write, _is_code)
+
+
+def _with_care(first: Sample, writer: Writer, write: Again, parses: Callable[[str], bool]) -> Sample:
+    """`first`, or what `write` makes where that does not parse and `writer` can take more care."""
+    policy = careful(writer.policy) if isinstance(writer, Engine) else None
+    if policy is None or parses(first.text):
+        return first
+    again = write(Engine(writer.checkpoint, policy))
+    return replace(again, nfe=first.nfe + again.nfe, seconds=first.seconds + again.seconds)
+
+
+def _is_code(text: str) -> bool:
+    return check(text, PYTHON).ok and is_substantial(text, PYTHON)
+
+
+def _parses_around(problem: FillProblem) -> Callable[[str], bool]:
+    before = problem.before + problem.expected + problem.after
+    return lambda text: not new_problems(before, problem.before + text + problem.after, PYTHON).problems
+
+
+def _answered(writer: Writer, *, request: str, length: int | None) -> Sample:
+    run = writer.generate(request, length=length)
+    final = _last(run.events)
+    text, _ = writer.answer_of(run, final)
+    return _sample(writer, run, final, text)
+
+
+def _filled(engine: Engine, *, problem: FillProblem) -> Sample:
+    parts = [problem.before, problem.after]
+    run = engine.fill(parts, [Gap()])
+    final = _last(run.events)
+    (text,) = engine.pieces_of(run, final, parts)
+    return _sample(engine, run, final, text)
+
+
+def _sample(writer: Writer, run: Run, final: Finished, text: str) -> Sample:
+    return Sample(text, final.nfe, text_tokens(run, final, mask=writer.checkpoint.vocabulary.mask), final.seconds)
 
 
 def _last(events: Iterator[Event]) -> Finished:
@@ -83,8 +131,8 @@ def _last(events: Iterator[Event]) -> Finished:
     return final
 
 
-def _tokens(run: Run, final: Finished, engine: Engine) -> int:
+def text_tokens(run: Run, final: Finished, *, mask: int) -> int:
     """How many masks became text: all up to the first end of each hole."""
-    mask, holes = engine.checkpoint.vocabulary.mask, run.layout.holes
+    holes = run.layout.holes
     texts = (takewhile(lambda token: token not in run.ends, final.tokens[hole.start : hole.stop]) for hole in holes)
     return sum(token != mask for text in texts for token in text)

@@ -1,28 +1,23 @@
 """How fast a model writes: the same requests by each policy, in figures that add up.
 
-A token counts when it is text: what ends or pads an answer does not.
+A token counts when it is text: what ends or pads an answer does not, nor what follows that.
 """
 
 from __future__ import annotations
 
-import io
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from diffucli.engine import Engine
-from diffucli.events import Finished
-from diffucli.ui.frame import Frame, View
-from diffucli.ui.live import Pace
-from diffucli.ui.terminal import Screen
+from diffucli.engine import ANSWER
+from diffucli.eval.evaluate import text_tokens
+from diffucli.eval.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from diffucli.decode.policy import Policy
     from diffucli.engine import Run
-    from diffucli.model.load import Checkpoint
+    from diffucli.eval.writers import Writer
 
 REQUESTS = (
     "write a quicksort",
@@ -36,12 +31,34 @@ REQUESTS = (
     "count the words in a text",
     "merge two dictionaries",
 )
-SCREEN = (100, 40)  # columns and rows of the terminal that drawing is measured on
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is written, `rounds` times over. length: masks for an answer; None: 256. full: an answer may not end."""
+
+    requests: Sequence[str] = REQUESTS
+    rounds: int = 1
+    length: int | None = None
+    full: bool = False
+
+    def begin(self, writer: Writer, request: str) -> Run:
+        """A run of `writer` that answers `request`."""
+        least = (self.length or ANSWER) if self.full else 0
+        return writer.generate(request, length=self.length, least=least)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A Speed in multiples of another one. rate: of tokens per second; None: the other wrote none. forwards: of NFE."""
+
+    rate: float | None
+    forwards: float
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Requests written by the policy `name`. tokens: of text. seconds: wall time of the runs, drawing left out.
+    """Requests written by `name`. tokens: of text. seconds: wall time of the runs, drawing left out.
 
     drawing: seconds spent on frames, 20 a second at most. median: seconds of the middle run.
     """
@@ -61,7 +78,7 @@ class Speed:
 
     @property
     def milliseconds_per_step(self) -> float:
-        """Wall time of a denoising step."""
+        """Wall time of a denoising step, or of a forward where guesses save some."""
         return 1000 * self.seconds / self.nfe
 
     @property
@@ -74,50 +91,26 @@ class Speed:
         """What the live view costs, as a share of the run."""
         return self.drawing / self.seconds
 
+    def over(self, other: Speed) -> Ratio:
+        """How this compares with `other`, which wrote the same requests."""
+        rate = self.tokens_per_second / other.tokens_per_second if other.tokens else None
+        return Ratio(rate, self.nfe / other.nfe)
 
-def measure(
-    checkpoint: Checkpoint,
-    policies: Mapping[str, Policy],
-    requests: Sequence[str] = REQUESTS,
-    *,
-    rounds: int = 1,
-    length: int | None = None,
-) -> Iterator[Speed]:
-    """A Speed for each policy, one after the other; every policy first writes one request that does not count."""
-    for name, policy in policies.items():
-        _timed(checkpoint, policy, requests[0], length)
-        runs = [
-            _timed(checkpoint, replace(policy, seed=policy.seed + i), request, length)
-            for i in range(rounds)
-            for request in requests
-        ]
+
+def measure(writers: Mapping[str, Writer], work: Work) -> Iterator[Speed]:
+    """A Speed for each writer, one after the other; every writer first writes one request that does not count."""
+    for name, writer in writers.items():
+        _timed(writer, work, work.requests[0])
+        runs = [_timed(writer, work, request) for _ in range(work.rounds) for request in work.requests]
         tokens, nfe, seconds, drawing = (sum(column) for column in zip(*runs, strict=True))
         middle = median(run[2] for run in runs)
         yield Speed(name, len(runs), int(tokens), int(nfe), seconds, drawing, middle)
 
 
-def _timed(checkpoint: Checkpoint, policy: Policy, request: str, length: int | None) -> tuple[int, int, float, float]:
+def _timed(writer: Writer, work: Work, request: str) -> tuple[int, int, float, float]:
     """Tokens, forwards, seconds and seconds of drawing of one run."""
-    begun = time.perf_counter()
-    run = Engine(checkpoint, policy).generate(request, length=length)
-    final, drawing = _drawn(run, checkpoint)
-    seconds = time.perf_counter() - begun - drawing
-    hole, silent = run.layout.holes[0], run.ends | {checkpoint.vocabulary.mask}
-    tokens = sum(token not in silent for token in final.tokens[hole.start : hole.stop])
-    return tokens, final.nfe, seconds, drawing
-
-
-def _drawn(run: Run, checkpoint: Checkpoint) -> tuple[Finished, float]:
-    """The run's end, drawn as on a terminal, and the seconds that drawing took."""
-    view = View(run.layout.shown.start, run.layout.shown.stop, ends=run.ends)
-    frame, pace, drawing = Frame(checkpoint.vocabulary.piece, view), Pace(20), 0.0
-    screen = Screen(io.StringIO(), size=lambda: SCREEN)
-    with screen:
-        for event in run.events:
-            begun = time.perf_counter()
-            frame.take(event)
-            if pace.due():
-                screen.paint(frame)
-            drawing += time.perf_counter() - begun
-    assert isinstance(event, Finished)
-    return event, drawing
+    words, watch = writer.checkpoint.vocabulary, Stopwatch()
+    run = work.begin(writer, request)
+    final = drawn(run, words.piece, watch)
+    watch.lap(BOOKKEEPING)
+    return text_tokens(run, final, mask=words.mask), final.nfe, watch.spent[BOOKKEEPING], watch.spent[DRAWING]
