@@ -18,7 +18,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from diffucli.decode.predict import everywhere
 from diffucli.model.load import Checkpoint, load
 from diffucli.model.quantise import quantise
 
@@ -60,7 +59,8 @@ def compare(whole: Checkpoint, four: Checkpoint, share: float, count: int) -> st
         tokens = ids[start : start + LENGTH].clone()
         masked = torch.rand(LENGTH, generator=rng) < share
         tokens[masked] = words.mask
-        one, other = (everywhere(found.network, tokens)[masked][:, : words.size] for found in (whole, four))
+        rows = masked.nonzero()[:, 0] - whole.network.shift
+        one, other = (found.network(tokens, rows.clamp(min=0))[:, : words.size] for found in (whole, four))
         cosines.append(torch.cosine_similarity(one, other))
         errors.append((one - other).abs().amax(1))
         same.append((one.argmax(1) == other.argmax(1)).float())

@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from diffucli.cli.report import Numbers, Report, shown
 from diffucli.syntax.check import Verdict
 
-NUMBERS = Numbers(seed=8124, steps=64, tokens=118, canvas=128, left=0, load=0.4, seconds=3.1)
+NUMBERS = Numbers(seed=8124, nfe=64, tokens=118, canvas=128, left=0, load=0.4, seconds=3.1)
 
 
 def test_the_numbers_are_one_line():

@@ -50,6 +50,6 @@ def _fill(session: Session) -> Fill:
     def fill(text: str, region: str) -> int:
         wanted = Wanted((region,), holes=False, lang=None, lenient=False)
         (job,) = jobs_of([STDIN], wanted, stdin=text.encode(), stdin_name=NAME)
-        return rewrite(job, None, session, court).numbers.steps
+        return rewrite(job, None, session, court).numbers.nfe
 
     return fill

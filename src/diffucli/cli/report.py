@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A run in figures. steps: forwards spent. tokens: of text, in `canvas` masks. left: masks never written.
+    """A run in figures. nfe: forwards spent. tokens: of text, in `canvas` masks. left: masks never written.
 
     load, seconds: wall time.
     """
 
     seed: int
-    steps: int
+    nfe: int
     tokens: int
     canvas: int
     left: int
@@ -32,7 +32,7 @@ class Numbers:
     def line(self, verdict: str) -> str:
         """One line for people."""
         rate = self.tokens / self.seconds if self.seconds else 0.0
-        forwards = "1 forward" if self.steps == 1 else f"{self.steps} forwards"
+        forwards = "1 forward" if self.nfe == 1 else f"{self.nfe} forwards"
         return (
             f"seed {self.seed} · {forwards} · {self.tokens}/{self.canvas} tokens · load {self.load:.1f} s · "
             f"{self.seconds:.1f} s · {rate:.0f} tok/s · {verdict}"

@@ -52,7 +52,7 @@ class Session:
             self.report.warn(f"--steps ended the run with {left} masks left, so parts of the text are missing")
         return final, Numbers(
             seed=self.engine.policy.seed,
-            steps=final.nfe,
+            nfe=final.nfe,
             tokens=sum(token != mask and token not in run.ends for token in written),
             canvas=len(written),
             left=left,
