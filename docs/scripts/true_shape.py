@@ -24,6 +24,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffucli.eval.shape import SHAPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,21 +33,11 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 SHAPE = {
+    **SHAPES["7b"],
     "architectures": ["DreamModel"],
-    "model_type": "Dream",
-    "vocab_size": 152064,
-    "hidden_size": 3584,
-    "intermediate_size": 18944,
-    "num_attention_heads": 28,
-    "num_key_value_heads": 4,
-    "max_position_embeddings": 131072,
-    "rope_theta": 1000000.0,
     "rope_scaling": None,
-    "rms_norm_eps": 1e-06,
-    "hidden_act": "silu",
     "initializer_range": 0.02,
     "attention_dropout": 0.0,
-    "tie_word_embeddings": False,
     "use_sliding_window": False,
     "mask_token_id": 151666,
     "torch_dtype": "bfloat16",

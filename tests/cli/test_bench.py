@@ -11,7 +11,7 @@ import pytest
 from diffucli.cli import suites
 from diffucli.cli.suites import Suite
 from diffucli.errors import UsageError
-from diffucli.eval import plot
+from diffucli.eval import plot, shape
 from diffucli.eval.startup import NAMES
 
 if TYPE_CHECKING:
@@ -144,6 +144,32 @@ def test_the_picture_shows_every_row(
     assert all(f">{word}<" in text for word in ("dual-cache", "fast", label))
 
 
+def test_random_weights_of_a_shape_need_no_model(diffu: Diffu, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"vocab_size": 320, "hidden_size": 128, "intermediate_size": 192, "num_attention_heads": 4}
+    more = {"num_hidden_layers": 28, "num_key_value_heads": 2, "max_position_embeddings": 512}
+    monkeypatch.setattr(shape, "SHAPES", {"7b": {**small, **more}})
+    done = diffu("bench", "--random", "--shape", "7b", "--layers", "2", "--quant", "nf4")
+    assert (done.code, done.err) == (0, "")
+    text = done.out.decode()
+    assert "- model: random weights" in text
+    assert "2 layers of width 128, 320 rows, NF4: 0.0 GB" in text
+    assert [line.split(" | ")[0] for line in text.splitlines()[-3:]] == [
+        "| whole canvas",
+        "| window",
+        "| sampling of a window",
+    ]
+    told = json.loads(diffu("bench", "--random", "--layers", "1", "--json").out)
+    assert told["settings"]["num_hidden_layers"] == 1
+    assert len(told["steps"]) == 3
+
+
+def test_random_weights_that_do_not_fit_are_refused(diffu: Diffu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffucli.model.plan.free_memory", lambda device: 10**9)
+    done = diffu("bench", "--random")
+    assert done.code == 4
+    assert len(done.lines) == 1
+
+
 def test_a_fill_sees_the_same_canvas_in_a_small_and_in_a_large_file(values: Callable[..., dict]) -> None:
     found = values("--fill", "--preset", "fast", "--preset", "balanced")
     assert found["lines"] == [100, 2000]
@@ -169,6 +195,11 @@ def test_a_start_is_told_phase_by_phase(values: Callable[..., dict], monkeypatch
     ("flags", "said"),
     [
         (("--fill", "--start"), "--fill and --start are two measurements (give one of them)"),
+        (("--start", "--random"), "--start and --random are two measurements (give one of them)"),
+        (("--random", "--full"), "--random measures the parts of a step on weights of its own (leave out --full)"),
+        (("--random", "-m", "mini"), "on weights of its own (leave out -m)"),
+        (("--shape", "7b"), "a shape is of --random weights (add --random)"),
+        (("--layers", "2", "--fill"), "a shape is of --random weights (add --random)"),
         (("--fill", "--full"), "--fill measures regions of files, not answers (leave out --full)"),
         (("--fill", "--length", "8"), "not answers (leave out --length)"),
         (("--fill", "--quality", "8"), "not answers (leave out --quality)"),

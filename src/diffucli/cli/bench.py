@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
+import typer
+
 from diffucli.cli import options as flag
 from diffucli.cli import streams
 from diffucli.cli.bench_flags import Asked, Subject
@@ -15,6 +17,8 @@ from diffucli.cli.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
 
     from diffucli.cli.bench_tables import Found, Row
     from diffucli.cli.progress import Show
@@ -36,23 +40,28 @@ class Task:
 
 
 @grouped
-def bench(subject: Subject, asked: Asked, as_json: flag.Json = False) -> None:
+def bench(context: typer.Context, subject: Subject, asked: Asked, as_json: flag.Json = False) -> None:
     """Measure how fast a model writes here: tokens a forward, time a step, tokens a second, memory, by preset.
 
     --against adds what it is held against, --quality how many problems are solved, --profile where the time goes.
-    --fill and --start measure something else: filling a region of a file, and starting the command.
+    --fill, --start and --random measure something else: filling a region of a file, starting the command, and the parts
+    of a step on random weights in the shape of a large checkpoint.
     """
-    asked.require()
+    named = context.get_parameter_source("model")
+    asked.require(model=named is not None and named.name == "COMMANDLINE")
     from diffucli.cli.bench_tables import about, listed
     from diffucli.model import registry
     from diffucli.model.load import find_device, load
 
-    report = Report(json=as_json)
-    entry, device = registry.find(subject.model), find_device(subject.device)
-    load_seconds = None
-    if asked.start:
-        found = _starts(subject, entry)
+    report, device, load_seconds = Report(json=as_json), find_device(subject.device), None
+    if asked.random:
+        found, name = _steps(subject, asked, device), "random weights"
+    elif asked.start:
+        entry = registry.find(subject.model)
+        found, name = _starts(subject, entry), entry.name
     else:
+        entry = registry.find(subject.model)
+        name = entry.name
         task = Task(asked.work(subject.rounds), asked.problems())
         begun = perf_counter()
         checkpoint = load(entry.folder, device=subject.device, quant=subject.quant.value)
@@ -63,11 +72,23 @@ def bench(subject: Subject, asked: Asked, as_json: flag.Json = False) -> None:
                 if asked.fill
                 else _answers(checkpoint, asked, task, show)
             )
-    subjects = about(entry.name, device, load_seconds=load_seconds)
+    subjects = about(name, device, load_seconds=load_seconds)
     if as_json:
         report.object("diffu.bench/1", 0, **subjects, **found.values)
     else:
         streams.put(f"{listed(subjects)}\n\n{found.text}\n".encode())
+
+
+def _steps(subject: Subject, asked: Asked, device: torch.device) -> Found:
+    """Raises NoRoom where the shape does not fit."""
+    from diffucli.cli.bench_tables import steps
+    from diffucli.eval import shape
+    from diffucli.model import plan
+    from diffucli.model.noise import random_network
+
+    chosen = plan.choose(asked.settings, quant=subject.quant.value, device=str(device))
+    network = random_network(asked.settings, chosen)
+    return steps(list(shape.steps(network, rounds=max(subject.rounds, 3))), asked.settings, chosen)
 
 
 def _starts(subject: Subject, entry: Entry) -> Found:

@@ -30,6 +30,12 @@ class Against(StrEnum):
     dual_cache = "dual-cache"
 
 
+class Shape(StrEnum):
+    """Whose shape random weights may have."""
+
+    seven = "7b"
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """The model that is measured, and how often."""
@@ -77,9 +83,20 @@ class Asked:
     start: Annotated[
         bool, typer.Option("--start", help="Start the command, in child processes.", rich_help_panel=INSTEAD)
     ] = False
+    random: Annotated[
+        bool,
+        typer.Option("--random", help="Time the parts of a step on random weights.", rich_help_panel=INSTEAD),
+    ] = False
+    shape: Annotated[
+        Shape | None, typer.Option("--shape", help="Of the random weights (7b).", rich_help_panel=INSTEAD)
+    ] = None
+    layers: Annotated[
+        int | None,
+        typer.Option("--layers", min=1, help="Of the shape, to try it with less.", rich_help_panel=INSTEAD),
+    ] = None
 
-    def require(self) -> None:
-        """UsageError where flags make no sense together, before anything is loaded."""
+    def require(self, *, model: bool) -> None:
+        """UsageError where flags make no sense together, before anything is loaded. model: -m is one of them."""
         writing: dict[str, object] = {
             "--prompts": self.prompts,
             "--length": self.length,
@@ -89,8 +106,14 @@ class Asked:
             "--profile": self.profile,
             "--plot": self.plot,
         }
-        if self.fill and self.start:
-            raise UsageError("--fill and --start are two measurements", hint="give one of them")
+        instead = [name for name in ("--fill", "--start", "--random") if getattr(self, name[2:])]
+        if len(instead) > 1:
+            raise UsageError(f"{instead[0]} and {instead[1]} are two measurements", hint="give one of them")
+        if not self.random:
+            _refuse({"--shape": self.shape, "--layers": self.layers}, "a shape is of --random weights", "add --random")
+        else:
+            others = {**writing, "--preset": self.preset, "-m": model}
+            _refuse(others, "--random measures the parts of a step on weights of its own")
         if self.fill:
             _refuse(writing, "--fill measures regions of files, not answers")
         if self.start:
@@ -101,6 +124,14 @@ class Asked:
             raise UsageError("--against names the same twice", hint="give each once: reference, dual-cache")
         if self.plot:
             _require_picture(self.plot)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What config.json says of a checkpoint of the shape."""
+        from diffucli.eval.shape import SHAPES
+
+        settings = SHAPES[self.shape or Shape.seven]
+        return {**settings, "num_hidden_layers": self.layers or settings["num_hidden_layers"]}
 
     @property
     def policies(self) -> dict[str, Policy]:
@@ -123,10 +154,10 @@ class Asked:
         return requests(Suite.mini, self.quality) if self.quality else []
 
 
-def _refuse(flags: Mapping[str, object], why: str) -> None:
+def _refuse(flags: Mapping[str, object], why: str, remedy: str = "") -> None:
     given = [name for name, value in flags.items() if value]
     if given:
-        raise UsageError(why, hint=f"leave out {given[0]}")
+        raise UsageError(why, hint=remedy or f"leave out {given[0]}")
 
 
 def _require_picture(path: Path) -> None:

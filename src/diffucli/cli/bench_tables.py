@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from diffucli.eval.growth import Growth
     from diffucli.eval.quality import Quality
+    from diffucli.eval.shape import Step
     from diffucli.eval.shares import Shares
     from diffucli.eval.speed import Speed
+    from diffucli.model.plan import Plan
 
 SPEEDS = ("answers", "tokens", "NFE", "TPF", "ms/step", "tok/s", "median s", "drawing")
 FULL = "The answer fills the canvas: end tokens are forbidden."
@@ -151,6 +153,26 @@ def fills(grown: Sequence[Growth], room: int) -> Found:
     ]
     text = f"A region of 5 lines, of whose file the model sees {room} tokens.\n\n{table(header, rows)}"
     return Found(text, {"context": room, "lines": SIZES, "fill": [{**asdict(g), "ratio": g.ratio} for g in grown]})
+
+
+def steps(found: Sequence[Step], settings: Mapping[str, object], plan: Plan) -> Found:
+    """A row a part of a step, with how fast it went through the weights, which is what bounds a small window."""
+    shape = (
+        f"{settings['num_hidden_layers']} layers of width {settings['hidden_size']}, "
+        f"{settings['vocab_size']:,} rows, {'NF4' if plan.quant == 'nf4' else 'unpacked'}: {plan.weights / 1e9:.1f} GB"
+    )
+    rows = [
+        [
+            each.name,
+            str(each.tokens),
+            str(each.rows),
+            f"{1000 * each.seconds:.1f}",
+            f"{plan.weights / each.seconds / 1e9:.0f}" if each.tokens else "",
+        ]
+        for each in found
+    ]
+    text = f"{shape}\n\n{table(['part', 'tokens', 'logits', 'ms', 'weights, GB/s'], rows)}"
+    return Found(text, {"settings": settings, "plan": asdict(plan), "steps": [asdict(each) for each in found]})
 
 
 def starts(seconds: Mapping[str, float]) -> Found:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-import torch  # noqa: TID253 — a GPU is waited for
-
 from diffucli.engine import Engine
-from diffucli.eval.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
+from diffucli.eval.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
+    import torch
     from torch import Tensor
 
     from diffucli.decode.commit import Progress, Rule
@@ -44,7 +43,7 @@ class Shares:
 def shares(engines: Mapping[str, Engine], work: Work) -> Iterator[Shares]:
     """Shares of each engine in turn, each after one run that does not count. A GPU is waited for at every lap."""
     for name, engine in engines.items():
-        watch = Stopwatch(wait=_wait(engine.checkpoint.network.device))
+        watch = Stopwatch(wait=wait_for(engine.checkpoint.network.device))
         timed, piece = _watched(engine, watch), engine.checkpoint.vocabulary.piece
         drawn(work.begin(timed, work.requests[0]), piece, watch)
         watch.spent.clear()
@@ -55,11 +54,6 @@ def shares(engines: Mapping[str, Engine], work: Work) -> Iterator[Shares]:
             nfe += drawn(run, piece, watch).nfe
             watch.lap(BOOKKEEPING)
         yield Shares(name, nfe, {part: watch.spent[part] for part in PARTS})
-
-
-def _wait(device: torch.device) -> Callable[[], None]:
-    waits = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
-    return waits.get(device.type, lambda: None)
 
 
 def _watched(engine: Engine, watch: Stopwatch) -> Engine:

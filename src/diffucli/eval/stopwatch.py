@@ -7,6 +7,8 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import torch  # noqa: TID253 — a GPU is waited for
+
 from diffucli.events import Finished
 from diffucli.ui.frame import Frame, View
 from diffucli.ui.live import Pace
@@ -42,6 +44,12 @@ class Stopwatch:
         now = self._clock()
         self.spent[name] += now - self._since
         self._since = now
+
+
+def wait_for(device: torch.device) -> Callable[[], None]:
+    """Waits until a GPU has done what it was asked for; a CPU has."""
+    waits = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
+    return waits.get(device.type, lambda: None)
 
 
 def drawn(run: Run, piece: Callable[[int], bytes], watch: Stopwatch) -> Finished:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253 — this room is torch's own
 from bitsandbytes import functional as bnb  # noqa: TID253
-from bitsandbytes.nn.modules import Linear4bit  # noqa: TID253
+from bitsandbytes.nn.modules import Linear4bit, Params4bit  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 
 from diffucli.model.layers import ROWS as ARRANGED
@@ -86,6 +86,18 @@ def is_near(original: Tensor, unpacked: Tensor, largest: float) -> bool:
     before, after = original.float().reshape(-1, BLOCK), unpacked.reshape(-1, BLOCK)
     bound = HALF_STEP * before.abs().amax(1, keepdim=True) + SCALE_STEP * largest + 1e-30
     return bool(((before - after).abs() <= bound).all())
+
+
+def packed_layer(matrix: Tensor, dtype: torch.dtype, *, bias: bool) -> Linear4bit:
+    """A layer that multiplies by `matrix` `[rows, columns]`, kept in four bits, in `dtype`; a bias of it is 0."""
+    rows, columns = matrix.shape
+    make: Any = Linear4bit  # both are untyped
+    layer: Linear4bit = make(columns, rows, bias=bias, compute_dtype=dtype, quant_type=KIND, device="meta")
+    weight: Any = Params4bit(matrix, requires_grad=False, quant_type=KIND, blocksize=BLOCK)
+    layer.weight = weight.to(matrix.device)
+    if bias:
+        layer.bias = nn.Parameter(torch.zeros(rows, device=matrix.device, dtype=dtype), requires_grad=False)
+    return layer
 
 
 def unpack_layers(model: nn.Module, dtype: torch.dtype) -> None:
