@@ -53,8 +53,9 @@ alone; none of it is stored in the repository.
 Measured on what it was not trained on: phrasings of the classic tasks (one in six, chosen by hash), compositions
 (combinations of pieces that never came together in training) and lines of functions from packages held out as a whole
 ({held_out}). An answer passes if it passes the problem's tests, run in the sandbox; a line passes if
-it is the line that stood there, white space aside. ± is the standard error over the problems. NFE: forwards per answer;
-tokens: of text in it; TPF: tokens per forward; s: seconds of decoding per answer on this machine.
+it is the line that stood there, white space aside. What does not parse is written once more with more care, as the
+commands do it; NFE and s count both times. ± is the standard error over the problems. NFE: forwards per answer; tokens:
+of text in it; TPF: tokens per forward; s: seconds of decoding per answer on this machine.
 {tables}
 ## What it cannot do
 
@@ -65,7 +66,7 @@ tokens: of text in it; TPF: tokens per forward; s: seconds of decoding per answe
   passed over; numbers and names in the request are sometimes copied wrongly.
 - It has not learned to talk: no explanations, no questions back, no languages other than English.
 - Filling is its weak side: see the last row of the first table. It fills short holes in code like its data; with the
-  names of your project, in long files, or in holes of free length it mostly fails.
+  names of your project, in long files, or in holes of free length it mostly fails: it writes too much, in its own names.
 - What it writes has to be read and tested before it is used, like everything else a model writes.
 
 ## Make it again
