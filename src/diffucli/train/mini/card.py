@@ -66,7 +66,8 @@ of text in it; TPF: tokens per forward; s: seconds of decoding per answer on thi
   passed over; numbers and names in the request are sometimes copied wrongly.
 - It has not learned to talk: no explanations, no questions back, no languages other than English.
 - Filling is its weak side: see the last row of the first table. It fills short holes in code like its data; with the
-  names of your project, in long files, or in holes of free length it mostly fails: it writes too much, in its own names.
+  names of your project, in long files, or in holes of free length it mostly fails: it writes too much, and in names of
+  its own.
 - What it writes has to be read and tested before it is used, like everything else a model writes.
 
 ## Make it again
