@@ -21,9 +21,10 @@ PAGE = Path("docs/benchmarks.md")
 PICTURE = "docs/benchmarks.svg"
 BOTH = ("--against", "reference", "--against", "dual-cache")
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "short": (*BOTH, "--quality", "200", "--plot", PICTURE),
+    "short": BOTH,
+    "quality": ("--quality", "300", "--length", "128", "--plot", PICTURE),
     "full": (*BOTH, "--full"),
-    "profile": ("--profile", "--rounds", "3"),
+    "profile": ("--profile", "--preset", "balanced", "--preset", "fast", "--rounds", "3"),
     "fill": ("--fill", "--rounds", "5"),
     "start": ("--start", "--rounds", "5"),
 }

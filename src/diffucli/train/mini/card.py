@@ -131,9 +131,10 @@ def _shape(settings: Mapping[str, int]) -> str:
 def _rows(log: Log) -> str:
     tasks = classics()
     phrases, solutions = sum(len(t.phrases(held_out=False)) for t in tasks), sum(len(t.solutions) for t in tasks)
+    programs = f"{'at least ' if len(log.goes) > 1 else ''}{log.programs:,}"
     known = {
         "task": (f"answers to {len(tasks)} classic tasks ({solutions} solutions, {phrases:,} phrases)", OWN),
-        "composition": (f"answers to compositions ({log.programs:,} distinct programs, holes included)", OWN),
+        "composition": (f"answers to compositions ({programs} distinct programs, holes included)", OWN),
         "task fill": ("holes in solutions of the tasks", OWN),
         "composition fill": ("holes in compositions", OWN),
         "open fill": (f"holes in {sum(p.functions for p in log.packages):,} functions of open code", "see below"),
