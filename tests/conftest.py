@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from diffucli.model.network import Network
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and children inherit
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as under nohup
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors here are tiny: threads cost more than they give
 settings.register_profile("here", deadline=None, max_examples=50, derandomize=True)  # a busy machine is no failure
 settings.load_profile("here")

@@ -17,7 +17,7 @@ NUMBERS = Numbers(seed=8124, nfe=64, tokens=118, canvas=128, left=0, load=0.4, s
 
 
 def test_the_numbers_are_one_line():
-    line = "seed 8124 · 64 forwards · 118/128 tokens · load 0.4 s · 3.1 s · 38 tok/s · parses ✓"
+    line = "seed 8124 · NFE 64 · 118/128 tokens · load 0.4 s · 3.1 s · 38 tok/s · parses ✓"
     assert NUMBERS.line("parses ✓") == line
 
 

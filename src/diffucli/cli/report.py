@@ -32,9 +32,8 @@ class Numbers:
     def line(self, verdict: str) -> str:
         """One line for people."""
         rate = self.tokens / self.seconds if self.seconds else 0.0
-        forwards = "1 forward" if self.nfe == 1 else f"{self.nfe} forwards"
         return (
-            f"seed {self.seed} · {forwards} · {self.tokens}/{self.canvas} tokens · load {self.load:.1f} s · "
+            f"seed {self.seed} · NFE {self.nfe} · {self.tokens}/{self.canvas} tokens · load {self.load:.1f} s · "
             f"{self.seconds:.1f} s · {rate:.0f} tok/s · {verdict}"
         )
 

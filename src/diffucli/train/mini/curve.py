@@ -27,7 +27,7 @@ def require_matplotlib() -> None:
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
-    """Draws the loss over the tokens seen to `path` (.svg or .png), one line a stage. UsageError: no matplotlib."""
+    """Draws the loss over the tokens seen to `path` (.svg or .png), a colour a stage. UsageError: no matplotlib."""
     require_matplotlib()
     import matplotlib as mpl  # noqa: PLC0415 — an optional dependency
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -35,11 +35,14 @@ def draw(points: Sequence[Point], path: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": "mini", "svg.fonttype": "none", "axes.spines.top": False}):
         figure = Figure(figsize=(7, 3.2), layout="constrained")
         axes = figure.add_subplot(xlabel="million tokens seen", ylabel="loss, nats a token", yscale="log")
+        colours: dict[str, str] = {}
         for stage, line in groupby(points, key=lambda point: point.stage):
-            seen = list(line)
-            axes.plot([p.tokens / 1e6 for p in seen], [p.loss for p in seen], label=LABELS.get(stage, stage))
-        for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            formatted("{x:g}")
-        axes.grid(visible=True, which="both", alpha=0.3)
-        axes.legend(frameon=False)
+            seen, known = list(line), stage in colours
+            colour = colours.setdefault(stage, f"C{len(colours)}")
+            label = "_" if known else LABELS.get(stage, stage)  # a legend leaves out what begins so
+            axes.plot([p.tokens / 1e6 for p in seen], [p.loss for p in seen], color=colour, label=label)
+        axes.set_yticks([0.2, 0.5, 1, 2, 5], labels=["0.2", "0.5", "1", "2", "5"])
+        axes.minorticks_off()
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend(frameon=False, loc="upper right")
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

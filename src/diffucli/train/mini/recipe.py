@@ -24,10 +24,10 @@ from diffucli.train.diffusion import causal_loss, diffusion_loss
 from diffucli.train.mini import corpus, tokenizer
 from diffucli.train.mini.batches import Tally, batch_of, batches
 from diffucli.train.mini.checkpoint import WEIGHTS, save, settings_of, write_settings
-from diffucli.train.mini.classics import classics
+from diffucli.train.mini.classics import classics, kept_back
 from diffucli.train.mini.optimise import can_compile, fast_bfloat16, optimizers, schedule, update
 from diffucli.train.mini.rows import BRIEF, LATE, SHARES, SLACKS, Row, Sources, trained_composition
-from diffucli.train.mini.wording import ask
+from diffucli.train.mini.wording import ask, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -177,7 +177,8 @@ def _texts(functions: Sequence[corpus.Function], rng: random.Random) -> Iterator
     """What the vocabulary is learned from: requests, the code of tasks and compositions, some open code."""
     for task in classics():
         for phrase, verb in task.phrases(held_out=False):
-            yield ask(rng, phrase, verb=verb)
+            if plain(text := ask(rng, phrase, verb=verb)) not in kept_back():
+                yield text
         for solution in task.solutions:
             yield from [solution] * 4
     for _ in range(PROGRAMS):
