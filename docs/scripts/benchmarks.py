@@ -22,7 +22,7 @@ PICTURE = "docs/benchmarks.svg"
 BOTH = ("--against", "reference", "--against", "dual-cache")
 SECTIONS: dict[str, tuple[str, ...]] = {
     "short": BOTH,
-    "quality": ("--quality", "150", "--length", "128", "--plot", PICTURE),
+    "quality": ("--preset", "balanced", "--preset", "fast", "--quality", "300", "--plot", PICTURE),
     "full": (*BOTH, "--full"),
     "profile": ("--profile", "--preset", "balanced", "--preset", "fast", "--rounds", "3"),
     "fill": ("--fill", "--rounds", "5"),
