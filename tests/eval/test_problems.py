@@ -51,3 +51,9 @@ def test_a_hole_must_hold_what_stood_there(text: str, passed: bool, parses: bool
     verdict = judge(LINE, text)
     assert (verdict.passed, verdict.parses) == (passed, parses)
     assert verdict.reason == ("ok" if passed else "differs")
+
+
+@pytest.mark.parametrize(("text", "passed", "parses"), [("return 1 + x", True, True), ("return x", False, True)])
+def test_a_hole_whose_code_has_tests_may_hold_whatever_passes_them(text: str, passed: bool, parses: bool) -> None:
+    verdict = judge(FillProblem("g", LINE.before, LINE.expected, LINE.after, "assert candidate(1) == 2\n"), text)
+    assert (verdict.passed, verdict.parses) == (passed, parses)

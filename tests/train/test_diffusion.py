@@ -140,7 +140,7 @@ def naive(model: Qwen2ForCausalLM, batch: Batch, seed: int) -> float:
         shown = torch.where(masked[i], MASK, tokens)[:length]
         logits = model(input_ids=shown[None], use_cache=False).logits[0]
         for place in masked[i].nonzero()[:, 0].tolist():
-            heavy = float(weight[i, place]) * (PAD_WEIGHT if tokens[place] == PAD else 1)
+            heavy = float(weight[i, place]) * (PAD_WEIGHT if tokens[place] == tokens[place - 1] == PAD else 1)
             total += heavy * float(cross_entropy(logits[place - 1], tokens[place]))
             weights += heavy
     return total / weights
@@ -163,7 +163,8 @@ def test_the_causal_loss_is_the_mean_over_all_next_tokens_the_holes_in_full(mode
         length = int(batch.valid[i].sum())
         for place in range(1, length):
             logits = model(input_ids=tokens[None, :place], use_cache=False).logits[0, -1]
-            heavy = (1.0 if batch.holes[i, place] else 0.2) * (PAD_WEIGHT if tokens[place] == PAD else 1)
+            padded = tokens[place] == tokens[place - 1] == PAD
+            heavy = (1.0 if batch.holes[i, place] else 0.2) * (PAD_WEIGHT if padded else 1)
             total += heavy * float(cross_entropy(logits, tokens[place]))
             weights += heavy
     assert float(causal_loss(model, batch, pad=PAD)) == pytest.approx(total / weights, rel=1e-4)

@@ -7,11 +7,12 @@ import random
 
 import pytest
 
+from diffucli.sandbox import run_tests
 from diffucli.train.mini import corpus, held_out
 from diffucli.train.mini.classics import classics, kept_back
 from diffucli.train.mini.compositions import held_out as is_held_out
 from diffucli.train.mini.corpus import Function
-from diffucli.train.mini.wording import plain
+from diffucli.train.mini.wording import plain, sentence
 
 
 @pytest.fixture
@@ -59,6 +60,28 @@ def test_drawn_compositions_are_held_out_by_their_key() -> None:
     keys = [next(found).key for _ in range(8)]
     assert all(map(is_held_out, keys))
     assert len(set(keys)) == 8
+
+
+def test_bodies_are_those_of_held_out_compositions_in_other_names_and_pass_their_tests() -> None:
+    compositions, holes = held_out.compositions(6), held_out.bodies(6)
+    for request, hole in zip(compositions, holes, strict=True):
+        code = hole.before + hole.text + hole.after
+        assert run_tests(code, hole.tests).ok, code
+        assert request.tests == hole.tests
+        assert f'"""{sentence(request.text)}"""' in hole.before
+        assert hole.before.endswith("\n    ")
+    assert holes[:2] == held_out.bodies(2)
+
+
+def test_known_lines_are_renamed_and_their_code_still_passes_its_tests() -> None:
+    holes = held_out.known_lines(20)
+    shown = {code for task in classics() for code in task.solutions}
+    renamed = [hole for hole in holes if hole.before + hole.text + hole.after not in shown]
+    assert len(renamed) > 15
+    for hole in holes[:5]:
+        assert run_tests(hole.before + hole.text + hole.after, hole.tests).ok
+        assert "\n" not in hole.text
+    assert holes[:3] == held_out.known_lines(3)
 
 
 @pytest.mark.usefixtures("package")

@@ -11,9 +11,10 @@ from diffucli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from diffucli.eval.problems import AnyProblem, Problem
+    from diffucli.eval.problems import AnyProblem, FillProblem, Problem
+    from diffucli.train.mini.held_out import Hole
 
-COMPOSITIONS, LINES = 300, 200  # problems; of the phrasings, all
+COMPOSITIONS, HOLES = 300, 200  # problems, of each group of holes; of the phrasings, all
 T = TypeVar("T")
 
 
@@ -25,15 +26,16 @@ class Suite(StrEnum):
 
 def problems(suite: Suite, *, limit: int | None = None) -> list[AnyProblem]:
     """The problems of `suite`, always the same ones; at most `limit` a group, picked evenly."""
-    from diffucli.eval.problems import FillProblem
     from diffucli.train.mini import held_out
 
     assert suite is Suite.mini, "the only one so far"
-    lines = held_out.lines(min(limit or LINES, LINES))
+    holes = min(limit or HOLES, HOLES)
     return [
         *_phrasings(limit),
         *_compositions(limit),
-        *(FillProblem("one line of open code", each.before, each.text, each.after) for each in lines),
+        *_fills("body of a new composition", held_out.bodies(holes)),
+        *_fills("line of a classic task, renamed", held_out.known_lines(holes)),
+        *_fills("line of open code", held_out.lines(holes)),
     ]
 
 
@@ -63,6 +65,12 @@ def _compositions(limit: int | None) -> list[Problem]:
 
     found = held_out.compositions(COMPOSITIONS if limit is None else min(limit, COMPOSITIONS))
     return [Problem("new composition", each.text, each.tests) for each in found]
+
+
+def _fills(group: str, holes: Sequence[Hole]) -> list[FillProblem]:
+    from diffucli.eval.problems import FillProblem
+
+    return [FillProblem(group, each.before, each.text, each.after, each.tests) for each in holes]
 
 
 def _some(items: Sequence[T], limit: int | None) -> list[T]:

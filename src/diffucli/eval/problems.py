@@ -23,12 +23,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class FillProblem:
-    """Code with one hole between `before` and `after`, and the text that stood in it."""
+    """Code with one hole between `before` and `after`, and the text that stood in it.
+
+    tests: asserts on `candidate` that tell whether the whole is right; where there are none, the text must be the same.
+    """
 
     group: str
     before: str
     expected: str
     after: str
+    tests: str = ""
 
 
 AnyProblem = Problem | FillProblem
@@ -51,7 +55,7 @@ class Sample:
 class Verdict:
     """passed: the tests reach their end, or the text is the expected one. parses: as a whole Python file.
 
-    reason: "ok", or why it did not pass: the sandbox's word for tests ("error", "timeout", …), "differs" for a hole.
+    reason: "ok", or why it did not pass: the sandbox's word for tests ("error", "timeout", …), or "differs".
     """
 
     passed: bool
@@ -62,12 +66,18 @@ class Verdict:
 def judge(problem: AnyProblem, text: str, *, seconds: float = 5.0) -> Verdict:
     """The verdict on `text`. seconds: wall clock for code and tests together; what takes longer has failed."""
     match problem:
-        case Problem():
-            outcome = sandbox.run_tests(text, problem.tests, seconds=seconds)
-            return Verdict(outcome.ok, _parses(text), outcome.reason)
-        case FillProblem():
+        case FillProblem(tests=""):
             same = _words(text) == _words(problem.expected)
             return Verdict(same, _parses(problem.before + text + problem.after), "ok" if same else "differs")
+        case FillProblem():
+            return _tested(problem.before + text + problem.after, problem.tests, seconds)
+        case Problem():
+            return _tested(text, problem.tests, seconds)
+
+
+def _tested(code: str, tests: str, seconds: float) -> Verdict:
+    outcome = sandbox.run_tests(code, tests, seconds=seconds)
+    return Verdict(outcome.ok, _parses(code), outcome.reason)
 
 
 def _parses(text: str) -> bool:

@@ -100,7 +100,9 @@ def causal_loss(model: Qwen2ForCausalLM, batch: Batch, *, pad: int) -> Tensor:
 
 
 def _kinds(tokens: Tensor, pad: int) -> Tensor:
-    return torch.where(tokens == pad, PAD_WEIGHT, 1.0)
+    """The weight `[B, L]` of each token: pads weigh little, but for the first of a run, which says where text ends."""
+    pads = tokens == pad
+    return torch.where(pads & pads.roll(1, dims=1), PAD_WEIGHT, 1.0)
 
 
 def _loss(model: Qwen2ForCausalLM, hidden: Tensor, tokens: Tensor, asked: Tensor, weight: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from diffucli.train.mini.wording import ask, asks, plain, reword
+from diffucli.train.mini.wording import ask, asks, plain, reword, sentence
 
 if TYPE_CHECKING:
     import random
@@ -66,6 +66,14 @@ def request(rng: random.Random) -> tuple[Classic, str]:
     while plain(text := ask(rng, reword(rng, phrase), verb=verb)) in kept_back():
         continue
     return task, text
+
+
+def summarised(rng: random.Random, task: Classic) -> str:
+    """What a docstring of the task may say: a trained phrase, at times in other words, but none that is held out."""
+    phrases = [phrase for phrase, verb in task.phrases(held_out=False) if verb]
+    while plain(text := reword(rng, rng.choice(phrases))) in kept_back():
+        continue
+    return sentence(text)
 
 
 @cache

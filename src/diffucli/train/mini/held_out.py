@@ -1,4 +1,4 @@
-"""What is kept from training, as plain values to be measured on: phrasings, compositions, and lines of open code.
+"""What is kept from training, as plain values to be measured on: phrasings, compositions, and holes in code.
 
 Knows nothing of models or of how an answer is judged.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 from diffucli.train.mini import corpus
 from diffucli.train.mini.classics import classics
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
-from diffucli.train.mini.wording import ask
+from diffucli.train.mini.renaming import rename
+from diffucli.train.mini.rows import documented
+from diffucli.train.mini.wording import ask, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,12 +34,13 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a function, without its indentation and newline, and the code on both sides of it."""
+class Hole:
+    """What stood in a hole and the code on both sides of it; asserts on `candidate`, where there are any."""
 
     before: str
     text: str
     after: str
+    tests: str = ""
 
 
 def phrasings(seed: int = 0) -> list[Request]:
@@ -53,7 +57,24 @@ def compositions(count: int, seed: int = 0) -> list[Request]:
     return [Request(item.instruction, item.tests) for item in islice(drawn(random.Random(seed)), count)]
 
 
-def lines(count: int, seed: int = 0) -> list[Line]:
+def bodies(count: int, seed: int = 0) -> list[Hole]:
+    """The bodies of `count` compositions held out, in other names; a docstring says what is wanted."""
+    rng = random.Random(seed)
+    return [_body(rng, item) for item in islice(drawn(random.Random(seed)), count)]
+
+
+def known_lines(count: int, seed: int = 0) -> list[Hole]:
+    """A line of the solutions of `count` tasks each, in other names than they were trained in; without a request."""
+    rng = random.Random(seed)
+    found: list[Hole] = []
+    for task in rng.sample(classics(), len(classics())):
+        if options := _lines(task.solutions[0]):
+            line = rng.choice(options)
+            found.append(Hole(*rename(rng, (line.before, line.text, line.after)), task.tests))
+    return found[:count]
+
+
+def lines(count: int, seed: int = 0) -> list[Hole]:
     """`count` lines of functions of the packages held out, one a function; fewer where these are not installed."""
     rng = random.Random(seed)
     code = dict.fromkeys(function.code for function in corpus.functions(corpus.HELD_OUT))
@@ -71,17 +92,24 @@ def drawn(rng: random.Random) -> Iterator[Composition]:
             yield item
 
 
-def _lines(code: str) -> Sequence[Line]:
-    """The statements of a function's body that are one line each."""
+def _body(rng: random.Random, item: Composition) -> Hole:
+    """All below the head of the composition's function, which is the last thing in its code."""
+    head, body = re.split(r"(?<=:\n)(?=    )", item.code, maxsplit=1)
+    before, text, after = rename(rng, (f"{head}    ", body.strip(), "\n"))
+    return Hole(documented(before, sentence(item.instruction)), text, after, item.tests)
+
+
+def _lines(code: str) -> Sequence[Hole]:
+    """The statements inside functions that are one line each."""
     texts = code.splitlines(keepends=True)
-    function = ast.parse(code).body[0]
-    inner = (node for node in ast.walk(function) if isinstance(node, ast.stmt) and node is not function)
+    functions = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef))
+    inner = (node for each in functions for node in ast.walk(each) if isinstance(node, ast.stmt) and node is not each)
     numbers = sorted({node.lineno - 1 for node in inner if node.lineno == node.end_lineno})
     return [_cut(texts, i) for i in numbers if SHORTEST <= len(texts[i].strip()) <= LONGEST]
 
 
-def _cut(texts: Sequence[str], number: int) -> Line:
+def _cut(texts: Sequence[str], number: int) -> Hole:
     text = texts[number].strip()
     start = texts[number].index(text)
     before, after = "".join(texts[:number]), "".join(texts[number + 1 :])
-    return Line(before + texts[number][:start], text, texts[number][start + len(text) :] + after)
+    return Hole(before + texts[number][:start], text, texts[number][start + len(text) :] + after)

@@ -5,14 +5,16 @@ A row's first canvas is wholly known here; what is masked is the objective's bus
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from diffucli import layout
 from diffucli.engine import ANSWER, FREE
-from diffucli.train.mini.classics import request
+from diffucli.train.mini.classics import classics, request, summarised
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
-from diffucli.train.mini.renaming import rename
+from diffucli.train.mini.renaming import Parts, rename
+from diffucli.train.mini.wording import sentence
 
 if TYPE_CHECKING:
     import random
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
 LONGEST = 320  # tokens of a row
 SLACKS = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bounds on the pads after an answer, and their shares
 BRIEF = {4: 1}  # the same while the model cannot see them
-SHARES = (28, 50, 16, 6)  # of answers to tasks, to compositions, of holes in these, in open code
-LATE = (35, 47, 14, 4)  # the same at the end: tasks have the longest answers and take the longest to learn
+SHARES = (25, 33, 33, 9)  # of answers to tasks, to compositions, of holes in these, in open code
+LATE = (31, 31, 31, 7)  # the same at the end: tasks have the longest answers and take the longest to learn
+RENAMED, ASKED, DOCUMENTED, ACCOMPANIED = 0.8, 0.2, 0.35, 0.25  # of holes in known code: see `fill_known`
+HEADS = 0.3  # of the holes that might be a first line
+HEAD = re.compile(r"^(?:def|class) [^\n]*:\n(?= +)", re.MULTILINE)
 Source = Literal["task", "composition", "task fill", "composition fill", "open fill"]
 
 
@@ -88,42 +93,67 @@ class Sources:
         return max(ANSWER - used, 0) if bound == ANSWER else rng.randrange(bound)
 
     def fill_known(self, rng: random.Random) -> Row:
-        """A hole in a classic task's code or a composition's, at times with the request, at times in other names."""
+        """A hole in a classic task's code or a composition's, mostly in other names.
+
+        What is wanted is at times said by a request, at times by a docstring; at times other code stands beside it.
+        """
         if rng.random() < 0.6:
             source: Source = "task fill"
             task, asked = request(rng)
-            code = rng.choice(task.solutions)
+            code, summary = rng.choice(task.solutions), summarised(rng, task)
         else:
             item = trained_composition(rng)
             source = "composition fill"
-            asked, code = item.instruction, item.code
-        code = rename(rng, code) if rng.random() < 0.5 else code
-        return self.fill(rng, code, asked if rng.random() < 0.3 else None, source=source)
+            asked, code, summary = item.instruction, item.code, sentence(item.instruction)
+        parts = cut(rng, code)
+        before, text, after = rename(rng, parts) if rng.random() < RENAMED else parts
+        before = documented(before, summary) if rng.random() < DOCUMENTED else before
+        above, below = neighbours(rng) if rng.random() < ACCOMPANIED else ("", "")
+        whole = (above + before, text, after + below)
+        return self.fill(rng, whole, asked if rng.random() < ASKED else None, source=source)
 
     def fill_open(self, rng: random.Random) -> Row:
         """A hole in open code."""
         function = rng.choice(self.functions)
         request = function.summary if rng.random() < 0.15 else None
-        return self.fill(rng, function.code, request, source="open fill")
+        return self.fill(rng, cut(rng, function.code), request, source="open fill")
 
-    def fill(self, rng: random.Random, code: str, request: str | None, *, source: Source) -> Row:
-        """A hole in `code`, larger by some pads than what stands there."""
-        start, stop = hole(rng, code)
-        before, text, after = code[:start], code[start:stop], code[stop:]
+    def fill(self, rng: random.Random, parts: Parts, request: str | None, *, source: Source) -> Row:
+        """A hole between `parts[0]` and `parts[2]`, larger by some pads than what stands there."""
+        before, text, after = parts
         content = self.words.encode(layout.inside(before, text))
         size = len(content) + self.spare(rng, len(content))
         laid = layout.file(self.words, [before, after], [size], query=request, tag="python")
-        return Row(self._written(laid, content), laid.holes, answers=False, source=source, code=code)
+        return Row(self._written(laid, content), laid.holes, answers=False, source=source, code="".join(parts))
 
     def spare(self, rng: random.Random, used: int) -> int:
-        """How many pads follow `used` tokens in a hole: none, a few, many, or as many as a hole of free length has."""
-        return rng.choice((0, rng.randrange(4), rng.randrange(16), rng.randrange(40), max(FREE - used, 0)))
+        """How many pads follow `used` tokens in a hole: none, a few, many, or as a hole of free length has them."""
+        free = max(FREE - used, 0)
+        return rng.choice((0, rng.randrange(4), rng.randrange(16), rng.randrange(40), free, free, free))
 
     def _written(self, laid: layout.Layout, content: Sequence[int]) -> tuple[int, ...]:
         """The tokens of a canvas with one hole, which holds `content` and then pads."""
         (span,) = laid.holes
         pads = [self.words.pad] * (len(span) - len(content))
         return (*laid.tokens[: span.start], *content, *pads, *laid.tokens[span.stop :])
+
+
+def cut(rng: random.Random, code: str) -> Parts:
+    """`code` before, in and after a hole."""
+    start, stop = hole(rng, code)
+    return code[:start], code[start:stop], code[stop:]
+
+
+def documented(before: str, summary: str) -> str:
+    """What stands above a hole; the last function or class there at the margin now says `summary` in a docstring."""
+    ends = [found.end() for found in HEAD.finditer(before)]
+    return f'{before[: ends[-1]]}    """{summary}"""\n{before[ends[-1] :]}' if ends else before
+
+
+def neighbours(rng: random.Random) -> tuple[str, str]:
+    """The code of a task above or below, with the blank lines between."""
+    other = rng.choice(rng.choice(classics()).solutions)
+    return (f"{other}\n\n", "") if rng.random() < 0.5 else ("", f"\n\n{other}")
 
 
 def hole(rng: random.Random, code: str) -> tuple[int, int]:
@@ -134,7 +164,7 @@ def hole(rng: random.Random, code: str) -> tuple[int, int]:
     if kind < 0.3 and len(lines) > 1:
         first, last = 1, len(lines) - 1
     else:
-        first = rng.randrange(len(lines))
+        first = rng.choice([i for i, line in enumerate(lines) if line.strip() and (i or rng.random() < HEADS)] or [0])
         last = first if kind < 0.75 else min(first + rng.randrange(4), len(lines) - 1)
     begin = starts[first] + len(lines[first]) - len(lines[first].lstrip(" "))
     end = starts[last + 1] - 1

@@ -118,6 +118,12 @@ def plain(text: str) -> str:
     return text.lower().rstrip("?.")
 
 
+def sentence(phrase: str) -> str:
+    """A phrase as a docstring's first line: "sort a list" → "Sort a list."."""
+    phrase = phrase.rstrip(".?")
+    return phrase[:1].upper() + phrase[1:] + "."
+
+
 def third_person(phrase: str) -> str:
     """The phrase with its verb in the third person: "sort a list" → "sorts a list"."""
     verb, _, rest = phrase.partition(" ")
