@@ -2,6 +2,7 @@
 
 import io
 import threading
+from types import SimpleNamespace
 
 import pyte
 import pytest
@@ -61,12 +62,33 @@ class Terminal(io.StringIO):
 def watch():
     def run(story, terminal, clock=None, fps=20, **view):
         ticks = iter(range(1_000_000))
-        pace = Pace(fps, clock or (lambda: float(next(ticks))))
+        pace = Pace(fps, clock or (lambda: float(next(ticks))), share=float("inf"))
         frame = Frame(story.pieces, View(ends=frozenset({1}), **view), encoding=terminal.encoding)
         size = (terminal.screen.columns, terminal.screen.lines)
         return play(story.events(), frame, Screen(terminal, size=lambda: size), pace=pace)
 
     return run
+
+
+def test_frames_are_as_rare_as_they_are_slow_to_draw():
+    now, due = 0.0, []
+    pace = Pace(20, lambda: now)
+    while now < 0.45:
+        if pace.due():
+            due.append(now)
+            now += 0.004
+            pace.done()
+        now += 0.001
+    assert due == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=0.005), "4 ms are 4 % of 100 ms"
+
+
+def test_frames_that_are_very_slow_still_come_five_times_a_second():
+    ticks = iter([0.0, 0.1, 0.19, 0.21])
+    pace = Pace(20, lambda: next(ticks))
+    assert pace.due()
+    pace.done()
+    assert not pace.due()
+    assert pace.due()
 
 
 def test_a_run_shows_masks_then_code_then_nothing(story, watch):
@@ -140,14 +162,16 @@ def test_colours_are_sent_where_they_are_wanted(story, watch, monkeypatch):
 @pytest.mark.parametrize("fps", [1, 7, 20])
 def test_frames_are_capped_and_dropped_never_queued(story_of_lines, watch, fps):
     """48 steps in 1.44 s of an injected clock: at most 1 + 1.44 fps frames, and the last."""
-    now = [0.0]
+    now = 0.0
 
-    def clock():
-        now[0] += 0.03
-        return now[0]
+    def events():
+        nonlocal now
+        for event in story_of_lines.events():
+            yield event
+            now += 0.03
 
     terminal = Terminal()
-    watch(story_of_lines, terminal, clock, fps)
+    watch(SimpleNamespace(events=events, pieces=story_of_lines.pieces), terminal, lambda: now, fps)
     assert 1.44 * fps / 2 <= len(terminal.frames()) <= 1 + 1.5 * fps + 1
 
 

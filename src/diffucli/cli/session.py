@@ -5,9 +5,11 @@ Knows how a run is shown; not what its text is for.
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import environ
 from typing import TYPE_CHECKING
@@ -19,6 +21,8 @@ from diffucli.errors import UsageError
 __all__ = ["Choice", "Session", "begin", "policy_of"]
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from diffucli.decode.policy import Policy
     from diffucli.engine import Engine, Run
     from diffucli.events import Finished
@@ -84,14 +88,26 @@ def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
 
     begun = time.perf_counter()
     entry = registry.find(choice.model)
-    policy = policy_of(choice)
-    from diffucli.engine import Engine
-    from diffucli.model.load import load
+    with _uncollected():
+        policy = policy_of(choice)
+        from diffucli.engine import Engine
+        from diffucli.model.load import load
 
-    checkpoint = load(entry.folder, device=choice.device, quant=choice.quant.value)
+        checkpoint = load(entry.folder, device=choice.device, quant=choice.quant.value)
     if entry.embedded:
         report.notice(f"{entry.name} is a small demonstration model for common Python tasks; {registry.INVITATION}")
     return Session(entry, Engine(checkpoint, policy), time.perf_counter() - begun, live, fps, report)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage meanwhile, which costs a fifth of all imports, nor later among what is there at the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def policy_of(choice: Choice) -> Policy:

@@ -62,6 +62,7 @@ def drawn(run: Run, piece: Callable[[int], bytes], watch: Stopwatch) -> Finished
             frame.take(event)
             if pace.due():
                 screen.paint(frame)
+                pace.done()
             watch.lap(DRAWING)
             final = event
     assert isinstance(final, Finished), "a run ends with Finished"

@@ -1,6 +1,6 @@
 """Shows a run while it goes: pulls events, draws a bounded number of frames, leaves the terminal as it was.
 
-Knows nothing of where events come from. The model is never slowed: a frame that comes too early is not drawn.
+Knows nothing of where events come from. The model is hardly slowed: a frame that comes too early is not drawn.
 """
 
 from __future__ import annotations
@@ -23,21 +23,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+SHARE, LONGEST = 0.04, 0.2  # of the time at most is spent on frames, as long as they are no more seconds apart
+
+
 @dataclass(slots=True)
 class Pace:
-    """At most `fps` ticks a second of `clock`."""
+    """At most `fps` frames a second of `clock`; fewer where they would take more than `share` of the time."""
 
     fps: float
     clock: Callable[[], float] = time.monotonic
-    last: float = float("-inf")
+    share: float = SHARE
+    begun: float = float("-inf")
+    taken: float = 0.0
 
     def due(self) -> bool:
-        """Whether a frame may be drawn now; if so it counts as drawn."""
+        """Whether a frame may be drawn now; if so it is begun."""
         now = self.clock()
-        if now - self.last < 1 / self.fps:
+        if now - self.begun < max(1 / self.fps, min(self.taken / self.share, LONGEST)):
             return False
-        self.last = now
+        self.begun = now
         return True
+
+    def done(self) -> None:
+        """The frame is drawn; how long it took says when the next is due."""
+        self.taken = self.clock() - self.begun
 
 
 def show(
@@ -68,6 +77,7 @@ def play(events: Iterator[Event], frame: Frame, screen: Screen, *, pace: Pace) -
                 screen.paint(frame)
             elif pace.due():
                 screen.paint(frame)
+                pace.done()
     return _finished(final)
 
 
