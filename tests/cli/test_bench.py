@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from diffucli import chart
 from diffucli.cli import suites
 from diffucli.cli.suites import Suite
 from diffucli.errors import UsageError
-from diffucli.eval import plot, shape
+from diffucli.eval import shape
 from diffucli.eval.startup import NAMES
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def test_a_file_without_requests_is_one_line(diffu: Diffu, tmp_path: Path) -> No
 def test_a_missing_matplotlib_is_told_before_anything_is_measured(
     diffu: Diffu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plot, "find_spec", lambda name: None)
+    monkeypatch.setattr(chart, "find_spec", lambda name: None)
     done = diffu("bench", "--plot", "a.svg")
     assert (done.code, len(done.lines)) == (2, 1)
     assert "the picture needs matplotlib (pip install 'diffucli[train]', or leave out --plot)" in done.err

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from diffucli import chart
 from diffucli.eval.problems import Problem
-from diffucli.train.mini import corpus, curve, journal, recipe, rows
+from diffucli.train.mini import corpus, journal, recipe, rows
 from diffucli.train.mini.classics import classics
 from diffucli.train.mini.corpus import Function
 
@@ -88,7 +89,7 @@ def test_a_training_is_gone_on_with(diffu: Diffu, tmp_path: Path) -> None:
 def test_a_missing_matplotlib_is_told_before_the_training(
     diffu: Diffu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curve, "find_spec", lambda name: None)
+    monkeypatch.setattr(chart, "find_spec", lambda name: None)
     monkeypatch.setattr(recipe, "train", lambda *_: pytest.fail("it was begun"))
     done = diffu("train", "mini", "-o", tmp_path / "new")
     assert done.code == 2

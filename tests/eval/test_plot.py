@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffucli.errors import UsageError
 from diffucli.eval import plot
 from diffucli.eval.plot import Point
 
@@ -39,10 +38,3 @@ def test_every_row_is_named_in_the_picture_which_is_the_same_again(tmp_path: Pat
     text = (tmp_path / "a.svg").read_text()
     assert all(f">{word}<" in text for word in ("slow", "fast", "worse", "pass@1, percent", "tokens per second"))
     assert text == (tmp_path / "b.svg").read_text()
-
-
-def test_without_matplotlib_it_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plot, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="needs matplotlib") as caught:
-        plot.draw(POINTS, tmp_path / "a.svg", label="x")
-    assert "diffucli[train]" in caught.value.hint

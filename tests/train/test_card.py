@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from diffucli.errors import UsageError
 from diffucli.machine import Machine
 from diffucli.model.registry import Entry, Facts
 from diffucli.train.mini import card, curve
@@ -121,12 +120,6 @@ def test_a_picture_may_be_a_png(tmp_path: Path) -> None:
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_a_picture_is_refused_in_one_line_and_a_card_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(curve, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="needs matplotlib") as caught:
-        card.write_card(tmp_path / "mini.md", log=LOG, facts=FACTS, tables=TABLES, picture=True)
-    assert "diffucli[train]" in caught.value.hint
+def test_a_card_without_a_picture_is_one_file(tmp_path: Path) -> None:
     card.write_card(tmp_path / "mini.md", log=LOG, facts=FACTS, tables=TABLES, picture=False)
     assert [path.name for path in tmp_path.iterdir()] == ["mini.md"]

@@ -161,12 +161,12 @@ def _refuse(flags: Mapping[str, object], why: str, remedy: str = "") -> None:
 
 
 def _require_picture(path: Path) -> None:
+    from diffucli.chart import require_matplotlib
     from diffucli.cli.outcome import require_target
-    from diffucli.eval.plot import require_matplotlib
 
     if path.suffix != ".svg":
         raise UsageError(f"--plot draws an SVG, not {path.name}", hint="name a file that ends in .svg")
-    require_matplotlib()
+    require_matplotlib("leave out --plot")
     require_target(path)
 
 

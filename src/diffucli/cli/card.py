@@ -23,12 +23,13 @@ def make(folder: Path, card: Path, report: Report, *, limit: int | None = None, 
 
     Raises UsageError where `folder` holds no journal of a training, or a picture is wanted without matplotlib.
     """
+    from diffucli.chart import require_matplotlib
     from diffucli.model import registry
-    from diffucli.train.mini import curve, journal
+    from diffucli.train.mini import journal
     from diffucli.train.mini.card import write_card
 
     if picture:
-        curve.require_matplotlib()
+        require_matplotlib("leave it out with --no-picture")
     log, place = journal.read(folder), str(folder.resolve())
     greedy, few = Choice(model=place, seed=0), min(limit or SAMPLED, SAMPLED)
     warm = f"Ten answers a problem at temperature {TEMPERATURE:g}, at most {few} problems a group"

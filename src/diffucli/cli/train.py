@@ -61,11 +61,11 @@ def train(
     limit: Annotated[int | None, typer.Option(min=1, help="Problems of each group at most to measure on.")] = None,
 ) -> None:
     """Train the embedded model: data, vocabulary, training, evaluation and model card in one go."""
+    from diffucli.chart import require_matplotlib
     from diffucli.cli.card import make
-    from diffucli.train.mini import curve
 
     if picture:
-        curve.require_matplotlib()
+        require_matplotlib("leave it out with --no-picture")
     if not only_card:
         _make(training, output, report)
     card = card or output / f"{what}.md"

@@ -90,7 +90,7 @@ TRAINING = (
 def write_card(path: Path, *, log: Log, facts: Facts, tables: Mapping[str, str], picture: bool) -> None:
     """Writes the card to `path` and the curve of the loss beside it, as `…-loss.svg`.
 
-    tables: caption → Markdown table of pass rates. Raises UsageError where a picture is asked for without matplotlib.
+    tables: caption → Markdown table of pass rates. picture: draw the curve, which needs matplotlib.
     """
     svg = path.with_name(f"{path.stem}-loss.svg")
     path.parent.mkdir(parents=True, exist_ok=True)
