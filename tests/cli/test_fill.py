@@ -175,7 +175,7 @@ def test_symlinks_hard_links_and_modes_stay(diffu, says):
 def test_a_file_that_changed_meanwhile_is_not_written_and_exit_5(diffu, says, monkeypatch):
     says("1")
     put(HOLE)
-    monkeypatch.setattr("diffucli.cli.outcome.Court.judge_edit", lambda *_: put("mine\n"))
+    monkeypatch.setattr("diffucli.cli.outcome.Court.rule", lambda *_: put("mine\n"))
     done = diffu("fill", "f.py", "-w")
     assert done.code == 5
     assert Path("f.py").read_text() == "mine\n"

@@ -83,12 +83,14 @@ def gen(
     at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
     court = outcome.Court(verify, report)
     code, ended, numbers = _write(at_work, query, language, length)
-    if court.refuses_answer(code, language) and (careful := at_work.careful()):
+    opinion = court.on_answer(code, language)
+    if court.refuses(opinion) and (careful := at_work.careful()):
         report.note(f"the answer does not parse; {session.AGAIN}")
         code, ended, numbers = _write(careful, query, language, length)
+        opinion = court.on_answer(code, language)
     if not ended and not numbers.left:
         report.warn("the canvas is full before the code came to its end; try a larger --length")
-    verdict = court.judge_answer(code, language)
+    verdict = court.rule(opinion)
     undo = None if output is None else outcome.create(output, code.encode(), report)
     if report.json:
         values = run_values(numbers, verdict)

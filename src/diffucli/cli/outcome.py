@@ -34,65 +34,68 @@ class Refused(Unparsable):
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What there is to say of a new `text`. message: what is wrong with it; excerpt: what of it to show then."""
+
+    verdict: Verdict
+    text: str
+    message: str = ""
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Court:
-    """Judges new text as --verify says."""
+    """Judges new text as --verify says: an opinion first, and a ruling on the last one."""
 
     verify: Verify
     report: Report
 
-    def refuses_answer(self, code: str, language: Language) -> bool:
-        """Whether `judge_answer` would refuse an answer."""
-        return self.verify is Verify.error and bool(_fault(code, language)[1])
-
-    def refuses_edit(self, before: str, after: str, language: Language) -> bool:
-        """Whether `judge_edit` would refuse `after`."""
-        from diffucli.syntax import check
-
-        return self.verify is Verify.error and bool(check.new_problems(before, after, language).problems)
-
-    def judge_answer(self, code: str, language: Language) -> Verdict:
-        """The verdict on an answer, which must be code. Refused: it is not, and that is an error."""
+    def on_answer(self, code: str, language: Language) -> Opinion:
+        """An answer must be code that parses."""
         from diffucli.syntax import check
 
         if self.verify is Verify.off:
-            return check.Verdict(known=False, note="not checked")
-        verdict, message = _fault(code, language)
-        self._rule(verdict, message, text=code, excerpt=code.rstrip())
-        return verdict
-
-    def judge_edit(self, name: str, before: str, after: str, language: Language) -> Verdict:
-        """The verdict on `after`, for which only new errors count. Refused: there are some, and that is an error."""
-        from diffucli.syntax import check
-
-        if self.verify is Verify.off:
-            return check.Verdict(known=False, note="not checked")
-        verdict = check.new_problems(before, after, language)
-        message = excerpt = ""
+            return _unchecked(code)
+        verdict, message = check.check(code, language, name=ANSWER), ""
         if verdict.problems:
             problem = verdict.problems[0]
-            message = f"{name}:{problem.line}:{problem.column}: {problem.message}"
-            excerpt = _around(after, problem.line)
-        self._rule(verdict, message, text=after, excerpt=excerpt)
-        return verdict
+            message = f"{ANSWER} does not parse: line {problem.line}: {problem.message}"
+        elif not check.is_substantial(code, language):
+            message = f"{ANSWER} holds no code"
+        return Opinion(verdict, code, message, code.rstrip())
 
-    def _rule(self, verdict: Verdict, message: str, *, text: str, excerpt: str) -> None:
-        if not verdict.known:
-            self.report.warn(verdict.note)
-        if message and self.verify is Verify.error:
-            raise Refused(message, text=text, excerpt=excerpt, verdict=verdict)
-        if message:
-            self.report.warn(message)
+    def on_edit(self, name: str, before: str, after: str, language: Language) -> Opinion:
+        """Only new errors count in `after`."""
+        from diffucli.syntax import check
+
+        if self.verify is Verify.off:
+            return _unchecked(after)
+        verdict = check.new_problems(before, after, language)
+        if not verdict.problems:
+            return Opinion(verdict, after)
+        problem = verdict.problems[0]
+        message = f"{name}:{problem.line}:{problem.column}: {problem.message}"
+        return Opinion(verdict, after, message, _around(after, problem.line))
+
+    def refuses(self, opinion: Opinion) -> bool:
+        """Whether `rule` would refuse the text."""
+        return bool(opinion.message) and self.verify is Verify.error
+
+    def rule(self, opinion: Opinion) -> Verdict:
+        """The verdict. Refused: something is wrong with the text, and that is an error."""
+        if not opinion.verdict.known and self.verify is not Verify.off:
+            self.report.warn(opinion.verdict.note)
+        if self.refuses(opinion):
+            raise Refused(opinion.message, text=opinion.text, excerpt=opinion.excerpt, verdict=opinion.verdict)
+        if opinion.message:
+            self.report.warn(opinion.message)
+        return opinion.verdict
 
 
-def _fault(code: str, language: Language) -> tuple[Verdict, str]:
-    """The verdict on an answer, and what is wrong with it: it does not parse, or holds no code; else nothing."""
+def _unchecked(text: str) -> Opinion:
     from diffucli.syntax import check
 
-    verdict = check.check(code, language, name=ANSWER)
-    if verdict.problems:
-        problem = verdict.problems[0]
-        return verdict, f"{ANSWER} does not parse: line {problem.line}: {problem.message}"
-    return verdict, "" if check.is_substantial(code, language) else f"{ANSWER} holds no code"
+    return Opinion(check.Verdict(known=False, note="not checked"), text)
 
 
 def require_target(path: Path) -> None:

@@ -101,10 +101,12 @@ def rewrite(job: Job, prompt: str | None, session: Session, court: Court) -> Rew
     """
     before = job.targets.plain
     text, numbers = _filled(job, prompt, session)
-    if court.refuses_edit(before, text, job.language) and (careful := session.careful()):
+    opinion = court.on_edit(job.name, before, text, job.language)
+    if court.refuses(opinion) and (careful := session.careful()):
         session.report.note(f"{job.name}: the new text does not parse; {AGAIN}")
         text, numbers = _filled(job, prompt, careful)
-    verdict = court.judge_edit(job.name, before, text, job.language)
+        opinion = court.on_edit(job.name, before, text, job.language)
+    verdict = court.rule(opinion)
     return Rewritten(job, text, job.source.encode(text), verdict, numbers)
 
 
