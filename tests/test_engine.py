@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffucli.decode.policy import PRESETS
+from diffucli.decode.propose import SURE
 from diffucli.engine import ANSWER, FREE, Engine, Gap
 from diffucli.errors import UsageError
 from diffucli.events import Finished, Started, Stepped, fold
+from diffucli.model import registry
+from diffucli.model.load import load
 
 if TYPE_CHECKING:
     from diffucli.engine import Run
@@ -28,6 +31,12 @@ def engine(checkpoint: Checkpoint) -> Engine:
 def padding(checkpoint: Checkpoint) -> Engine:
     """The golden checkpoint as if it were trained to pad inside holes."""
     return Engine(replace(checkpoint, settings={**checkpoint.settings, "hole_padding": True}), BALANCED)
+
+
+@pytest.fixture(scope="module")
+def mini() -> Checkpoint:
+    """The embedded model."""
+    return load(registry.find("mini").folder)
 
 
 def ended(run: Run, engine: Engine, *texts: str) -> Finished:
@@ -179,3 +188,27 @@ def test_nothing_runs_before_the_first_event_is_pulled(engine: Engine, monkeypat
     monkeypatch.setattr("diffucli.decode.predict.Windowed.__call__", lambda *_: calls.append(1))
     engine.generate("do it", length=4)
     assert not calls
+
+
+def test_by_line_nothing_is_written_behind_a_sure_line_end_before_its_line_is(mini: Checkpoint) -> None:
+    """mini is sure of many at once, so that the same code comes in more steps."""
+    plain = Engine(mini, PRESETS["balanced"])
+    by_line = Engine(mini, replace(plain.policy, by_line=True))
+    whole, lines = (list(engine.generate("write a quicksort", length=96).events) for engine in (plain, by_line))
+    assert len(lines) > len(whole)
+    ends = set(mini.vocabulary.line_ends)
+    for event in lines[1:-1]:
+        assert isinstance(event, Stepped)
+        sure = [
+            place
+            for place, token, score in zip(event.positions, event.tokens, event.scores, strict=True)
+            if token in ends and score >= SURE
+        ]
+        assert not sure or sure == [max(event.positions)]
+
+
+def test_line_ends_are_the_tokens_that_hold_a_newline(mini: Checkpoint) -> None:
+    words = mini.vocabulary
+    assert words.encode("\n")[0] in words.line_ends
+    assert all(b"\n" in words.piece(i) for i in words.line_ends)
+    assert len(words.line_ends) == sum(b"\n" in words.piece(i) for i in range(words.size))

@@ -21,7 +21,7 @@ def main(request: str) -> None:
     """Draws the step at which half of the code stands, written by confidence in no fixed direction."""
     entry = registry.find("mini")
     checkpoint = load(entry.folder)
-    policy = replace(PRESETS["balanced"], commit=TopK(linear), block=None, cached=False, steps=24)
+    policy = replace(PRESETS["balanced"], commit=TopK(linear), block=None, cache="none", steps=24)
     run = Engine(checkpoint, policy).generate(request, length=96)
     view = View(run.layout.shown.start, run.layout.shown.stop, "python", run.ends, entry.name)
     frame = Frame(checkpoint.vocabulary.piece, view)

@@ -74,7 +74,7 @@ class Engine:
         ends = words.ends | words.fences
         forbidden = words.specials - words.ends
         needed = frozenset(range(laid.holes[0].start, laid.holes[0].start + least))
-        rules = Rules(tuple(sorted(forbidden)), words.size, ends=tuple(sorted(ends)), needed=needed)
+        rules = self._rules(forbidden, ends, needed)
         return self._run(laid, rules, ends, note)
 
     def answer_of(self, run: Run, final: Finished) -> tuple[str, bool]:
@@ -105,13 +105,18 @@ class Engine:
             for hole, gap in zip(laid.holes, gaps, strict=True)
             for position in range(hole.start, hole.start + (gap.low or 1))
         )
-        rules = Rules(tuple(sorted(words.specials - ends)), words.size, ends=tuple(ends), needed=needed)
+        rules = self._rules(words.specials - ends, ends, needed)
         return self._run(laid, rules, ends, note)
 
     def pieces_of(self, run: Run, final: Finished, parts: Sequence[str]) -> tuple[str, ...]:
         """What each gap of a `fill` run now holds."""
         texts = (self._read(final.tokens[hole.start : hole.stop])[0] for hole in run.layout.holes)
         return tuple(layout.outside(part, text).rstrip() for part, text in zip(parts, texts, strict=False))
+
+    def _rules(self, forbidden: frozenset[int], ends: frozenset[int], needed: frozenset[int]) -> Rules:
+        words = self.checkpoint.vocabulary
+        lines = words.line_ends if self.policy.by_line else ()
+        return Rules(tuple(sorted(forbidden)), words.size, ends=tuple(sorted(ends)), needed=needed, line_ends=lines)
 
     def _run(self, laid: Layout, rules: Rules, ends: frozenset[int], note: str) -> Run:
         network, policy = self.checkpoint.network, self.policy
@@ -120,7 +125,7 @@ class Engine:
         canvas = Canvas(tokens, laid.holes, mask=self.checkpoint.vocabulary.mask, ends=stops)
 
         def stepwise() -> Batched:
-            return predictor(network, cached=policy.cached, suffix=policy.suffix)
+            return predictor(network, cache=policy.cache, suffix=policy.suffix)
 
         def speculative() -> Speculative:
             return Speculative(stepwise(), policy, rules)

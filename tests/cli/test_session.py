@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from diffucli.cli.options import Alg, Choice, Preset
+from diffucli.cli.options import Alg, Cache, Choice, Preset
 from diffucli.cli.session import policy_of
 from diffucli.decode.commit import Independent, TopK
 from diffucli.decode.policy import PRESETS
@@ -33,6 +33,9 @@ def test_flags_change_what_they_name():
     assert isinstance(policy_of(Choice(preset=Preset.exact, alg=Alg.origin)).commit, Independent)
     assert policy_of(Choice(block=0)).block is None
     assert policy_of(Choice(speculate=7)).speculate == 7
+    assert policy_of(Choice(by_line=True)).by_line
+    assert policy_of(Choice(cache=Cache.prefix)).cache == "prefix"
+    assert policy_of(Choice(preset=Preset.exact, cache=Cache.dual)).cache == "dual"
 
 
 def test_a_temperature_that_would_overflow_is_0():
@@ -48,6 +51,7 @@ def test_a_temperature_that_would_overflow_is_0():
         Choice(alg_temp=0.1),
         Choice(preset=Preset.exact, alg=Alg.origin, alg_temp=0.1),
         Choice(preset=Preset.exact, alg=Alg.origin, speculate=1),
+        Choice(preset=Preset.exact, by_line=True),
         Choice(preset=Preset.exact, alg_temp=0.1, speculate=1),
         Choice(top_p=0.0),
         Choice(top_p=1.1),

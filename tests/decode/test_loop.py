@@ -15,7 +15,7 @@ from diffucli.decode.commit import EntropyBound, Factor, Independent, Threshold,
 from diffucli.decode.loop import denoise
 from diffucli.decode.policy import PRESETS, Policy
 from diffucli.decode.predict import Full, Windowed, predictor
-from diffucli.decode.propose import Rules, Sampling
+from diffucli.decode.propose import SURE, Rules, Sampling
 from diffucli.events import Finished, Started, Stepped, fold
 
 MASK, END = 12, 3
@@ -36,7 +36,7 @@ def test_exact_reproduces_every_reference_decode_with_the_step_of_every_commit(c
         hole = Span(len(prompt), len(prompt) + length)
         canvas = Canvas(torch.tensor([*prompt, *[0] * length]), [hole], mask=words.mask)
         policy = replace(PRESETS["exact"], steps=decode["steps"], sampling=Sampling(order=ORDERS[alg]))
-        seen = predictor(checkpoint.network, cached=policy.cached, suffix=policy.suffix)
+        seen = predictor(checkpoint.network, cache=policy.cache, suffix=policy.suffix)
         events = list(denoise(canvas, seen, policy, rules))
         steps = {p: e.step - 1 for e in events if isinstance(e, Stepped) for p in e.positions}
         assert list(events[-1].tokens[len(prompt) :]) == decode["completion"]
@@ -50,7 +50,7 @@ def run(network, policy: Policy, holes=HOLES, length: int = 24, *, seen=None, ru
     """The events of a run on a canvas with context on both sides, and the canvas."""
     tokens = torch.arange(length) % 11
     canvas = Canvas(tokens, holes, mask=MASK, ends=frozenset({END}) if policy.stop else frozenset())
-    seen = seen or predictor(network, cached=policy.cached, suffix=policy.suffix)
+    seen = seen or predictor(network, cache=policy.cache, suffix=policy.suffix)
     return list(denoise(canvas, seen, policy, rules)), canvas
 
 
@@ -66,7 +66,7 @@ policies = st.builds(
     steps=st.integers(1, 30) | st.none(),
     budget=st.integers(0, 30) | st.none(),
     block=st.integers(1, 30) | st.none(),
-    cached=st.booleans(),
+    cache=st.sampled_from(["none", "prefix", "dual"]),
     suffix=st.integers(0, 30) | st.none(),
     stop=st.booleans(),
     seed=st.integers(0, 2**32),
@@ -226,12 +226,24 @@ def test_events_hold_plain_numbers(fake):
 def test_cached_blocks_write_what_full_forwards_write_in_one_layer(fake):
     """The fake network has one layer, where the cache is exact."""
     policy = Policy(Threshold(0.9), block=5, stop=False)
-    full, cached = (run(fake(), replace(policy, cached=cached))[0][-1].tokens for cached in (False, True))
-    assert full == cached
+    full, *cached = (run(fake(), replace(policy, cache=cache))[0][-1].tokens for cache in ("none", "prefix", "dual"))
+    assert cached == [full, full]
+
+
+def test_by_line_a_line_is_written_before_what_follows_its_end(fake):
+    """Every token ends a line here, and nearly every proposal is sure."""
+    network, bold = fake(), Policy(Threshold(0.01), stop=False)
+    network.head *= 20
+    events, _ = run(network, bold, rules=replace(RULES, line_ends=tuple(range(12))))
+    sure = [[s >= SURE for s in event.scores] for event in events[1:-1]]
+    assert sum(map(any, sure)) > 5
+    assert all(not any(step) or step.index(True) == len(step) - 1 for step in sure)
+    assert MASK not in events[-1].tokens
+    assert len(events) > len(run(network, bold)[0])
 
 
 def test_a_predictor_may_serve_a_second_run(fake):
-    network, policy = fake(), Policy(Threshold(0.9), block=5, stop=False, cached=True)
+    network, policy = fake(), Policy(Threshold(0.9), block=5, stop=False, cache="dual")
     shared = Windowed(network)
     first = run(network, policy, seen=shared)[0][-1].tokens
     assert run(network, policy, seen=shared)[0][-1].tokens == first

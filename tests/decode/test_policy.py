@@ -15,7 +15,7 @@ def test_exact_is_the_reference():
     """Whole canvas, Dream's schedule, every forward full, no early stop; reproduced in test_loop."""
     assert PRESETS["exact"] == Policy(TopK(dream, 0.0), Sampling(0.0, 1.0, "entropy"), stop=False)
     exact = PRESETS["exact"]
-    assert (exact.block, exact.cached, exact.suffix, exact.budget, exact.steps) == (None, False, None, None, None)
+    assert (exact.block, exact.cache, exact.suffix, exact.budget, exact.steps) == (None, "none", None, None, None)
 
 
 @pytest.mark.parametrize("name", ["balanced", "fast"])
@@ -24,7 +24,7 @@ def test_the_quick_presets_rank_by_the_confidence_that_their_threshold_compares(
     assert isinstance(policy.commit, Threshold)
     assert policy.sampling.order == "confidence"
     assert policy.block
-    assert policy.cached
+    assert policy.cache == "dual"
     assert policy.stop
 
 

@@ -27,8 +27,12 @@ def every(window: Span) -> torch.Tensor:
 windows = st.integers(0, 20).flatmap(lambda a: st.integers(a + 1, 24).map(lambda b: Span(a, b)))
 
 
+def prefixed(network, **settings):
+    return Windowed(network, dual=False, **settings)
+
+
 @pytest.mark.parametrize("shift", [0, 1])
-@pytest.mark.parametrize("kind", [Full, Windowed])
+@pytest.mark.parametrize("kind", [Full, Windowed, prefixed])
 @given(window=windows)
 def test_a_windows_logits_are_those_of_the_full_shift(fake, kind, shift, window, everywhere):
     canvas, network = canvas_of(24, window, seed=window.start), fake(shift)
@@ -65,6 +69,28 @@ def test_the_same_window_again_evaluates_itself_and_the_row_the_shift_needs(fake
     for _ in range(3):
         cached(canvas, window, every(window))
     assert network.forwards == [24, 8 + row, 8 + row]
+
+
+@pytest.mark.parametrize(("shift", "row"), [(0, 0), (1, 1)])
+def test_a_prefix_cache_evaluates_what_stands_behind_the_window_too(fake, shift, row):
+    network, window = fake(shift), Span(4, 12)
+    canvas, cached = canvas_of(24, window), prefixed(network)
+    for _ in range(2):
+        cached(canvas, window, every(window))
+    assert network.forwards == [24, 20 + row]
+
+
+def test_a_prefix_cache_is_nearer_to_full_forwards_than_a_dual_one(checkpoint):
+    """What is behind the window sees what was written; what is before it does in neither."""
+    window = Span(20, 40)
+    canvas = canvas_of(60, window, vocab=480, mask=checkpoint.vocabulary.mask)
+    kinds = [prefixed(checkpoint.network), Windowed(checkpoint.network)]
+    for kind in kinds:
+        kind(canvas, window, every(window))
+    canvas.commit([20, 25, 30], [3, 4, 5])
+    wanted = Full(checkpoint.network)(canvas, window, canvas.masked(window))
+    prefix, dual = ((kind(canvas, window, canvas.masked(window)) - wanted).abs().mean() for kind in kinds)
+    assert 0 < prefix < dual
 
 
 def test_a_new_window_or_canvas_costs_a_full_forward(fake):
@@ -140,8 +166,12 @@ def test_a_suffix_never_cuts_context_after_the_last_hole(fake, suffix):
         torch.testing.assert_close(kind(network, suffix=suffix)(canvas, window, every(window)), wanted)
 
 
+def prefixed(network, **settings):
+    return Windowed(network, dual=False, **settings)
+
+
 @pytest.mark.parametrize("shift", [0, 1])
-@pytest.mark.parametrize("kind", [Full, Windowed])
+@pytest.mark.parametrize("kind", [Full, Windowed, prefixed])
 def test_a_batch_of_canvases_costs_one_forward_and_answers_as_each_alone(fake, kind, shift):
     """With a cache, once the window is known; the cache is left as it was."""
     network, window = fake(shift), Span(6, 12)
@@ -166,5 +196,9 @@ def test_keys_and_values_are_filled_by_one_canvas_alone(fake):
 
 
 def test_the_predictor_of_a_policy(fake):
-    assert isinstance(predictor(fake(), cached=True, suffix=3), Windowed)
-    assert isinstance(predictor(fake(), cached=False, suffix=None), Full)
+    made = {cache: predictor(fake(), cache=cache, suffix=3) for cache in ("prefix", "dual")}
+    assert {cache: (type(one), one.dual) for cache, one in made.items()} == {
+        "prefix": (Windowed, False),
+        "dual": (Windowed, True),
+    }
+    assert isinstance(predictor(fake(), cache="none", suffix=None), Full)

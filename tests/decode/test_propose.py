@@ -7,7 +7,7 @@ import torch  # noqa: TID253
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffucli.decode.propose import NUCLEUS, Rules, Sampling, gumbel, nucleus, propose
+from diffucli.decode.propose import NUCLEUS, Proposal, Rules, Sampling, gumbel, nucleus, propose
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -154,3 +154,18 @@ def test_own_scores_are_the_networks_whatever_the_temperature(seed, temperature,
     assert torch.equal(found.tokens, tempered.tokens), "the draw is the same"
     wanted = logits.softmax(-1).gather(1, found.tokens[:, None])[:, 0]
     torch.testing.assert_close(found.scores, wanted)
+
+
+def test_what_is_behind_the_first_sure_end_of_a_line_waits():
+    tokens = torch.tensor([1, 9, 2, 9, 3])
+    rules = Rules(line_ends=(9, 8))
+    for scores, kept in [
+        ([0.5, 0.95, 1.0, 1.0, 1.0], 2),  # up to the first end, itself included
+        ([0.5, 0.80, 1.0, 0.9, 1.0], 4),  # an end that is not sure is none
+        ([1.0, 0.10, 1.0, 0.2, 1.0], 5),
+    ]:
+        found = rules.in_line(Proposal(tokens, torch.tensor(scores)))
+        assert found.scores.isfinite().tolist() == [i < kept for i in range(5)]
+        assert found.scores[:kept].tolist() == pytest.approx(scores[:kept])
+    given = Proposal(tokens, torch.ones(5))
+    assert Rules().in_line(given) is given

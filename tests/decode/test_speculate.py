@@ -30,7 +30,7 @@ COMMITS = [TopK(), TopK(linear), TopK(alg_temp=0.5), Threshold(0.6), Factor(1.0)
 
 def forward(network, policy: Policy, rules: Rules):
     """The predictor a policy asks for."""
-    plain = predictor(network, cached=policy.cached, suffix=policy.suffix)
+    plain = predictor(network, cache=policy.cache, suffix=policy.suffix)
     return Speculative(plain, policy, rules) if policy.speculate else plain
 
 
@@ -58,7 +58,7 @@ policies = st.builds(
     ),
     steps=st.integers(1, 30) | st.none(),
     block=st.integers(1, 30) | st.none(),
-    cached=st.booleans(),
+    cache=st.sampled_from(["none", "prefix", "dual"]),
     suffix=st.integers(0, 30) | st.none(),
     stop=st.booleans(),
     seed=st.integers(0, 2**32),
@@ -109,11 +109,11 @@ def test_a_wrong_guess_is_harmless(fake, policy, data):
     assert final.nfe <= len(plain)
 
 
-@given(st.booleans(), st.integers(1, 8), st.data())
-def test_whatever_becomes_of_the_canvas_the_logits_are_those_of_a_forward(fake, cached, count, data):
+@given(st.sampled_from(["none", "prefix", "dual"]), st.integers(1, 8), st.data())
+def test_whatever_becomes_of_the_canvas_the_logits_are_those_of_a_forward(fake, cache, count, data):
     """Tokens put back, windows in any order, calls repeated."""
     canvas = Canvas(torch.arange(24) % 11, HOLES, mask=MASK, ends=frozenset({END}))
-    policy = Policy(TopK(linear), cached=cached, speculate=count)
+    policy = Policy(TopK(linear), cache=cache, speculate=count)
     speculative, plain = (forward(fake(), p, RULES) for p in (policy, replace(policy, speculate=0)))
     for _ in range(12):
         window = data.draw(st.sampled_from(HOLES))
@@ -138,7 +138,8 @@ GOLDEN = {
     "linear-two-a-step": Policy(TopK(linear), steps=6),
     "threshold": Policy(Threshold(0.02), suffix=4),
     "blocks": Policy(TopK(linear), block=6),
-    "cached": Policy(TopK(linear), block=6, cached=True, suffix=4),
+    "cached": Policy(TopK(linear), block=6, cache="dual", suffix=4),
+    "prefix": Policy(TopK(linear), block=6, cache="prefix", suffix=4),
     "drawn": replace(PRESETS["exact"], sampling=Sampling(0.7, 0.9, "entropy")),
 }
 
@@ -241,7 +242,7 @@ def test_guesses_are_the_likeliest_under_the_rules():
 
 
 def test_a_speculative_predictor_may_serve_a_second_run(fake):
-    policy = Policy(Threshold(0.9), block=5, stop=False, cached=True, speculate=3)
+    policy = Policy(Threshold(0.9), block=5, stop=False, cache="dual", speculate=3)
     shared = forward(fake(), policy, RULES)
     (first, one), (again, two) = (run(None, policy, seen=shared) for _ in range(2))
     assert commits(first) == commits(again)

@@ -28,4 +28,4 @@ def test_dual_cache_is_a_policy_that_fills_the_canvas_block_by_block(checkpoint:
     hole = run.layout.holes[0]
     assert checkpoint.vocabulary.mask not in final.tokens[hole.start : hole.stop]  # type: ignore[union-attr]
     assert isinstance(writer, Engine)
-    assert (writer.policy.block, writer.policy.suffix, writer.policy.cached) == (32, None, True)
+    assert (writer.policy.block, writer.policy.suffix, writer.policy.cache) == (32, None, "dual")

@@ -31,6 +31,14 @@ class Alg(StrEnum):
     origin = "origin"
 
 
+class Cache(StrEnum):
+    """Whose keys and values are kept."""
+
+    none = "none"
+    prefix = "prefix"
+    dual = "dual"
+
+
 class Quant(StrEnum):
     """Bits of the weights."""
 
@@ -132,6 +140,18 @@ Block = Annotated[
         "--block", min=0, help="Most tokens written in one window; 0: the whole canvas.", rich_help_panel=DECODING
     ),
 ]
+ByLine = Annotated[
+    bool,
+    typer.Option(
+        "--by-line", help="A block ends early, where a line surely does; not with exact.", rich_help_panel=DECODING
+    ),
+]
+Keep = Annotated[
+    Cache | None,
+    typer.Option(
+        "--cache", help="Keys and values kept within a block: before it, on both sides, none.", rich_help_panel=DECODING
+    ),
+]
 Speculate = Annotated[
     int,
     typer.Option(
@@ -193,6 +213,8 @@ class Choice:
     alg: Order = None
     alg_temp: AlgTemp = None
     block: Block = None
+    by_line: ByLine = False
+    cache: Keep = None
     speculate: Speculate = 0
 
 

@@ -136,6 +136,8 @@ def policy_of(choice: Choice) -> Policy:
         steps=choice.steps if scheduled else None,
         budget=None if scheduled else choice.steps,
         block=policy.block if choice.block is None else choice.block or None,
+        by_line=choice.by_line,
+        cache=policy.cache if choice.cache is None else choice.cache.value,
         seed=random.SystemRandom().randrange(10_000) if choice.seed is None else choice.seed,
         speculate=choice.speculate,
     )
@@ -147,6 +149,10 @@ def _refuse(choice: Choice, *, scheduled: bool) -> None:
         raise UsageError(
             f"--alg {choice.alg} ranks for a schedule, and the preset {choice.preset} commits by confidence",
             hint="add --preset exact",
+        )
+    if choice.by_line and scheduled:
+        raise UsageError(
+            "--by-line lets positions wait, which the schedule of exact cannot", hint="use balanced or fast"
         )
     if choice.alg_temp is not None and (not scheduled or choice.alg is Alg.origin):
         raise UsageError("--alg-temp needs a ranked schedule", hint="add --preset exact, without --alg origin")

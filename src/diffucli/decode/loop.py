@@ -36,7 +36,7 @@ def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) 
             break
         positions = canvas.masked(window)
         logits = rules(predictor(canvas, window, positions), positions)
-        proposal = propose(logits, policy.sampling, rng)
+        proposal = rules.in_line(propose(logits, policy.sampling, rng))
         chosen = policy.commit(proposal.scores, progress, rng).sort().values
         where, tokens, scores = _to_host(positions, proposal, chosen)
         canvas.commit(where, tokens)

@@ -6,9 +6,13 @@ A published method is a policy, never a loop of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from diffucli.decode.commit import Rule, Threshold, TopK, linear
 from diffucli.decode.propose import GREEDY, Sampling
+
+if TYPE_CHECKING:
+    from diffucli.decode.predict import Cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +21,11 @@ class Policy:
 
     commit: which proposals become tokens. sampling: how tokens are drawn and ranked. steps: length of the schedule,
     shared out among the blocks by their masks; None: one a mask. budget: forwards after which the run ends in any case.
-    block: longest window written at a time; None: the whole canvas. cached: keep keys and values within a window.
+    block: longest window written at a time; None: the whole canvas. by_line: it ends early, where a line surely does.
+    cache: whose keys and values are kept within a window: of what stands before it, of both sides ("dual"), of nothing.
     suffix: masks kept visible behind the window; None: all. stop: an end token closes its hole. seed: of every draw.
     speculate: guesses of the canvases to come that are evaluated with each forward; what is written is the same.
-    cached, suffix, stop and speculate are for who builds the predictor and the canvas; the loop reads the rest.
+    by_line, cache, suffix, stop and speculate are for who builds rules, predictor and canvas; the loop reads the rest.
     """
 
     commit: Rule
@@ -28,7 +33,8 @@ class Policy:
     steps: int | None = None
     budget: int | None = None
     block: int | None = None
-    cached: bool = False
+    by_line: bool = False
+    cache: Cache = "none"
     suffix: int | None = None
     stop: bool = True
     seed: int = 0
@@ -42,8 +48,8 @@ class Policy:
 OWN = Sampling(tempered=False)
 PRESETS = {
     "exact": Policy(TopK(), sampling=Sampling(order="entropy"), stop=False),
-    "balanced": Policy(Threshold(0.95), OWN, block=32, cached=True, suffix=64),
-    "fast": Policy(Threshold(0.7), OWN, block=64, cached=True, suffix=32),
+    "balanced": Policy(Threshold(0.95), OWN, block=32, cache="dual", suffix=64),
+    "fast": Policy(Threshold(0.7), OWN, block=64, cache="dual", suffix=32),
 }
 CAREFUL = 8  # masks a block when a text is written again
 

@@ -5,12 +5,15 @@ The shift and the cache live here and nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from diffucli.decode.canvas import Canvas, Span
+
+
+Cache = Literal["none", "prefix", "dual"]
 
 
 class Network(Protocol):
@@ -73,13 +76,14 @@ class Full:
 
 
 class Windowed:
-    """Keeps keys and values of the canvas: a new window costs a full forward, the same window again only itself.
+    """Keeps keys and values of the canvas: a new window costs a full forward, the same window again only a part.
 
-    (Fast-dLLM's dual cache, arXiv 2505.22618, with the row left of the window evaluated too, as the shift asks.)
+    dual: that part is the window; else it is the window and all behind it, which then sees what is written.
+    (Fast-dLLM's two caches, arXiv 2505.22618, with the row left of the window evaluated too, as the shift asks.)
     """
 
-    def __init__(self, network: Network, *, suffix: int | None = None) -> None:
-        self.network, self.suffix, self.forwards = network, suffix, 0
+    def __init__(self, network: Network, *, suffix: int | None = None, dual: bool = True) -> None:
+        self.network, self.suffix, self.dual, self.forwards = network, suffix, dual, 0
         self._seen: tuple[Canvas, Span] | None = None
         self._cache: Any = None
 
@@ -89,12 +93,11 @@ class Windowed:
 
     def batch(self, tokens: Tensor, positions: Tensor, *, canvas: Canvas, window: Span) -> Tensor:
         """Logits `[…, n, V]` for `positions` in each of `tokens` `[…, L]`; just one on a window's first call."""
-        shift = self.network.shift
+        shift, start, stop = self.network.shift, 0, visible(canvas, window, self.suffix)
         if self._seen == (canvas, window):
-            start, stop = max(window.start - shift, 0), window.stop
+            start, stop = max(window.start - shift, 0), window.stop if self.dual else stop
         else:
             assert tokens.ndim == 1 or len(tokens) == 1, "keys and values are those of one canvas"
-            start, stop = 0, visible(canvas, window, self.suffix)
             self._seen, self._cache = (canvas, window), self.network.cache(stop)
         rows = ((positions - shift).clamp(min=0) - start).to(tokens.device)
         logits = self.network(tokens[..., start:stop], rows, start=start, cache=self._cache)
@@ -110,6 +113,8 @@ def visible(canvas: Canvas, window: Span, suffix: int | None) -> int:
     return max(last.start, min(len(canvas), window.stop + suffix))
 
 
-def predictor(network: Network, *, cached: bool, suffix: int | None) -> Batched:
+def predictor(network: Network, *, cache: Cache, suffix: int | None) -> Batched:
     """The predictor a policy asks for."""
-    return Windowed(network, suffix=suffix) if cached else Full(network, suffix=suffix)
+    if cache == "none":
+        return Full(network, suffix=suffix)
+    return Windowed(network, suffix=suffix, dual=cache == "dual")

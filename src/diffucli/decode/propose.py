@@ -10,6 +10,7 @@ from torch import Tensor  # noqa: TID253
 
 Order = Literal["confidence", "margin", "entropy", "origin"]
 NUCLEUS = 64  # candidates looked at for top-p before all are sorted
+SURE = 0.9  # of a line's end
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,27 @@ GREEDY = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """`tokens` `[n]` and `scores` `[n]` (float32; higher is surer)."""
+
+    tokens: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
-    """What may not appear.
+    """What may not appear, or not yet.
 
     forbidden: ids that may stand nowhere. size: rows from there on were never trained. ends, needed: ids that may not
-    stand at the positions `needed`, so that a hole is not closed before it holds what it must.
+    stand at the positions `needed`, so that a hole is not closed before it holds what it must. line_ends: ids with a
+    newline; what is behind the first sure one waits until that line is written (after AdaBlock, arXiv 2509.26432).
     """
 
     forbidden: tuple[int, ...] = ()
     size: int | None = None
     ends: tuple[int, ...] = ()
     needed: frozenset[int] = frozenset()
+    line_ends: tuple[int, ...] = ()
 
     def __call__(self, logits: Tensor, positions: Tensor) -> Tensor:
         """`logits` `[n, V]` for `positions` `[n]` (CPU) with what may not appear at -inf, in place."""
@@ -54,13 +65,14 @@ class Rules:
             logits[rows.nonzero(), list(self.ends)] = -torch.inf
         return logits
 
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """`tokens` `[n]` and `scores` `[n]` (float32; higher is surer)."""
-
-    tokens: Tensor
-    scores: Tensor
+    def in_line(self, proposal: Proposal) -> Proposal:
+        """`proposal`, scored by confidence and in the order of positions, with -inf for what has to wait."""
+        if not self.line_ends:
+            return proposal
+        ends = torch.isin(proposal.tokens, torch.tensor(self.line_ends, device=proposal.tokens.device))
+        sure = (ends & (proposal.scores >= SURE)).int()
+        behind = sure.cumsum(0) > sure
+        return Proposal(proposal.tokens, proposal.scores.masked_fill(behind, -torch.inf))
 
 
 def propose(logits: Tensor, sampling: Sampling, rng: torch.Generator) -> Proposal:

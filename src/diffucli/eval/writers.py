@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REFERENCE = "reference"
 DUAL_CACHE = "dual-cache"
-FAST_DLLM = Policy(Threshold(0.9), block=32, cached=True, stop=False)  # arXiv 2505.22618, with its dual cache
+FAST_DLLM = Policy(Threshold(0.9), block=32, cache="dual", stop=False)  # arXiv 2505.22618, with its dual cache
 
 
 class Writer(Protocol):

@@ -97,6 +97,11 @@ class Vocabulary:
         ]
 
     @cached_property
+    def line_ends(self) -> tuple[int, ...]:
+        """Ids of the tokens that hold a newline."""
+        return tuple(i for i, piece in enumerate(self._pieces) if b"\n" in piece)
+
+    @cached_property
     def _pieces(self) -> tuple[bytes, ...]:
         byte_of = {char: byte for byte, char in _byte_characters().items()}
         pieces = [b""] * self.size
