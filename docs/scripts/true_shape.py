@@ -1,11 +1,12 @@
-"""Time and memory of a checkpoint in the true 7.6 B shape, random weights: write, quantise, load, load again, decode.
+"""Time and memory of a checkpoint in the true 7.6 B shape, random weights: write, pull, load, load again, decode.
 
-    python docs/scripts/true_shape.py FOLDER            the whole: 15.2 GB + 5.6 GB on disk, about 7 GB of memory
+    python docs/scripts/true_shape.py FOLDER            the whole: 36 GB on disk at most, about 7 GB of memory
     python docs/scripts/true_shape.py FOLDER --layers 2 2 of 28 layers, to try it out
 
 Prints one JSON object. Each phase runs in a process of its own, whose memory is looked at every 20 ms: `rss` counts
 pages of mapped files, which the system can drop at any time, `anonymous` is what it cannot. What an earlier run left
-in FOLDER is written anew; `--keep` leaves it there at the end.
+in FOLDER is written anew; `--keep` leaves it there at the end. What is pulled is served by tests/hub.py, which speaks
+the hub's protocol on this machine, and packed into four bits.
 """
 
 # ruff: noqa: S603, PLC0415 — a script, which prints and runs itself; its phases import for themselves
@@ -43,7 +44,9 @@ SHAPE = {
     "torch_dtype": "bfloat16",
 }
 SHARDS, DEVIATION, PIECE = 4, 0.02, 2**24
-PHASES = ("write", "quantise", "load", "load again", "decode")
+PHASES = ("write", "pull", "load", "load again", "decode")
+NAME = "someone/true-shape"
+HUB = DATA.parent / "hub.py"
 LOOK = 0.02  # seconds between two looks at a process's memory
 
 
@@ -74,19 +77,22 @@ def main() -> None:
 
 def run(phase: str, flags: argparse.Namespace) -> dict[str, Any]:
     """One phase; what it found beside its time."""
-    plain, packed = folders(flags.folder)
+    plain, home = folders(flags.folder)
     if phase == "write":
         shutil.rmtree(plain, ignore_errors=True)
         write(plain, flags.layers)
         return {"bytes": size_of(plain)}
-    if phase == "quantise":
-        return quantised(plain, packed)
-    return loaded(packed, flags, tokens=flags.tokens if phase == "decode" else 0)
+    os.environ.update(DIFFU_HOME=str(home), HF_HOME=str(home / "hub"))
+    if phase == "pull":
+        return pulled(plain, home)
+    from diffucli.model import shelf
+
+    return loaded(shelf.place(NAME), flags, tokens=flags.tokens if phase == "decode" else 0)
 
 
 def folders(folder: Path) -> tuple[Path, Path]:
-    """Where the checkpoint in bf16 and the one in four bits are."""
-    return folder / "true-shape", folder / "true-shape-nf4"
+    """Where the checkpoint is as published, and where diffu keeps what it pulls."""
+    return folder / "true-shape", folder / "home"
 
 
 def measured(command: list[str]) -> dict[str, Any]:
@@ -192,16 +198,29 @@ def write_vocabulary(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": described}))
 
 
-def quantised(plain: Path, packed: Path) -> dict[str, Any]:
-    """Quantises from the beginning."""
-    from diffucli.model.quantise import quantise
+def pulled(plain: Path, home: Path) -> dict[str, Any]:
+    """Pulls from the beginning, from a hub on this machine. until: seconds at which each stage did its last bit."""
+    shutil.rmtree(home, ignore_errors=True)
+    with subprocess.Popen([sys.executable, HUB, plain, NAME], stdout=subprocess.PIPE, text=True) as hub:
+        try:
+            assert hub.stdout is not None
+            key, _, address = hub.stdout.readline().strip().partition("=")
+            os.environ[key] = address
+            return fetched()
+        finally:
+            hub.terminate()
 
-    for left in (packed, packed.with_name(packed.name + ".part")):
-        shutil.rmtree(left, ignore_errors=True)
+
+def fetched() -> dict[str, Any]:
+    """What `diffu model pull` does, by the clock."""
+    from diffucli.model import shelf
+    from diffucli.model.offer import offer
+    from diffucli.model.pull import pull
+
     begun, stages = time.perf_counter(), {}
-    for progress in quantise(plain, packed):
+    for progress in pull(offer(NAME)):
         stages[progress.stage] = round(time.perf_counter() - begun, 2)
-    return {"seconds": round(time.perf_counter() - begun, 2), "until": stages, "bytes": size_of(packed)}
+    return {"seconds": round(time.perf_counter() - begun, 2), "until": stages, "bytes": size_of(shelf.place(NAME))}
 
 
 def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str, Any]:
