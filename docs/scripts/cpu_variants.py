@@ -63,9 +63,8 @@ def main() -> None:
         writer = Engine(replace(checkpoint, network=each.network), PRESETS["balanced"])
         solved = Quality(tuple(verdicts(writer, problems)))
         times = f"{1000 * median(each.full):.1f} | {1000 * median(each.window):.1f}"
-        print(
-            f"| {name} | {each.prepare:.1f} | {each.first:.1f} | {times} | {100 * solved.rate:.1f} % ± {100 * solved.error:.1f} |"
-        )
+        right = f"{100 * solved.rate:.1f} % ± {100 * solved.error:.1f}"
+        print(f"| {name} | {each.prepare:.1f} | {each.first:.1f} | {times} | {right} |")
 
 
 def prepared(plain: Network, change: Callable[[torch.nn.Module], torch.nn.Module]) -> Variant:
