@@ -61,10 +61,10 @@ class Canvas:
 
     def commit(self, positions: Sequence[int], tokens: Sequence[int]) -> None:
         """Writes `tokens` at `positions`, each of which must be a mask still asked for."""
-        assert all(self._open[position] for position in positions), "only masks in holes are written"
         if not positions:
             return
         where = torch.tensor(positions)
+        assert bool(self._open[where].all()), "only masks in holes are written"
         self.tokens[where.to(self.tokens.device)] = torch.tensor(tokens, device=self.tokens.device)
         self._open[where] = False
         if not self.ends.isdisjoint(tokens):
@@ -103,5 +103,5 @@ class Canvas:
         for hole in self.holes:
             end = next((i for i in range(hole.start, hole.stop) if tokens[i] in self.ends), hole.stop)
             self.closed |= end < hole.stop
-            for i in range(hole.start, hole.stop):
-                self._open[i] = i < end and tokens[i] == self.mask
+            asked = [i < end and tokens[i] == self.mask for i in range(hole.start, hole.stop)]
+            self._open[hole.start : hole.stop] = torch.tensor(asked)
