@@ -197,6 +197,18 @@ ROWS = [
         "diffu: -w cannot write stdin back (leave it out; the text goes to stdout)",
         stdin=b"x = ???\n",
     ),
+    Row(
+        "diffu fill good.py -r 1 --length many",
+        "diffu: --length many: no such length (write 8 for eight tokens, 1-40 for one to forty)",
+    ),
+    Row(
+        "diffu fill good.py -r 1 --length 0",
+        "diffu: --length 0: no such length (write 8 for eight tokens, 1-40 for one to forty)",
+    ),
+    Row(
+        "diffu fill good.py -r 1 --length 1-5000",
+        "diffu: --length 1-5000: a hole holds at most 1024 tokens (write a smaller number)",
+    ),
     Row("diffu fill good.py -r 99", "diffu: good.py: region 99: the file has 2 lines (write a line from 1 to 2)"),
     Row("diffu fill good.py -r 0", "diffu: good.py: region 0: lines count from 1 (the file has 2 lines)"),
     Row(

@@ -172,6 +172,17 @@ def test_symlinks_hard_links_and_modes_stay(diffu, says):
     assert real.stat().st_mode & 0o777 == 0o755
 
 
+def test_length_bounds_regions_and_free_holes_but_not_holes_that_say_their_own(diffu, says):
+    seen = says("1")
+    put("x = ???\ny = 2\nz = ???5\n")
+    assert diffu("fill", "f.py", "-r", "2", "--length", "1-7").code == 0
+    assert [part.count("<|mask|>") for part in seen[0].split("\n")[:3]] == [4, 4, 5], (
+        "the middle, where slack cannot be padded"
+    )
+    assert diffu("fill", "f.py", "--length", "3").code == 0
+    assert seen[1].split("\n")[0].count("<|mask|>") == 3
+
+
 def test_a_file_that_changed_meanwhile_is_not_written_and_exit_5(diffu, says, monkeypatch):
     says("1")
     put(HOLE)

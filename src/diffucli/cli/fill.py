@@ -42,14 +42,19 @@ class What:
     ] = None
     prompt: Annotated[str | None, typer.Option("-p", "--prompt", help="What the new text should do.")] = None
     hole: Annotated[bool, typer.Option("--hole", help="??? is a hole in bash, html, strings and comments too.")] = False
+    length: Annotated[
+        str | None, typer.Option("--length", help="Tokens a region or a ??? may have: 30, or 1-60.", metavar="N|LO-HI")
+    ] = None
     lang: flag.Language = None
     stdin_filename: flag.StdinName = None
 
     def jobs(self, paths: list[Path], *, stdin: bytes) -> list[Job]:
         """What to do in each of `paths`, of which `-` is `stdin`. Raises UsageError."""
         from diffucli.cli.rewrite import Wanted, jobs_of
+        from diffucli.edit import holes
 
-        wanted = Wanted(tuple(self.region or ()), self.hole, self.lang, lenient=len(paths) > 1)
+        length = None if self.length is None else holes.length(self.length, label=f"--length {self.length}")
+        wanted = Wanted(tuple(self.region or ()), self.hole, self.lang, lenient=len(paths) > 1, length=length)
         return jobs_of(paths, wanted, stdin=stdin, stdin_name=self.stdin_filename)
 
 

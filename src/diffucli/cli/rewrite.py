@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to rewrite. specs: the forms of -r. holes: ??? counts even where it is legal code. lenient: or nothing."""
+    """What to rewrite. specs: the forms of -r. holes: ??? counts even where it is legal code. lenient: or nothing.
+
+    length: bounds on the tokens of what says none itself.
+    """
 
     specs: tuple[str, ...]
     holes: bool
     lang: str | None
     lenient: bool
+    length: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def _job(read: Source, path: Path | None, wanted: Wanted) -> Job:
         found = targets.find(read.text, language, wanted.specs, all_holes=wanted.holes, lenient=wanted.lenient)
     except UsageError as error:
         raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
-    return Job(read, name, language, found)
+    return Job(read, name, language, found.bounded(wanted.length) if wanted.length else found)
 
 
 def rewrite(job: Job, prompt: str | None, session: Session, court: Court) -> Rewritten:

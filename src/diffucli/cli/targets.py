@@ -37,6 +37,11 @@ class Targets:
         """Whether a region is a hole of the text, in which nothing stood before."""
         return (region.start, region.stop) in self.holes
 
+    def bounded(self, length: tuple[int, int]) -> Targets:
+        """The same, with `length` as bounds on the tokens of regions that have none."""
+        low, high = length
+        return replace(self, regions=tuple(r if r.high else replace(r, low=low, high=high) for r in self.regions))
+
 
 def find(text: str, language: Language, specs: Sequence[str], *, all_holes: bool, lenient: bool) -> Targets:
     """What `specs` name in `text`, and its holes; a hole within a region is part of it.
