@@ -39,8 +39,9 @@ This page was written by the command that made the model, from what it measured.
 {rows}
 
 The tasks and the generator of compositions are part of this repository. Every solution of theirs passed its own tests
-before it was used. The open code was read where the model was trained, from installed packages, for filling holes
-alone; none of it is stored in the repository.
+before it was used. In most of the holes in them the variables around the hole have other names, and some stand under a
+docstring, behind a request or beside other functions. The open code was read where the model was trained, from
+installed packages, for filling holes alone; none of it is stored in the repository.
 
 {packages}
 
@@ -51,8 +52,10 @@ alone; none of it is stored in the repository.
 ## What it can do
 
 Measured on what it was not trained on: phrasings of the classic tasks (one in six, chosen by hash), compositions
-(combinations of pieces that never came together in training) and lines of functions from packages held out as a whole
-({held_out}). An answer passes if it passes the problem's tests, run in the sandbox; a line passes if
+(combinations of pieces that never came together in training), and holes of free length: the body of such a composition,
+under a docstring, with other names of variables; a line of a task's solution in other names than it was trained in; a
+line of a function from packages held out as a whole ({held_out}). An answer passes if it passes the
+problem's tests, run in the sandbox, and so does a hole whose code has tests; a line of open code has none and passes if
 it is the line that stood there, white space aside. What does not parse is written once more with more care, as the
 commands do it; NFE and s count both times. ± is the standard error over the problems. NFE: forwards per answer; tokens:
 of text in it; TPF: tokens per forward; s: seconds of decoding per answer on this machine.
