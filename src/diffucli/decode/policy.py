@@ -49,7 +49,7 @@ OWN = Sampling(tempered=False)
 PRESETS = {
     "exact": Policy(TopK(), sampling=Sampling(order="entropy"), stop=False),
     "balanced": Policy(Threshold(0.95), OWN, block=32, cache="dual", suffix=64),
-    "fast": Policy(Threshold(0.7), OWN, block=64, cache="dual", suffix=32),
+    "fast": Policy(Threshold(0.9), OWN, block=64, cache="dual", suffix=32),
 }
 CAREFUL = 8  # masks a block when a text is written again
 
