@@ -33,7 +33,7 @@ def events():
         os.write(REPORT, b"closed")
 
 print("above")
-done = show(events(), lambda token: f"line {token} {'x' * 40}\\n".encode(), view=View(title="pty"), fps=1e9)
+done = show(events(), lambda token: f"line {token} {'x' * 40}\\n".encode(), view=View(title="pty"), fps=1e9, share=1e9)
 print("below", done.nfe)
 """
 WAITING = "3 masks left"

@@ -35,6 +35,7 @@ class Pace:
     share: float = SHARE
     begun: float = float("-inf")
     taken: float = 0.0
+    first: bool = True
 
     def due(self) -> bool:
         """Whether a frame may be drawn now; if so it is begun."""
@@ -45,25 +46,32 @@ class Pace:
         return True
 
     def done(self) -> None:
-        """The frame is drawn; how long it took says when the next is due."""
-        self.taken = self.clock() - self.begun
+        """The frame is drawn; how long it took says when the next is due, but for the first, which loads a lexer."""
+        self.taken = 0.0 if self.first else self.clock() - self.begun
+        self.first = False
 
 
 def show(
-    events: Iterator[Event], pieces: Callable[[int], bytes], *, view: View, out: TextIO | None = None, fps: float = 20
+    events: Iterator[Event],
+    pieces: Callable[[int], bytes],
+    *,
+    view: View,
+    out: TextIO | None = None,
+    fps: float = 20,
+    share: float = SHARE,
 ) -> Finished:
     """Runs `events` to the end and draws them on `out` (standard error) meanwhile; nothing stays on the screen.
 
-    `pieces` gives a token's bytes. `events` is closed however this ends. SIGTERM and SIGHUP end it and then kill the
-    process as they would have; Ctrl-Z gives the terminal back until the run goes on. Raises UsageError for an `fps`
-    that is not above 0.
+    `pieces` gives a token's bytes. fps, share: see Pace. `events` is closed however this ends. SIGTERM and SIGHUP end it
+    and then kill the process as they would have; Ctrl-Z gives the terminal back until the run goes on. Raises
+    UsageError for an `fps` that is not above 0.
     """
     if not fps > 0:
         raise UsageError(f"{fps:g} frames a second cannot be drawn", hint="--fps takes a number above 0")
     out = sys.stderr if out is None else out
     frame = Frame(pieces, view, encoding=out.encoding or "ascii")
     with dying_clean():
-        return play(events, frame, Screen(out, wraps=reflows(os.environ)), pace=Pace(fps))
+        return play(events, frame, Screen(out, wraps=reflows(os.environ)), pace=Pace(fps, share=share))
 
 
 def play(events: Iterator[Event], frame: Frame, screen: Screen, *, pace: Pace) -> Finished:
