@@ -62,8 +62,8 @@ def show(
 ) -> Finished:
     """Runs `events` to the end and draws them on `out` (standard error) meanwhile; nothing stays on the screen.
 
-    `pieces` gives a token's bytes. fps, share: see Pace. `events` is closed however this ends. SIGTERM and SIGHUP end it
-    and then kill the process as they would have; Ctrl-Z gives the terminal back until the run goes on. Raises
+    `pieces` gives a token's bytes. fps, share: see Pace. `events` is closed however this ends. SIGTERM and SIGHUP end
+    it and then kill the process as they would have; Ctrl-Z gives the terminal back until the run goes on. Raises
     UsageError for an `fps` that is not above 0.
     """
     if not fps > 0:
