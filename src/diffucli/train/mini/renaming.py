@@ -1,6 +1,6 @@
 """Parameters and local variables under other names, so that a hole is filled in the words of the code around it.
 
-Knows Python's syntax; nothing of tasks or holes.
+Knows Python's syntax, and that a hole cuts the code in three; nothing of tasks.
 """
 
 from __future__ import annotations
