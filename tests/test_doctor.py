@@ -81,7 +81,7 @@ def test_a_check_that_breaks_is_a_finding_with_a_remedy(error):
 def test_every_check_that_breaks_leaves_the_others(house, monkeypatch):
     """Whatever is broken: as many findings, each bad one with a remedy."""
     names = set(found(house))
-    for broken in ("_torch", "_gpu", "_four_bits", "_attention", "_grammars", "_model", "_disk"):
+    for broken in ("_torch", "_gpu", "_four_bits", "_training", "_grammars", "_model", "_disk"):
         with monkeypatch.context() as patch:
             patch.setattr(doctor, broken, lambda: (_ for _ in ()).throw(ImportError("broken")))
             findings = found(house)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Verdict = Literal["ok", "note", "bad"]
 PYTHON = (3, 11)
 TOLERANCE = 0.2  # of the size of a four-bit product
+ROUNDING = 1e-4  # of the size of outputs in float32
+TRANSFORMERS = "pip install --upgrade 'transformers>=5.3'"
 LOW_DISK = 6e9  # bytes: a 7B model in four bits
 GLYPHS = "░✓✗·"
 CLASSES = {
@@ -76,7 +78,7 @@ def checks() -> tuple[Check, ...]:
         Check("gpu", _gpu, remedy=torch),
         Check("memory", _memory),
         Check("four bits", _four_bits, remedy="pip install --upgrade bitsandbytes; --quant none works without"),
-        Check("attention", _attention, vital=True, remedy="pip install --upgrade 'transformers>=5.3'"),
+        Check("training", _training, remedy=TRANSFORMERS),
         Check("grammars", _grammars),
         *(Check(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
         Check("disk", _disk),
@@ -151,11 +153,13 @@ def _four_bits() -> Finding:
     return Finding("four bits", "ok", f"{name}, a product is {error:.3f} off float32")
 
 
-def _attention() -> Finding:
-    from diffucli.model.probe import check_attention
+def _training() -> Finding:
+    from diffucli.model.probe import attention_error
 
-    check_attention()
-    return Finding("attention", "ok", f"looks both ways in transformers {version('transformers')}")
+    error, name = attention_error(), f"transformers {version('transformers')}"
+    if not error < ROUNDING:
+        return Finding("training", "bad", f"{name} computes other layers: {error:.2g} off ours", TRANSFORMERS)
+    return Finding("training", "ok", f"{name} computes the layers that decoding does")
 
 
 def _grammars() -> Finding:
@@ -216,15 +220,15 @@ def _model() -> Finding:
     """Looks into the small files and headers alone; nothing is loaded."""
     from diffucli.model import registry, vocabulary
     from diffucli.model.load import check_mask, find_device, wanted_shapes
-    from diffucli.model.network import configure
     from diffucli.model.plan import choose
+    from diffucli.model.qwen2 import Size
     from diffucli.model.shards import check_shapes
     from diffucli.model.support import settings_of
 
     entry = registry.find(None)
     settings = settings_of(entry.folder)
     check_mask(entry.folder, settings, vocabulary.read(entry.folder))
-    check_shapes(entry.folder, wanted_shapes(configure(settings)))
+    check_shapes(entry.folder, wanted_shapes(Size.of(settings)))
     chosen = choose(settings, quant="auto", device=str(find_device("auto")))
     return Finding("model", "ok", f"{entry.name} runs here: {describe(chosen)}; {speed(chosen, settings)}")
 

@@ -6,11 +6,11 @@ import pytest
 import torch  # noqa: TID253
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import Qwen2ForCausalLM  # noqa: TID253
 
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.predict import Full, Windowed, predictor, visible
-from diffucli.model.network import Network, configure
+from diffucli.model.network import Network
+from diffucli.model.qwen2 import Qwen2, Size
 
 MASK = 12
 
@@ -125,7 +125,7 @@ def test_the_real_cache_is_exact_on_an_unchanged_canvas(checkpoint, start):
 def test_the_real_cache_is_exact_in_one_layer_when_only_the_window_changed(checkpoint, start):
     settings = dict(checkpoint.settings) | {"num_hidden_layers": 1}
     torch.manual_seed(0)
-    network = Network(Qwen2ForCausalLM(configure(settings)).eval())
+    network = Network(Qwen2(Size.of(settings)))
     window = Span(start, start + 20)
     canvas, cached = canvas_of(60, window, vocab=480, mask=488), Windowed(network)
     before = cached(canvas, window, every(window))

@@ -50,7 +50,7 @@ def test_every_problem_is_answered_and_judged_in_order(checkpoint: Checkpoint) -
         judged.append(problem)
         return Verdict(problem is problems[1], parses=True, reason=text)
 
-    for writer in (Published(checkpoint), Engine(checkpoint, PRESETS["fast"])):
+    for writer in (Published.of(checkpoint), Engine(checkpoint, PRESETS["fast"])):
         judged.clear()
         assert list(verdicts(writer, problems, length=4, judge=judge)) == [False, True, False]
         assert sorted(judged, key=problems.index) == problems

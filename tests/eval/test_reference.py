@@ -17,6 +17,7 @@ from diffucli.decode.propose import Rules
 from diffucli.engine import Engine
 from diffucli.eval.reference import Published, decode
 from diffucli.model.load import Checkpoint, load
+from diffucli.model.published import published
 
 MINI = Path(str(resources.files("diffucli") / "models" / "mini"))
 
@@ -34,7 +35,7 @@ def test_it_reproduces_the_golden_decodes(checkpoint: Checkpoint, golden: Path) 
     for found in json.loads((golden / "golden-decodes.json").read_text()):
         if found["alg"] == "entropy" and found["steps"] == found["max_new_tokens"]:
             tokens = torch.tensor([*found["prompt"], *[mask] * found["steps"]])
-            written = decode(checkpoint.network, tokens, mask=mask)
+            written = decode(published(checkpoint.network, checkpoint.settings), tokens, mask=mask)
             assert written.tolist() == [*found["prompt"], *found["completion"]]
             seen += 1
     assert seen
@@ -54,7 +55,7 @@ def test_on_the_golden_checkpoint_it_writes_what_exact_writes(checkpoint: Checkp
 def test_on_mini_it_answers_what_exact_answers(mini: Checkpoint, request_: str, least: int) -> None:
     """Though the one forbids what may not stand in code and the other does not: mini never wants it."""
     ends = []
-    for writer in (Published(mini), Engine(mini, PRESETS["exact"])):
+    for writer in (Published.of(mini), Engine(mini, PRESETS["exact"])):
         run = writer.generate(request_, length=16, least=least)
         *_, final = run.events
         ends.append((run.layout, final.tokens, final.nfe, writer.answer_of(run, final)))  # type: ignore[union-attr, arg-type]

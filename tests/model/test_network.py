@@ -7,10 +7,11 @@ import copy
 import pytest
 import torch  # noqa: TID253
 from safetensors.torch import load_file
-from transformers import Qwen2ForCausalLM  # noqa: TID253
 
 from diffucli.errors import BadCheckpoint
-from diffucli.model.network import Network, configure, self_check
+from diffucli.model.network import Network, self_check
+from diffucli.model.published import configure, published
+from diffucli.model.qwen2 import Qwen2, Size
 
 
 @pytest.mark.parametrize("case", [0, 1, 2])
@@ -36,13 +37,14 @@ def test_a_batch_answers_as_its_rows_alone_with_a_cache_and_without(checkpoint, 
     network, rows = checkpoint.network, torch.tensor([5, 0, 2])
     tokens, cache = torch.arange(60, 80), network.cache(20)
     network(tokens, rows, cache=cache)
-    before = [layer.keys.clone() for layer in cache.cache.layers]
+    before = cache.keys.clone(), cache.values.clone()
     batch = torch.stack([tokens, tokens.flip(0), tokens + 100])[:, start : start + 6]
     torch.testing.assert_close(
         network(batch, rows), torch.stack([network(row, rows) for row in batch]), atol=1e-5, rtol=0
     )
     together = network(batch, rows, start=start, cache=cache)
-    assert all(torch.equal(layer.keys, old) for layer, old in zip(cache.cache.layers, before, strict=True))
+    assert torch.equal(cache.keys, before[0])
+    assert torch.equal(cache.values, before[1])
     alone = torch.stack([network(row, rows, start=start, cache=cache) for row in batch])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
@@ -87,18 +89,56 @@ def test_two_caches_do_not_mix(checkpoint):
     torch.testing.assert_close(again, before[3:6], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"rope_theta": 5e5, "rms_norm_eps": 1e-3},
+        {"num_key_value_heads": 1},
+        {"num_key_value_heads": 4},
+        {"num_attention_heads": 2, "num_key_value_heads": 2},
+        {"num_key_value_heads": None, "tie_word_embeddings": True},
+    ],
+)
+def test_the_numbers_are_those_of_transformers_layers(checkpoint, changed):
+    """On weights that are not read from a file, in shapes that no file here has."""
+    settings = {**checkpoint.settings, **changed}
+    torch.manual_seed(0)
+    ours = Network(Qwen2(Size.of(settings)))
+    for name, weight in ours.model.named_parameters():
+        if "norm" in name or "bias" in name:
+            torch.nn.init.normal_(weight)
+    tokens, rows = torch.randint(0, 500, (40,)), torch.randperm(40)[:17]
+    theirs = published(ours, settings)
+    torch.testing.assert_close(ours(tokens, rows), theirs(tokens, rows), atol=1e-5, rtol=1e-5)
+    assert theirs.model.lm_head.weight is ours.model.lm_head.weight, "weights are shared"
+
+
+@pytest.mark.parametrize("read", [Size.of, configure])
 @pytest.mark.parametrize("key", ["rope_scaling", "use_sliding_window", "use_mrope"])
-def test_what_would_change_the_numbers_without_an_error_is_refused(checkpoint, key):
+def test_what_would_change_the_numbers_without_an_error_is_refused(checkpoint, key, read):
     with pytest.raises(ValueError, match=f"{key} is not supported"):
-        configure(dict(checkpoint.settings) | {key: {"factor": 2.0}})
+        read(dict(checkpoint.settings) | {key: {"factor": 2.0}})
 
 
-def test_the_configuration_takes_over_what_the_published_one_says(checkpoint):
-    config = configure(dict(checkpoint.settings) | {"rope_theta": 5e5, "rms_norm_eps": 1e-3})
-    assert config.rope_parameters["rope_theta"] == 5e5
-    assert config.rms_norm_eps == 1e-3
-    assert config.is_causal is False
-    assert (config.hidden_size, config.num_hidden_layers, config.vocab_size) == (64, 3, 512)
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported"),
+        ({"num_attention_heads": 3}, "64 numbers do not part into 3 heads"),
+        ({"num_attention_heads": 64}, "64 numbers do not part into 64 heads"),
+        ({"num_key_value_heads": 3}, "4 heads that share 3"),
+    ],
+)
+def test_a_shape_that_is_none_is_refused(checkpoint, changed, said):
+    with pytest.raises(ValueError, match=said):
+        Size.of({**checkpoint.settings, **changed})
+
+
+def test_the_size_is_what_the_published_configuration_says(checkpoint):
+    size = Size.of(dict(checkpoint.settings) | {"rope_theta": 5e5, "rms_norm_eps": 1e-3})
+    assert (size.theta, size.epsilon, size.tied) == (5e5, 1e-3, False)
+    assert (size.hidden, size.layers, size.words, size.head) == (64, 3, 512, 16)
 
 
 @pytest.fixture
@@ -111,12 +151,12 @@ def test_a_sound_network_passes(network, golden):
     self_check(network, golden)
 
 
-def test_causal_attention_is_seen(checkpoint, golden):
-    config = configure(dict(checkpoint.settings))
-    config.is_causal = True
-    with pytest.raises(BadCheckpoint, match="attention is causal") as caught:
-        self_check(Network(Qwen2ForCausalLM(config).eval()), golden)
-    assert "transformers" in caught.value.hint
+def test_weights_that_were_never_filled_are_seen(network, golden):
+    with torch.no_grad():
+        for weight in network.model.parameters():
+            weight.zero_()
+    with pytest.raises(BadCheckpoint, match="does not see the last"):
+        self_check(network, golden)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -6,14 +6,13 @@ import pytest
 import torch  # noqa: TID253
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import Qwen2ForCausalLM  # noqa: TID253
 
 from diffucli.errors import NoRoom
 from diffucli.model import plan as module
 from diffucli.model.layers import odd, packed_names, parameters
 from diffucli.model.materialise import places
-from diffucli.model.network import configure
 from diffucli.model.plan import Use, choose, free_memory, packed_bytes, plan, size, spread, whole_bytes
+from diffucli.model.qwen2 import Qwen2, Size
 
 SEVEN = {
     "vocab_size": 152_064,
@@ -69,7 +68,7 @@ sizes = st.builds(
 @given(sizes)
 def test_a_network_has_as_many_numbers_as_are_reckoned(settings):
     with torch.device("meta"):
-        model = Qwen2ForCausalLM(configure(settings))
+        model = Qwen2(Size.of(settings))
     assert parameters(settings) == sum(weight.numel() for weight in model.parameters())
 
 

@@ -16,9 +16,9 @@ from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
 from diffucli.model import quantise as module
 from diffucli.model.load import load
 from diffucli.model.materialise import WIDTHS, spread_out
-from diffucli.model.network import configure
 from diffucli.model.packed import PARTS, STATE
 from diffucli.model.plan import packed_bytes, width
+from diffucli.model.published import configure
 from diffucli.model.quantise import quantise
 from diffucli.model.shards import read_header
 
@@ -350,7 +350,7 @@ def test_layers_that_are_elsewhere_come_when_they_compute(golden, tmp_path):
     wanted = network(TOKENS, ROWS)
     cache = network.cache(29)
     cached = [network(TOKENS, ROWS, cache=cache), network(TOKENS[4:9], ROWS[:5], start=4, cache=cache)]
-    where = dict.fromkeys(("model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head", "model.layers.0"), "cpu")
+    where = dict.fromkeys(("model.embed_tokens", "model.norm", "lm_head", "model.layers.0"), "cpu")
     outside = {"model.layers.1": "disk", "model.layers.2": "disk"}
     spread_out(network.model, where | outside, folder=tmp_path)
     assert network.model.get_parameter("model.layers.2.mlp.up_proj.weight").is_meta

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy  # noqa: TID253
 from transformers import Qwen2ForCausalLM  # noqa: TID253
 
 from diffucli.decode.canvas import Span
-from diffucli.model.network import configure
+from diffucli.model.published import configure
 from diffucli.train import diffusion
 from diffucli.train.diffusion import (
     BLOCK,

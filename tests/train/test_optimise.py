@@ -8,7 +8,7 @@ import pytest
 import torch  # noqa: TID253
 from transformers import Qwen2ForCausalLM  # noqa: TID253
 
-from diffucli.model.network import configure
+from diffucli.model.published import configure
 from diffucli.train.mini import optimise
 from diffucli.train.mini.optimise import can_compile, fast_bfloat16, optimizers, schedule, update
 

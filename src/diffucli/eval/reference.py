@@ -1,15 +1,16 @@
 """The published decoding loop, written out: an oracle for the preset `exact`, and the yardstick of `diffu bench`.
 
 `_sample` and `sample_tokens` of the checkpoints' own generation_utils.py (Dream-org/Dream-v0, apple/DiffuCoder-7B) with
-alg="entropy", temperature 0, steps = max_new_tokens. It is no way to decode for users: it has no stop and no cache, and
-every step computes the whole canvas and the logits of every position.
+alg="entropy", temperature 0, steps = max_new_tokens, on transformers' layers as these checkpoints' own code has them.
+It is no way to decode for users: it has no stop and no cache, and every step computes the whole canvas and the logits
+of every position.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch  # noqa: TID253 — it is arithmetic on logits
 from torch import Tensor  # noqa: TID253
@@ -20,14 +21,27 @@ from diffucli.events import Event, Finished, Started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Self
 
-    from diffucli.decode.predict import Network
     from diffucli.model.load import Checkpoint
 
 EPS = 1e-3
 
 
-def decode(network: Network, tokens: Tensor, *, mask: int, forbidden: Sequence[int] = ()) -> Tensor:
+class WholeNetwork(Protocol):
+    """Tokens `[n]` and rows `[r]` → logits `[r, V]`, of a whole canvas each time."""
+
+    @property
+    def shift(self) -> int:
+        """How far left of a position the output stands that predicts it."""
+        ...
+
+    def __call__(self, tokens: Tensor, rows: Tensor) -> Tensor:
+        """One forward."""
+        ...
+
+
+def decode(network: WholeNetwork, tokens: Tensor, *, mask: int, forbidden: Sequence[int] = ()) -> Tensor:
     """`tokens` `[L]` with every `mask` written in as many steps as there are masks, each a forward.
 
     forbidden: ids that get no probability, as a `generation_logits_hook_func` of the published loop would have it.
@@ -62,6 +76,14 @@ class Published:
     """Writes answers by the published loop where an `Engine` is expected; its runs take no steps that can be seen."""
 
     checkpoint: Checkpoint
+    network: WholeNetwork
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Self:
+        """On transformers' layers around the weights of `checkpoint`, which are not copied."""
+        from diffucli.model.published import published  # noqa: PLC0415 — it imports transformers
+
+        return cls(checkpoint, published(checkpoint.network, checkpoint.settings))
 
     def generate(self, query: str, *, tag: str = "python", length: int | None = None, least: int = 0) -> Run:
         """As `Engine.generate`; with any `least` no end may appear at all."""
@@ -78,7 +100,8 @@ class Published:
 
     def _events(self, run: Run, forbidden: Sequence[int]) -> Iterator[Event]:
         begun = time.perf_counter()
-        network, mask, (hole,) = self.checkpoint.network, self.checkpoint.vocabulary.mask, run.layout.holes
+        mask, (hole,), device = self.checkpoint.vocabulary.mask, run.layout.holes, self.checkpoint.network.device
         yield Started(run.layout.tokens, mask, ((hole.start, hole.stop),))
-        tokens = decode(network, torch.tensor(run.layout.tokens, device=network.device), mask=mask, forbidden=forbidden)
+        canvas = torch.tensor(run.layout.tokens, device=device)
+        tokens = decode(self.network, canvas, mask=mask, forbidden=forbidden)
         yield Finished(tuple(tokens.tolist()), "complete", len(hole), time.perf_counter() - begun)

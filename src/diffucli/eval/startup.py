@@ -38,7 +38,7 @@ print(json.dumps([b - a for a, b in zip(marks, marks[1:])]))
 NAMES = (
     "diffu --help",
     "import torch",
-    "import transformers",
+    "import the rest",
     "load the model",
     "to the first token on the screen",
     "to the end",
@@ -60,7 +60,7 @@ class Model:
 
 
 def measure(model: Model, *, rounds: int = 1) -> dict[str, float]:
-    """Seconds, the medians of `rounds`, by NAMES: what diffu needs of transformers is counted after torch."""
+    """Seconds, the medians of `rounds`, by NAMES: what loading imports is counted after torch."""
     laps = [_lap(model) for _ in range(rounds)]
     return {name: median(column) for name, column in zip(NAMES, zip(*laps, strict=True), strict=True)}
 

@@ -10,7 +10,7 @@ from diffucli.engine import Engine
 from diffucli.eval.reference import Published
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from diffucli.engine import Run
     from diffucli.events import Finished
@@ -44,10 +44,10 @@ def writers(checkpoint: Checkpoint, policies: Mapping[str, Policy], against: Seq
     REFERENCE: the published loop. DUAL_CACHE: the strongest published recipe without training: blocks of 32 with a dual
     cache, all that is surer than 0.9 in a step, no early stop, every mask visible. It is a policy of our own loop.
     """
-    yardsticks: dict[str, Writer] = {
-        REFERENCE: Published(checkpoint),
-        DUAL_CACHE: Engine(checkpoint, FAST_DLLM),
+    yardsticks: dict[str, Callable[[], Writer]] = {
+        REFERENCE: lambda: Published.of(checkpoint),
+        DUAL_CACHE: lambda: Engine(checkpoint, FAST_DLLM),
     }
-    return {name: yardsticks[name] for name in against} | {
+    return {name: yardsticks[name]() for name in against} | {
         name: Engine(checkpoint, policy) for name, policy in policies.items()
     }

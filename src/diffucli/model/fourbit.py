@@ -88,29 +88,29 @@ def is_near(original: Tensor, unpacked: Tensor, largest: float) -> bool:
     return bool(((before - after).abs() <= bound).all())
 
 
-def packed_layer(matrix: Tensor, dtype: torch.dtype, *, bias: bool) -> Linear4bit:
-    """A layer that multiplies by `matrix` `[rows, columns]`, kept in four bits, in `dtype`; a bias of it is 0."""
-    rows, columns = matrix.shape
-    make: Any = Linear4bit  # both are untyped
-    layer: Linear4bit = make(columns, rows, bias=bias, compute_dtype=dtype, quant_type=KIND, device="meta")
-    weight: Any = Params4bit(matrix, requires_grad=False, quant_type=KIND, blocksize=BLOCK)
-    layer.weight = weight.to(matrix.device)
-    if bias:
-        layer.bias = nn.Parameter(torch.zeros(rows, device=matrix.device, dtype=dtype), requires_grad=False)
+def packed_layer(like: nn.Linear, dtype: torch.dtype) -> Linear4bit:
+    """A layer of the shape of `like` that computes in `dtype`, on the meta device: its weight is to be `packed`."""
+    make: Any = Linear4bit  # it is untyped
+    shape, bias = (like.in_features, like.out_features), like.bias is not None
+    layer: Linear4bit = make(*shape, bias=bias, compute_dtype=dtype, quant_type=KIND, device="meta")
     return layer
 
 
-def unpack_layers(model: nn.Module, dtype: torch.dtype) -> None:
-    """Every layer in four bits becomes a plain one of the same weights in `dtype`, one after the other."""
-    for name, layer in list(model.named_modules()):
-        if isinstance(layer, Linear4bit):
-            weight: Any = layer.weight  # with a state, which Linear4bit does not declare
-            weight.quant_state.dtype = dtype
-            plain = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
-            plain.weight = nn.Parameter(bnb.dequantize_4bit(weight.data, weight.quant_state), requires_grad=False)
-            if layer.bias is not None:
-                plain.bias = nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)
-            model.set_submodule(name, plain)
+def packed(matrix: Tensor) -> Params4bit:
+    """`matrix` `[rows, columns]` in four bits, where it is."""
+    weight: Any = Params4bit(matrix, requires_grad=False, quant_type=KIND, blocksize=BLOCK)
+    there: Params4bit = weight.to(matrix.device)
+    return there
+
+
+def stored(packed: Tensor, beside: dict[str, Tensor], dtype: torch.dtype) -> Params4bit:
+    """The weight that a file holds as `packed` bytes, for products in `dtype`. beside: as `Packing.beside` gives."""
+    named = {key[1:]: value for key, value in beside.items()}
+    make: Any = Params4bit  # it is untyped
+    weight = make.from_prequantized(packed, named, device=packed.device)
+    weight.quant_state.dtype = dtype
+    there: Params4bit = weight
+    return there
 
 
 def has_fast_products() -> bool:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253 — this room is torch's own
-from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: TID253
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.model import vocabulary
 from diffucli.model.files import REPAIR, blaming
 from diffucli.model.materialise import Source, materialise
-from diffucli.model.network import Network, configure, self_check
+from diffucli.model.network import Network, self_check
 from diffucli.model.plan import choose
+from diffucli.model.qwen2 import Qwen2, Size
 from diffucli.model.shards import check_shapes
 from diffucli.model.support import settings_of
 
@@ -64,12 +64,12 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
     words = vocabulary.read(folder)
     check_mask(folder, settings, words)
     with blaming(f"{folder / 'config.json'} cannot be used"):
-        config = configure(settings)
-        wanted = wanted_shapes(config)
+        size = Size.of(settings)
+        wanted = wanted_shapes(size)
     check_shapes(folder, wanted)
     chosen = choose(settings, quant=quant, device=str(place))
     with _within_memory(folder, chosen), blaming(f"{folder} cannot be loaded"):
-        network = Network(materialise(Source(folder, settings, config), chosen))
+        network = Network(materialise(Source(folder, settings, size), chosen))
         self_check(network, folder)
     return Checkpoint(folder, network, words, settings)
 
@@ -82,11 +82,11 @@ def check_mask(folder: Path, settings: Mapping[str, Any], words: Vocabulary) -> 
         raise BadCheckpoint(f"{folder}: the vocabulary has more tokens than the network has rows", hint=REPAIR)
 
 
-def wanted_shapes(config: Qwen2Config) -> dict[str, Shape]:
-    """Name → shape of every tensor that the network of `config` needs."""
+def wanted_shapes(size: Size) -> dict[str, Shape]:
+    """Name → shape of every tensor that the network of `size` needs."""
     with torch.device("meta"):
-        wanted = {name: tuple(value.shape) for name, value in Qwen2ForCausalLM(config).state_dict().items()}
-    if config.tie_word_embeddings:
+        wanted = {name: tuple(value.shape) for name, value in Qwen2(size).state_dict().items()}
+    if size.tied:
         wanted.pop("lm_head.weight")
     return wanted
 

@@ -5,21 +5,25 @@ Foreign errors pass through here; load.py turns them into ours.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253 — this room is torch's own
-from transformers import BitsAndBytesConfig, Qwen2Config, Qwen2ForCausalLM  # noqa: TID253
-from transformers.utils import logging  # noqa: TID253
+from safetensors import safe_open
+from torch import Tensor, nn  # noqa: TID253
 
 from diffucli.errors import UsageError
-from diffucli.model.layers import odd
-from diffucli.model.packed import KEY, KIND, is_packed
+from diffucli.model.layers import packed_names
+from diffucli.model.packed import KIND, PARTS, STATE, is_packed
 from diffucli.model.plan import width
+from diffucli.model.qwen2 import Qwen2, Size
+from diffucli.model.shards import shards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Self
 
     from diffucli.model.plan import Plan
 
@@ -29,78 +33,101 @@ OUTSIDE = "cpu"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A checkpoint folder, what its config.json says, and the configuration of the network that follows."""
+    """A checkpoint folder, what its config.json says, and the size of the network that follows."""
 
     folder: Path
     settings: Mapping[str, Any]
-    config: Qwen2Config
+    size: Size
 
 
-def materialise(source: Source, plan: Plan) -> Qwen2ForCausalLM:
+class Weights:
+    """The tensors of a folder's shards by their names, mapped from the files and read where they are used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._files, self._held = folder, dict[str, Any](), ExitStack()
+
+    def __enter__(self) -> Self:
+        for shard in shards(self._folder):
+            file = self._held.enter_context(safe_open(shard, framework="pt"))
+            self._files |= dict.fromkeys(file.keys(), file)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._files[name].get_tensor(name)
+        return tensor
+
+    @property
+    def packed(self) -> frozenset[str]:
+        """The names of the weights in four bits."""
+        return frozenset(name.removesuffix(STATE) for name in self._files if name.endswith(STATE))
+
+    def beside(self, name: str) -> dict[str, Tensor]:
+        """Suffix → tensor of what unpacks the weight `name`; nothing where it is not packed."""
+        return {part: self[name + part] for part in PARTS} if name + STATE in self._files else {}
+
+
+def materialise(source: Source, plan: Plan) -> Qwen2:
     """The network of `source` on the plan's device. UsageError: four bits where bitsandbytes is not."""
-    dtype = WIDTHS[width(plan.device, plan.quant)]
     packed, kept = is_packed(source.settings), plan.quant == KIND
     place = OUTSIDE if plan.outside else plan.device
-    try:
-        model = _read(source, place, dtype, quantised=packed or kept)
+    with torch.device("meta"):
+        model = Qwen2(source.size)
+    with Weights(source.folder) as weights:
         if packed or kept:
-            from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
-
-            if not kept:
-                fourbit.unpack_layers(model, dtype)
-            elif place == "cpu":
-                fourbit.arrange_layers(model)
-    except ImportError as exc:
-        if packed or kept:
-            raise UsageError(
-                "four bits need bitsandbytes, which has no wheel here", hint="use the original weights and --quant none"
-            ) from exc
-        raise
-    for weight in model.parameters():  # transformers leaves what stands beside packed layers in the file's own type
-        if weight.is_floating_point() and weight.dtype != dtype:
-            weight.data = weight.data.to(dtype)
-    model.eval()  # type: ignore[no-untyped-call]
+            try:
+                _four_bits(model, weights, source.settings, plan)
+            except ImportError as exc:
+                raise UsageError(
+                    "four bits need bitsandbytes, which has no wheel here",
+                    hint="use the original weights and --quant none",
+                ) from exc
+        dtype = WIDTHS[width(plan.device, plan.quant)]
+        for name, parameter in list(model.named_parameters()):
+            if parameter.is_meta:
+                put(model, name, weights[name].to(place, dtype))
+    model.tie()
+    model.eval()
     return spread_out(model, places(source.settings, plan)) if plan.outside else model
 
 
-def _read(source: Source, place: str, dtype: torch.dtype, *, quantised: bool) -> Qwen2ForCausalLM:
-    """The network as transformers reads it: packed weights stay packed, others are packed where `quantised` says so."""
-    _quieten()
-    stored = source.settings.get(KEY)
-    if stored is not None:
-        source.config.quantization_config = dict(stored) | {"bnb_4bit_compute_dtype": str(dtype).removeprefix("torch.")}
-    model: Qwen2ForCausalLM = Qwen2ForCausalLM.from_pretrained(
-        source.folder,
-        config=source.config,
-        dtype=dtype,
-        device_map={"": place},
-        quantization_config=_four_bits(source.settings, dtype) if quantised and stored is None else None,
-        use_safetensors=True,
-        local_files_only=True,
-        attn_implementation="sdpa",
-    )
-    return model
+def _four_bits(model: Qwen2, weights: Weights, settings: Mapping[str, Any], plan: Plan) -> None:
+    """Packed matrices are taken over or unpacked, others packed, each as the plan has it."""
+    from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
+
+    place, dtype = OUTSIDE if plan.outside else plan.device, WIDTHS[width(plan.device, plan.quant)]
+    kept = plan.quant == KIND
+    for name in sorted(weights.packed | (packed_names(settings) if kept else frozenset())):
+        path = name.removesuffix(".weight")
+        layer, matrix = model.get_submodule(path), weights[name].to(place)
+        beside = {part: value.to(place) for part, value in weights.beside(name).items()}
+        assert isinstance(layer, nn.Linear)
+        if not kept:
+            put(model, name, fourbit.unpack_rows(matrix, beside, 0, layer.out_features).to(dtype))
+            continue
+        packed = fourbit.packed_layer(layer, dtype)
+        packed.weight = fourbit.stored(matrix, beside, dtype) if beside else fourbit.packed(matrix.to(dtype))
+        model.set_submodule(path, packed)
+    if place == "cpu" and kept:
+        fourbit.arrange_layers(model)
 
 
-def _four_bits(settings: Mapping[str, Any], dtype: torch.dtype) -> BitsAndBytesConfig:
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-        load_in_4bit=True,
-        bnb_4bit_quant_type=KIND,
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=["lm_head", *odd(settings)],
-    )
+def put(model: nn.Module, name: str, value: Tensor) -> None:
+    """Makes `value` the parameter `name` of `model`, in the place of the one that only says its shape."""
+    parent, _, leaf = name.rpartition(".")
+    model.get_submodule(parent).register_parameter(leaf, nn.Parameter(value, requires_grad=False))
 
 
 def places(settings: Mapping[str, Any], plan: Plan) -> dict[str, str]:
     """Module → device of a plan with layers outside: the last ones, as the first see the tokens."""
     count = int(settings["num_hidden_layers"])
     layers = {f"model.layers.{i}": OUTSIDE if i >= count - plan.outside else plan.device for i in range(count)}
-    ends = dict.fromkeys(("model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"), plan.device)
-    return ends | layers
+    return dict.fromkeys(("model.embed_tokens", "model.norm", "lm_head"), plan.device) | layers
 
 
-def spread_out(model: Qwen2ForCausalLM, where: Mapping[str, str], *, folder: Path | None = None) -> Qwen2ForCausalLM:
+def spread_out(model: Qwen2, where: Mapping[str, str], *, folder: Path | None = None) -> Qwen2:
     """`model` with each module where `where` says; modules outside come to the device for as long as they compute.
 
     folder: for modules on "disk". (accelerate's dispatch_model. Not tried with a GPU here: tests put layers on disk.)
@@ -108,11 +135,5 @@ def spread_out(model: Qwen2ForCausalLM, where: Mapping[str, str], *, folder: Pat
     from accelerate import dispatch_model  # type: ignore[import-untyped]
 
     main = where["model.embed_tokens"]
-    spread: Qwen2ForCausalLM = dispatch_model(model, dict(where), main_device=main, offload_dir=folder)
+    spread: Qwen2 = dispatch_model(model, dict(where), main_device=main, offload_dir=folder)
     return spread
-
-
-def _quieten() -> None:
-    """Notes of the libraries below are for their developers; the terminal is ours."""
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253 — this room is torch's own
 from torch import Tensor, nn  # noqa: TID253
-from transformers import Qwen2ForCausalLM  # noqa: TID253
-from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding  # noqa: TID253
 
 from diffucli.model.layers import packed_names
-from diffucli.model.materialise import WIDTHS
-from diffucli.model.network import Network, configure
+from diffucli.model.materialise import WIDTHS, put
+from diffucli.model.network import Network
 from diffucli.model.plan import width
+from diffucli.model.qwen2 import Qwen2, Size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,26 +31,21 @@ def random_network(settings: Mapping[str, Any], plan: Plan) -> Network:
     Packed layers of one shape hold the same numbers, each in memory of its own: packing takes long, and time does not
     depend on what is multiplied.
     """
-    config, device = configure(dict(settings)), torch.device(plan.device)
+    device = torch.device(plan.device)
     dtype = WIDTHS[width(plan.device, plan.quant)]
     with torch.device("meta"):
-        model = Qwen2ForCausalLM(config)
+        model = Qwen2(Size.of(settings))
     if plan.quant == "nf4":
         _pack(model, packed_names(settings), device, dtype)
     for name, parameter in list(model.named_parameters()):
         if parameter.is_meta:
-            parent, _, leaf = name.rpartition(".")
-            made = nn.Parameter(_numbers(name, parameter.shape, device, dtype), requires_grad=False)
-            model.get_submodule(parent).register_parameter(leaf, made)
-    if config.tie_word_embeddings:
-        model.lm_head.weight = model.model.embed_tokens.weight
-    with device:
-        model.model.rotary_emb = Qwen2RotaryEmbedding(config)
-    model.eval()  # type: ignore[no-untyped-call]
+            put(model, name, _numbers(name, parameter.shape, device, dtype))
+    model.tie()
+    model.eval()
     return Network(model)
 
 
-def _pack(model: Qwen2ForCausalLM, names: frozenset[str], device: torch.device, dtype: torch.dtype) -> None:
+def _pack(model: Qwen2, names: frozenset[str], device: torch.device, dtype: torch.dtype) -> None:
     """Puts layers in four bits in the place of those named."""
     from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
 
@@ -60,8 +54,8 @@ def _pack(model: Qwen2ForCausalLM, names: frozenset[str], device: torch.device, 
         if isinstance(layer, nn.Linear) and f"{name}.weight" in names:
             kind = (layer.out_features, layer.in_features, layer.bias is not None)
             if kind not in made:
-                weight = _numbers(name, torch.Size(kind[:2]), device, torch.bfloat16)
-                made[kind] = fourbit.packed_layer(weight, dtype, bias=kind[2])
+                made[kind] = fourbit.packed_layer(layer, dtype)
+                made[kind].weight = fourbit.packed(_numbers(name, torch.Size(kind[:2]), device, torch.bfloat16))
             model.set_submodule(name, copy.deepcopy(made[kind]))
     if device.type == "cpu":
         fourbit.arrange_layers(model)

@@ -19,10 +19,10 @@ from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
 from diffucli.model.files import REPAIR, blaming, read_object
 from diffucli.model.layers import odd, packed_names
 from diffucli.model.load import wanted_shapes
-from diffucli.model.network import configure
 from diffucli.model.packed import KEY, KIND, PARTS, is_packed
 from diffucli.model.plan import packed_bytes
 from diffucli.model.progress import Progress
+from diffucli.model.qwen2 import Size
 from diffucli.model.shards import INDEX, SINGLE, check_shapes, shards
 from diffucli.model.stream import Stream
 from diffucli.model.support import settings_of
@@ -69,7 +69,7 @@ def quantise(source: Path, target: Path) -> Iterator[Progress]:
         raise UsageError(f"{target} exists already", hint="remove it first, or use it")
     _need_bitsandbytes()
     with blaming(f"{source / 'config.json'} cannot be used"):
-        wanted = wanted_shapes(configure(settings))
+        wanted = wanted_shapes(Size.of(settings))
     check_shapes(source, wanted)
     part = target.with_name(target.name + ASIDE)
     job = _Job(source, part, settings, shards(source), packed_names(settings))

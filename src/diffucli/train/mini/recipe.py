@@ -19,7 +19,7 @@ from transformers import Qwen2ForCausalLM  # noqa: TID253
 from diffucli import layout
 from diffucli.model import vocabulary
 from diffucli.model.load import find_device
-from diffucli.model.network import configure
+from diffucli.model.published import configure
 from diffucli.train.diffusion import causal_loss, diffusion_loss
 from diffucli.train.mini import corpus, tokenizer
 from diffucli.train.mini.batches import Tally, batch_of, batches
