@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Diffu
 
-    from diffucli.eval.problems import Problem
-
 drawing = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib comes with the extra train")
 FAST = ("--preset", "fast", "--length", "8")
 BOTH = ("--against", "reference", "--against", "dual-cache")
@@ -85,23 +83,6 @@ def test_yardsticks_have_rows_and_every_row_is_compared_with_them(values: Callab
         assert row["against"]["reference"]["forwards"] == row["nfe"] / 16
         assert row["against"]["reference"]["rate"] > 0
         assert (row["against"].get(name) or {"rate": 1, "forwards": 1}) == {"rate": 1, "forwards": 1}
-
-
-def test_long_requests_ask_for_several_pieces_at_once_and_so_do_problems(
-    values: Callable[..., dict], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def noted(count: int, room: int) -> list[Problem]:
-        asked.append((count, room))
-        return several(min(count, 2), room)
-
-    several = suites._several
-    monkeypatch.setattr(suites, "_several", noted)
-    found = values("--long", *FAST, "--quality", "2")
-    assert asked == [(10, suites.MANY), (2, suites.MANY)]
-    (row,) = found["presets"]
-    assert (row["requests"], row["quality"]["passed"]) == (2, [False, False])
 
 
 @pytest.mark.usefixtures("loaded")
@@ -228,8 +209,6 @@ def test_a_start_is_told_phase_by_phase(values: Callable[..., dict], monkeypatch
         (("--fill", *BOTH), "not answers (leave out --against)"),
         (("--start", "--prompts", "a"), "--start measures the command as it is without flags (leave out --prompts)"),
         (("--start", "--preset", "fast"), "without flags (leave out --preset)"),
-        (("--long", "--prompts", "a"), "--long and --prompts both say what is requested (give one of them)"),
-        (("--start", "--long"), "without flags (leave out --long)"),
         (("--full", "--quality", "5"), "answers that may not end solve nothing (leave out --full or --quality)"),
         ((*BOTH, *BOTH[:2]), "--against names the same twice"),
         (("--plot", "a.png"), "--plot draws an SVG, not a.png (name a file that ends in .svg)"),

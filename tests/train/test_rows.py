@@ -126,21 +126,6 @@ def test_no_row_shows_a_composition_that_is_held_out(drawn: list[Row], composed:
     assert shown <= {item.code for item in composed}
 
 
-def test_several_answers_are_trained_pieces_under_their_requests(drawn: list[Row], words: Vocabulary) -> None:
-    """The list of requests stands in the prompt, whole and in order."""
-    kept, counts = kept_back(), Counter[int]()
-    for row in (row for row in drawn if row.source == "several"):
-        ast.parse(row.code)
-        pieces = re.split(r"^# ", row.code, flags=re.MULTILINE)[1:]
-        asked = [piece.partition("\n")[0] for piece in pieces]
-        prompt = words.decode(row.tokens).partition("<|im_end|>\n<|im_start|>assistant")[0]
-        assert [prompt.find(text) for text in asked] == sorted(prompt.find(text) for text in asked)
-        assert not {plain(text) for text in asked} & kept
-        counts[len(asked)] += 1
-    assert min(counts) == 2
-    assert max(counts) > 4
-
-
 def test_a_composition_that_fails_its_tests_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     items = [compose(random.Random(seed)) for seed in range(40)]
     right = next(item for item in items if not is_held_out(item.key))
@@ -151,14 +136,14 @@ def test_a_composition_that_fails_its_tests_is_not_used(monkeypatch: pytest.Monk
 
 def test_sources_come_in_their_shares(drawn: list[Row]) -> None:
     shares = Counter(row.source for row in drawn)
-    tasks, compositions, several, known, of_open = SHARES
+    tasks, compositions, known, of_open = SHARES
     fills = {"task fill": 0.6 * known, "composition fill": 0.4 * known, "open fill": of_open}
-    expected = {"task": tasks, "composition": compositions, "several": several, **fills}
+    expected = {"task": tasks, "composition": compositions, **fills}
     assert {name: 100 * times / len(drawn) for name, times in shares.items()} == pytest.approx(expected, abs=3)
 
 
 def test_a_source_whose_share_is_nothing_is_not_drawn(sources: Sources) -> None:
-    alone = Sources(sources.words, sources.functions, SLACKS, (0, 0, 0, 0, 1))
+    alone = Sources(sources.words, sources.functions, SLACKS, (0, 0, 0, 1))
     rng = random.Random(1)
     assert {row.source for row in (alone.draw(rng) for _ in range(20)) if row} == {"open fill"}
 

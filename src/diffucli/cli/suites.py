@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from diffucli.eval.problems import AnyProblem, FillProblem, Problem
     from diffucli.train.mini.held_out import Hole
 
-COMPOSITIONS, SEVERAL, HOLES = 300, 100, 200  # problems, of each group of holes; of the phrasings, all
-SOME, MANY = 120, 225  # tokens of code that several requests at once ask for; MANY nearly fill a canvas of 256
+COMPOSITIONS, HOLES = 300, 200  # problems, of each group of holes; of the phrasings, all
 T = TypeVar("T")
 
 
@@ -34,17 +33,10 @@ def problems(suite: Suite, *, limit: int | None = None) -> list[AnyProblem]:
     return [
         *_phrasings(limit),
         *_compositions(limit),
-        *_several(min(limit or SEVERAL, SEVERAL), SOME),
         *_fills("body of a new composition", held_out.bodies(holes)),
         *_fills("line of a classic task, renamed", held_out.known_lines(holes)),
         *_fills("line of open code", held_out.lines(holes)),
     ]
-
-
-def long_requests(suite: Suite, count: int) -> list[Problem]:
-    """`count` problems of `suite` that ask for several pieces of code, which nearly fill a canvas; always the same."""
-    assert suite is Suite.mini, "the only one so far"
-    return _several(count, MANY)
 
 
 def requests(suite: Suite, count: int) -> list[Problem]:
@@ -73,13 +65,6 @@ def _compositions(limit: int | None) -> list[Problem]:
 
     found = held_out.compositions(COMPOSITIONS if limit is None else min(limit, COMPOSITIONS))
     return [Problem("new composition", each.text, each.tests) for each in found]
-
-
-def _several(count: int, room: int) -> list[Problem]:
-    from diffucli.eval.problems import Problem
-    from diffucli.train.mini import held_out
-
-    return [Problem("several at once", each.text, each.tests) for each in held_out.several(count, room=room)]
 
 
 def _fills(group: str, holes: Sequence[Hole]) -> list[FillProblem]:

@@ -138,7 +138,6 @@ def _rows(log: Log) -> str:
     known = {
         "task": (f"answers to {len(tasks)} classic tasks ({solutions} solutions, {phrases:,} phrases)", OWN),
         "composition": (f"answers to compositions ({programs} distinct programs, holes included)", OWN),
-        "several": ("answers to two or more of these at once, each under its own request", OWN),
         "task fill": ("holes in solutions of the tasks", OWN),
         "composition fill": ("holes in compositions", OWN),
         "open fill": (f"holes in {sum(p.functions for p in log.packages):,} functions of open code", "see below"),

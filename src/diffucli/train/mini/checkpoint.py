@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from diffucli.model.vocabulary import Vocabulary
 
 WEIGHTS = "model.safetensors"
-LONGEST_CANVAS, TRAINED = 2048, 384  # tokens that positions are defined for, and that rows have at most
+LONGEST_CANVAS, TRAINED = 2048, 320  # tokens that positions are defined for, and that rows have at most
 
 
 def settings_of(shape: Mapping[str, int], words: Vocabulary) -> dict[str, object]:

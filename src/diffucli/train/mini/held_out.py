@@ -13,11 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from diffucli.train.mini import corpus
-from diffucli.train.mini.classics import Classic, classics
+from diffucli.train.mini.classics import classics
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
 from diffucli.train.mini.renaming import rename
-from diffucli.train.mini.rows import TASKS, documented
-from diffucli.train.mini.several import Piece, asserts, gathered, listed, size
+from diffucli.train.mini.rows import documented
 from diffucli.train.mini.wording import ask, sentence
 
 if TYPE_CHECKING:
@@ -58,14 +57,6 @@ def compositions(count: int, seed: int = 0) -> list[Request]:
     return [Request(item.instruction, item.tests) for item in islice(drawn(random.Random(seed)), count)]
 
 
-def several(count: int, *, room: int, seed: int = 0) -> list[Request]:
-    """`count` requests for several of these at once, whose code has `room` tokens or fewer; each has to pass."""
-    rng = random.Random(seed)
-    pieces = _pieces(rng)
-    chosen = (gathered(pieces, room, size) for _ in range(count))
-    return [Request(listed(rng, each), asserts(each)) for each in chosen]
-
-
 def bodies(count: int, seed: int = 0) -> list[Hole]:
     """The bodies of `count` compositions held out, in other names; a docstring says what is wanted."""
     rng = random.Random(seed)
@@ -99,21 +90,6 @@ def drawn(rng: random.Random) -> Iterator[Composition]:
         if held_out(item.key) and item.key not in seen and verify(item):
             seen.add(item.key)
             yield item
-
-
-def _pieces(rng: random.Random) -> Iterator[Piece]:
-    """Held-out phrasings and compositions, each once as long as there are such, for ever."""
-    compositions, phrased = drawn(rng), list[tuple[str, bool, Classic]]()
-    while True:
-        if rng.random() >= TASKS:
-            item = next(compositions)
-            yield Piece(item.instruction, item.code, item.tests)
-            continue
-        if not phrased:
-            phrased = [(phrase, verb, task) for task in classics() for phrase, verb in task.phrases(held_out=True)]
-            rng.shuffle(phrased)
-        phrase, verb, task = phrased.pop()
-        yield Piece(ask(rng, phrase, verb=verb), task.solutions[0], task.tests)
 
 
 def _body(rng: random.Random, item: Composition) -> Hole:

@@ -14,7 +14,6 @@ from diffucli.engine import ANSWER, FREE
 from diffucli.train.mini.classics import classics, request, summarised
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
 from diffucli.train.mini.renaming import Parts, rename
-from diffucli.train.mini.several import Piece, gathered, listed, program
 from diffucli.train.mini.wording import sentence
 
 if TYPE_CHECKING:
@@ -25,22 +24,15 @@ if TYPE_CHECKING:
     from diffucli.model.vocabulary import Vocabulary
     from diffucli.train.mini.corpus import Function
 
-LONGEST = 384  # tokens of a row
+LONGEST = 320  # tokens of a row
 SLACKS = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bounds on the pads after an answer, and their shares
 BRIEF = {4: 1}  # the same while the model cannot see them
-SHARES = (
-    22,
-    26,
-    16,
-    28,
-    8,
-)  # of answers to tasks, to compositions, to several of these, of holes in them, in open code
-LATE = (26, 22, 20, 26, 6)  # the same at the end: tasks have the longest answers and take the longest to learn
-TASKS = 0.6  # of several
+SHARES = (25, 33, 33, 9)  # of answers to tasks, to compositions, of holes in these, in open code
+LATE = (31, 31, 31, 7)  # the same at the end: tasks have the longest answers and take the longest to learn
 RENAMED, ASKED, DOCUMENTED, ACCOMPANIED = 0.8, 0.2, 0.35, 0.25  # of holes in known code: see `fill_known`
 HEADS = 0.3  # of the holes that might be a first line
 HEAD = re.compile(r"^(?:def|class) [^\n]*:\n(?= +)", re.MULTILINE)
-Source = Literal["task", "composition", "several", "task fill", "composition fill", "open fill"]
+Source = Literal["task", "composition", "task fill", "composition fill", "open fill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What rows are made of, by shares of the draw: answers to tasks, compositions and several of them, and fills."""
+    """What rows are made of, by shares of the draw: answers to tasks and compositions, and fills."""
 
     words: Vocabulary
     functions: Sequence[Function]
@@ -71,7 +63,6 @@ class Sources:
         kinds: tuple[Callable[[random.Random], Row], ...] = (
             self.classic,
             self.composition,
-            self.several,
             self.fill_known,
             self.fill_open,
         )
@@ -87,12 +78,6 @@ class Sources:
         """An answer to a trained composition."""
         item = trained_composition(rng)
         return self.answer(rng, item.instruction, item.code, source="composition")
-
-    def several(self, rng: random.Random) -> Row:
-        """An answer to as many tasks and compositions as fit into some part of a canvas, at least two."""
-        room = rng.randrange(ANSWER)
-        pieces = gathered(iter(lambda: piece(rng), None), room, lambda code: len(self.words.encode(code)))
-        return self.answer(rng, listed(rng, pieces), program(pieces), source="several")
 
     def answer(self, rng: random.Random, request: str, code: str, *, source: Source) -> Row:
         """The chat prompt, the code, its closing fence, the end of the turn, and pads as far as the canvas reaches."""
@@ -193,15 +178,6 @@ def _part(rng: random.Random, code: str, begin: int, end: int) -> tuple[int, int
     places = [i for i in range(begin, end + 1) if i in (begin, end) or code[i - 1].isalnum() != code[i].isalnum()]
     first, last = sorted(rng.sample(range(len(places)), 2))
     return places[first], places[last]
-
-
-def piece(rng: random.Random) -> Piece:
-    """A task in a trained phrasing, or a trained composition."""
-    if rng.random() < TASKS:
-        task, asked = request(rng)
-        return Piece(asked, rng.choice(task.solutions), task.tests)
-    item = trained_composition(rng)
-    return Piece(item.instruction, item.code, item.tests)
 
 
 def trained_composition(rng: random.Random) -> Composition:
