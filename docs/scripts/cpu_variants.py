@@ -1,4 +1,4 @@
-"""What torch.compile and int8 do for mini on this CPU: python docs/scripts/cpu_variants.py [--rounds N] [--problems N].
+"""What torch.compile, int8 and bfloat16 do for mini here: docs/scripts/cpu_variants.py [--rounds N] [--problems N].
 
 Prints a Markdown table: what preparing costs, the first forward, the median time of a full forward and of a cached
 window, each variant in turn in every round, so that noise falls on all alike; and how many requests are answered right.
@@ -102,10 +102,16 @@ def in_int8(model: torch.nn.Module) -> torch.nn.Module:
     return quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)  # type: ignore[no-any-return]
 
 
+def in_bf16(model: torch.nn.Module) -> torch.nn.Module:
+    """Everything in bfloat16, which this CPU may have instructions for."""
+    return model.to(torch.bfloat16)
+
+
 CHANGES: dict[str, Callable[[torch.nn.Module], torch.nn.Module]] = {
     "float32": lambda model: model,
     "torch.compile": compiled,
     "int8": in_int8,
+    "bfloat16": in_bf16,
 }
 
 if __name__ == "__main__":

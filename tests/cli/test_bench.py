@@ -11,15 +11,20 @@ import pytest
 from diffucli import chart
 from diffucli.cli import suites
 from diffucli.cli.suites import Suite
+from diffucli.engine import Engine
 from diffucli.errors import UsageError
 from diffucli.eval import shape
 from diffucli.eval.startup import NAMES
+from diffucli.train.mini import held_out
+from diffucli.train.mini.classics import programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.cli.conftest import Diffu
+
+    from diffucli.engine import Run
 
 drawing = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib comes with the extra train")
 FAST = ("--preset", "fast", "--length", "8")
@@ -83,6 +88,29 @@ def test_yardsticks_have_rows_and_every_row_is_compared_with_them(values: Callab
         assert row["against"]["reference"]["forwards"] == row["nfe"] / 16
         assert row["against"]["reference"]["rate"] > 0
         assert (row["against"].get(name) or {"rate": 1, "forwards": 1}) == {"rate": 1, "forwards": 1}
+
+
+def test_long_requests_are_for_whole_programs_and_so_are_the_problems(
+    values: Callable[..., dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {request.text for request in held_out.phrasings(tasks=programs())}
+    asked: list[str] = []
+    monkeypatch.setattr(Engine, "generate", noted(Engine.generate, asked))
+    found = values("--long", *FAST, "--quality", "2")
+    (row,) = found["presets"]
+    assert (row["requests"], row["quality"]["passed"]) == (10, [False, False])
+    assert len(set(asked)) >= 10
+    assert set(asked) <= kept
+
+
+def noted(generate: Callable[..., Run], asked: list[str]) -> Callable[..., Run]:
+    """`generate`, which adds what is requested to `asked`."""
+
+    def go(engine: Engine, query: str, **keywords: object) -> Run:
+        asked.append(query)
+        return generate(engine, query, **keywords)
+
+    return go
 
 
 @pytest.mark.usefixtures("loaded")
@@ -209,11 +237,14 @@ def test_a_start_is_told_phase_by_phase(values: Callable[..., dict], monkeypatch
         (("--fill", *BOTH), "not answers (leave out --against)"),
         (("--start", "--prompts", "a"), "--start measures the command as it is without flags (leave out --prompts)"),
         (("--start", "--preset", "fast"), "without flags (leave out --preset)"),
+        (("--long", "--prompts", "a"), "--long and --prompts both say what is requested (give one of them)"),
+        (("--start", "--long"), "without flags (leave out --long)"),
         (("--full", "--quality", "5"), "answers that may not end solve nothing (leave out --full or --quality)"),
         ((*BOTH, *BOTH[:2]), "--against names the same twice"),
         (("--plot", "a.png"), "--plot draws an SVG, not a.png (name a file that ends in .svg)"),
         (("--plot", "nowhere/a.svg"), "its folder does not exist"),
         (("--quality", "99999"), "the suite mini holds no 99999 requests"),
+        (("--long", "--quality", "999"), "the suite mini holds no 999 long requests"),
     ],
 )
 def test_flags_that_do_not_go_together_are_one_line(diffu: Diffu, flags: tuple[str, ...], said: str) -> None:

@@ -7,13 +7,20 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from importlib import resources
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from diffucli import layout
+from diffucli.engine import ANSWER
+from diffucli.model import vocabulary
 from diffucli.train.mini import classics as module
-from diffucli.train.mini.classics import Classic, classics, is_held_out, kept_back, request
+from diffucli.train.mini.classics import Classic, classics, is_held_out, kept_back, programs, request
 from diffucli.train.mini.wording import asks, plain
+
+MINI = Path(str(resources.files("diffucli") / "models" / "mini"))
 
 # One child for all of them: a sandbox each would take a minute. `candidate` is bound as the sandbox binds it.
 RUNNER = """
@@ -44,6 +51,15 @@ def test_every_solution_passes_the_tests_of_its_task() -> None:
     jobs = [(task.name, code, task.tests) for task in classics() for code in task.solutions]
     assert failures(jobs) == []
     assert len(jobs) >= 300
+
+
+def test_programs_are_long_and_fit_into_a_canvas() -> None:
+    """240 to 252 tokens of mini's vocabulary, in a canvas of 256."""
+    words = vocabulary.read(MINI)
+    assert len(programs()) == 10
+    for task in programs():
+        content = [*words.encode(task.solutions[0]), *layout.closing(words, "a request")]
+        assert 230 < len(content) <= ANSWER, task.name
 
 
 def test_tests_notice_the_solution_of_another_task() -> None:

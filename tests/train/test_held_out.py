@@ -9,7 +9,7 @@ import pytest
 
 from diffucli.sandbox import run_tests
 from diffucli.train.mini import corpus, held_out
-from diffucli.train.mini.classics import classics, kept_back
+from diffucli.train.mini.classics import classics, kept_back, programs
 from diffucli.train.mini.compositions import held_out as is_held_out
 from diffucli.train.mini.corpus import Function
 from diffucli.train.mini.wording import plain, sentence
@@ -46,6 +46,13 @@ def test_every_phrasing_is_one_that_training_draws_again_rather_than_show() -> N
 def test_a_seed_asks_in_the_same_words() -> None:
     assert held_out.phrasings(3) == held_out.phrasings(3)
     assert held_out.phrasings(3) != held_out.phrasings(4)
+
+
+def test_those_of_some_tasks_are_among_those_of_all() -> None:
+    found = held_out.phrasings(tasks=programs())
+    assert 10 <= len(found) < len(held_out.phrasings())
+    assert {each.text for each in found} <= {each.text for each in held_out.phrasings()}
+    assert {each.tests for each in found} <= {task.tests for task in programs()}
 
 
 def test_compositions_are_held_out_ones_and_a_few_are_the_first_of_many() -> None:

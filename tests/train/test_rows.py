@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from diffucli import layout
 from diffucli.engine import ANSWER, FREE
 from diffucli.train.mini import rows
-from diffucli.train.mini.classics import classics, kept_back, summarised
+from diffucli.train.mini.classics import classics, kept_back, programs, summarised
 from diffucli.train.mini.compositions import Composition, compose
 from diffucli.train.mini.compositions import held_out as is_held_out
 from diffucli.train.mini.rows import BRIEF, LONGEST, SHARES, SLACKS, Row, Sources
@@ -136,14 +136,14 @@ def test_a_composition_that_fails_its_tests_is_not_used(monkeypatch: pytest.Monk
 
 def test_sources_come_in_their_shares(drawn: list[Row]) -> None:
     shares = Counter(row.source for row in drawn)
-    tasks, compositions, known, of_open = SHARES
+    tasks, long, compositions, known, of_open = SHARES
     fills = {"task fill": 0.6 * known, "composition fill": 0.4 * known, "open fill": of_open}
-    expected = {"task": tasks, "composition": compositions, **fills}
+    expected = {"task": tasks + long, "composition": compositions, **fills}
     assert {name: 100 * times / len(drawn) for name, times in shares.items()} == pytest.approx(expected, abs=3)
 
 
 def test_a_source_whose_share_is_nothing_is_not_drawn(sources: Sources) -> None:
-    alone = Sources(sources.words, sources.functions, SLACKS, (0, 0, 0, 1))
+    alone = Sources(sources.words, sources.functions, SLACKS, (0, 0, 0, 0, 1))
     rng = random.Random(1)
     assert {row.source for row in (alone.draw(rng) for _ in range(20)) if row} == {"open fill"}
 
@@ -152,7 +152,8 @@ def test_every_task_is_drawn(drawn: list[Row]) -> None:
     solutions = {code for task in classics() for code in task.solutions}
     shown = {row.code for row in drawn if row.source == "task"}
     assert shown <= solutions
-    assert len(shown) > 0.8 * len(solutions)
+    assert len(shown) > 0.75 * len(solutions)
+    assert {task.solutions[0] for task in programs()} <= shown
 
 
 @pytest.mark.parametrize(("slacks", "most"), [(BRIEF, 3), ({8: 1}, 7), ({ANSWER: 1}, ANSWER - 40)])

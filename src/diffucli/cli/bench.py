@@ -116,7 +116,7 @@ def _answers(checkpoint: Checkpoint, asked: Asked, task: Task, show: Show) -> Fo
 
     against = [name.value for name in asked.against or ()]
     contenders = writers(checkpoint, asked.policies, against)
-    rows = [_row(name, writer, task) for name, writer in _told(contenders, show)]
+    rows = _rows(contenders, task, show)
     ours = {name: writer for name, writer in contenders.items() if isinstance(writer, Engine)}
     split = list(shares(ours, task.work)) if asked.profile else []
     if asked.plot:
@@ -124,14 +124,16 @@ def _answers(checkpoint: Checkpoint, asked: Asked, task: Task, show: Show) -> Fo
     return bench_tables.answers(rows, yardsticks=against, split=split, full=asked.full)
 
 
-def _row(name: str, writer: Writer, task: Task) -> Row:
+def _rows(writers: Mapping[str, Writer], task: Task, show: Show) -> list[Row]:
     from diffucli.cli.bench_tables import Row
     from diffucli.eval.quality import Quality, verdicts
     from diffucli.eval.speed import measure
 
-    (speed,) = measure({name: writer}, task.work)
-    passed = tuple(verdicts(writer, task.problems, length=task.work.length))
-    return Row(speed, Quality(passed) if passed else None)
+    speeds = measure(writers, task.work, show=lambda done: show(done, "requests"))
+    if not task.problems:
+        return [Row(speed, None) for speed in speeds]
+    passed = [tuple(verdicts(each, task.problems, length=task.work.length)) for _, each in _told(writers, show)]
+    return [Row(speed, Quality(found)) for speed, found in zip(speeds, passed, strict=True)]
 
 
 def _told(items: Mapping[str, T], show: Show) -> Iterator[tuple[str, T]]:

@@ -14,7 +14,7 @@ from diffucli.cli.options import Preset, Quant
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from diffucli.decode.policy import Policy
     from diffucli.eval.problems import Problem
@@ -57,6 +57,10 @@ class Asked:
     length: Annotated[
         int | None, typer.Option("--length", min=1, help="Masks for an answer (256).", rich_help_panel=WRITING)
     ] = None
+    long: Annotated[
+        bool,
+        typer.Option("--long", help="Requests for whole programs, for long answers.", rich_help_panel=WRITING),
+    ] = False
     full: Annotated[
         bool,
         typer.Option("--full", help="The answer fills the canvas: end tokens are forbidden.", rich_help_panel=WRITING),
@@ -100,6 +104,7 @@ class Asked:
         writing: dict[str, object] = {
             "--prompts": self.prompts,
             "--length": self.length,
+            "--long": self.long,
             "--full": self.full,
             "--against": self.against,
             "--quality": self.quality,
@@ -118,6 +123,8 @@ class Asked:
             _refuse(writing, "--fill measures regions of files, not answers")
         if self.start:
             _refuse({**writing, "--preset": self.preset}, "--start measures the command as it is without flags")
+        if self.long and self.prompts:
+            raise UsageError("--long and --prompts both say what is requested", hint="give one of them")
         if self.full and self.quality:
             raise UsageError("answers that may not end solve nothing", hint="leave out --full or --quality")
         if len(set(self.against or ())) < len(self.against or ()):
@@ -142,16 +149,25 @@ class Asked:
 
     def work(self, rounds: int) -> Work:
         """What every preset writes. UsageError: there is no request."""
-        from diffucli.eval.speed import REQUESTS, Work
+        from diffucli.eval.speed import Work
 
-        requests = _requests(self.prompts) if self.prompts else REQUESTS
-        return Work(requests, rounds=rounds, length=self.length, full=self.full)
+        return Work(self.requests(), rounds=rounds, length=self.length, full=self.full)
 
     def problems(self) -> list[Problem]:
         """What every preset is to solve. UsageError: more than there are."""
-        from diffucli.cli.suites import Suite, requests
+        from diffucli.cli.suites import Suite, long_requests, requests
 
-        return requests(Suite.mini, self.quality) if self.quality else []
+        kind = long_requests if self.long else requests
+        return kind(Suite.mini, self.quality) if self.quality else []
+
+    def requests(self) -> Sequence[str]:
+        """What is timed. UsageError: there is no request."""
+        from diffucli.cli.suites import Suite, long_requests
+        from diffucli.eval.speed import REQUESTS
+
+        if self.long:
+            return [problem.request for problem in long_requests(Suite.mini, len(REQUESTS))]
+        return _requests(self.prompts) if self.prompts else REQUESTS
 
 
 def _refuse(flags: Mapping[str, object], why: str, remedy: str = "") -> None:

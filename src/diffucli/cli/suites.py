@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from diffucli.eval.problems import AnyProblem, FillProblem, Problem
+    from diffucli.train.mini.classics import Classic
     from diffucli.train.mini.held_out import Hole
 
 COMPOSITIONS, HOLES = 300, 200  # problems, of each group of holes; of the phrasings, all
@@ -32,11 +33,24 @@ def problems(suite: Suite, *, limit: int | None = None) -> list[AnyProblem]:
     holes = min(limit or HOLES, HOLES)
     return [
         *_phrasings(limit),
+        *_programs(limit),
         *_compositions(limit),
         *_fills("body of a new composition", held_out.bodies(holes)),
         *_fills("line of a classic task, renamed", held_out.known_lines(holes)),
         *_fills("line of open code", held_out.lines(holes)),
     ]
+
+
+def long_requests(suite: Suite, count: int) -> list[Problem]:
+    """`count` problems of `suite` that ask for whole programs, which nearly fill a canvas; always the same ones.
+
+    UsageError: there are fewer.
+    """
+    assert suite is Suite.mini, "the only one so far"
+    found = _programs(None)
+    if count > len(found):
+        raise UsageError(f"the suite {suite} holds no {count} long requests", hint=f"ask for {len(found)} at most")
+    return _some(found, count)
 
 
 def requests(suite: Suite, count: int) -> list[Problem]:
@@ -53,10 +67,22 @@ def requests(suite: Suite, count: int) -> list[Problem]:
 
 
 def _phrasings(limit: int | None) -> list[Problem]:
+    from diffucli.train.mini.classics import classics, programs
+
+    return _some(_phrased("classic task, new phrasing", [task for task in classics() if task not in programs()]), limit)
+
+
+def _programs(limit: int | None) -> list[Problem]:
+    from diffucli.train.mini.classics import programs
+
+    return _some(_phrased("program, new phrasing", programs()), limit)
+
+
+def _phrased(group: str, tasks: Sequence[Classic]) -> list[Problem]:
     from diffucli.eval.problems import Problem
     from diffucli.train.mini import held_out
 
-    return [Problem("classic task, new phrasing", each.text, each.tests) for each in _some(held_out.phrasings(), limit)]
+    return [Problem(group, each.text, each.tests) for each in held_out.phrasings(tasks=tasks)]
 
 
 def _compositions(limit: int | None) -> list[Problem]:

@@ -14,7 +14,7 @@ from diffucli.eval.evaluate import text_tokens
 from diffucli.eval.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from diffucli.engine import Run
     from diffucli.eval.writers import Writer
@@ -97,14 +97,28 @@ class Speed:
         return Ratio(rate, self.nfe / other.nfe)
 
 
-def measure(writers: Mapping[str, Writer], work: Work) -> Iterator[Speed]:
-    """A Speed for each writer, one after the other; every writer first writes one request that does not count."""
-    for name, writer in writers.items():
+def measure(
+    writers: Mapping[str, Writer], work: Work, *, show: Callable[[float], None] = lambda _done: None
+) -> list[Speed]:
+    """A Speed for each writer. `show` is told the share done.
+
+    They take turns request by request, so that what else the machine does falls on all alike. Every writer first
+    writes one request that does not count.
+    """
+    for writer in writers.values():
         _timed(writer, work, work.requests[0])
-        runs = [_timed(writer, work, request) for _ in range(work.rounds) for request in work.requests]
-        tokens, nfe, seconds, drawing = (sum(column) for column in zip(*runs, strict=True))
-        middle = median(run[2] for run in runs)
-        yield Speed(name, len(runs), int(tokens), int(nfe), seconds, drawing, middle)
+    runs: dict[str, list[tuple[int, int, float, float]]] = {name: [] for name in writers}
+    requests = [request for _ in range(work.rounds) for request in work.requests]
+    for count, request in enumerate(requests, start=1):
+        for name, writer in writers.items():
+            runs[name].append(_timed(writer, work, request))
+        show(count / len(requests))
+    return [_speed(name, found) for name, found in runs.items()]
+
+
+def _speed(name: str, runs: Sequence[tuple[int, int, float, float]]) -> Speed:
+    tokens, nfe, seconds, drawing = (sum(column) for column in zip(*runs, strict=True))
+    return Speed(name, len(runs), int(tokens), int(nfe), seconds, drawing, median(run[2] for run in runs))
 
 
 def _timed(writer: Writer, work: Work, request: str) -> tuple[int, int, float, float]:

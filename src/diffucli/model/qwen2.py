@@ -144,7 +144,7 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(size.inner, size.hidden, bias=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        made: Tensor = self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        made: Tensor = self.down_proj(F.silu(self.gate_proj(hidden), inplace=True).mul_(self.up_proj(hidden)))
         return made
 
 

@@ -62,7 +62,7 @@ of text in it; TPF: tokens per forward; s: seconds of decoding per answer on thi
 {tables}
 ## What it cannot do
 
-- It knows Python alone, and short functions alone: {context} tokens of prompt and code together.
+- It knows Python alone, short functions and a few classes: {context} tokens of prompt and code together.
 - It knows the tasks of its data and what can be composed from their pieces. Asked for something else, it writes
   something that looks like code and is wrong, and it does not say so.
 - It reads a request for its key words. A condition it has not met, a word of negation or a second sentence is mostly

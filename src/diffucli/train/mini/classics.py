@@ -16,8 +16,10 @@ from diffucli.train.mini.wording import ask, asks, plain, reword, sentence
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
 HELD_OUT = 6  # one phrase in so many
+PROGRAM = 600  # characters of a solution that is a whole program, and nearly fills a canvas
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,12 @@ def classics() -> tuple[Classic, ...]:
     return tuple(_read(entry) for f in files for entry in tomllib.loads(f.read_text(encoding="utf-8"))["task"])
 
 
+@cache
+def programs() -> tuple[Classic, ...]:
+    """The tasks with long solutions."""
+    return tuple(task for task in classics() if len(task.solutions[0]) >= PROGRAM)
+
+
 def _read(entry: dict[str, object]) -> Classic:
     def texts(key: str) -> tuple[str, ...]:
         value = entry[key]
@@ -59,9 +67,9 @@ def is_held_out(key: str) -> bool:
     return int.from_bytes(blake2b(key.encode(), digest_size=4).digest(), "big") % HELD_OUT == 0
 
 
-def request(rng: random.Random) -> tuple[Classic, str]:
-    """A task and a request for it, in a trained phrasing or in other words that nothing held out is asked in."""
-    task = rng.choice(classics())
+def request(rng: random.Random, tasks: Sequence[Classic] = ()) -> tuple[Classic, str]:
+    """One of `tasks`, or of all, and a request for it: a trained phrase, or in other words, but in none held out."""
+    task = rng.choice(tasks or classics())
     phrase, verb = rng.choice(task.phrases(held_out=False))
     while plain(text := ask(rng, reword(rng, phrase), verb=verb)) in kept_back():
         continue

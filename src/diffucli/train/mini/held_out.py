@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from diffucli.train.mini import corpus
-from diffucli.train.mini.classics import classics
+from diffucli.train.mini.classics import Classic, classics
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
 from diffucli.train.mini.renaming import rename
 from diffucli.train.mini.rows import documented
@@ -43,11 +43,11 @@ class Hole:
     tests: str = ""
 
 
-def phrasings(seed: int = 0) -> list[Request]:
-    """Every held-out phrase in one frame, in the order of the tasks."""
+def phrasings(seed: int = 0, tasks: Sequence[Classic] = ()) -> list[Request]:
+    """Every held-out phrase of `tasks`, or of all, in one frame, in the order of the tasks."""
     return [
         Request(ask(random.Random(f"{seed}/{phrase}"), phrase, verb=verb), task.tests)
-        for task in classics()
+        for task in tasks or classics()
         for phrase, verb in task.phrases(held_out=True)
     ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from diffucli import layout
 from diffucli.engine import ANSWER, FREE
-from diffucli.train.mini.classics import classics, request, summarised
+from diffucli.train.mini.classics import classics, programs, request, summarised
 from diffucli.train.mini.compositions import Composition, compose, held_out, verify
 from diffucli.train.mini.renaming import Parts, rename
 from diffucli.train.mini.wording import sentence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 LONGEST = 320  # tokens of a row
 SLACKS = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bounds on the pads after an answer, and their shares
 BRIEF = {4: 1}  # the same while the model cannot see them
-SHARES = (25, 33, 33, 9)  # of answers to tasks, to compositions, of holes in these, in open code
-LATE = (31, 31, 31, 7)  # the same at the end: tasks have the longest answers and take the longest to learn
+SHARES = (22, 14, 28, 28, 8)  # of answers to tasks, to long ones, to compositions, of holes in these, in open code
+LATE = (26, 14, 27, 27, 6)  # the same at the end: tasks have the longest answers and take the longest to learn
 RENAMED, ASKED, DOCUMENTED, ACCOMPANIED = 0.8, 0.2, 0.35, 0.25  # of holes in known code: see `fill_known`
 HEADS = 0.3  # of the holes that might be a first line
 HEAD = re.compile(r"^(?:def|class) [^\n]*:\n(?= +)", re.MULTILINE)
@@ -62,6 +62,7 @@ class Sources:
         """One row; None where it would be too long."""
         kinds: tuple[Callable[[random.Random], Row], ...] = (
             self.classic,
+            self.program,
             self.composition,
             self.fill_known,
             self.fill_open,
@@ -72,6 +73,11 @@ class Sources:
     def classic(self, rng: random.Random) -> Row:
         """An answer to a classic task in a trained phrasing."""
         task, asked = request(rng)
+        return self.answer(rng, asked, rng.choice(task.solutions), source="task")
+
+    def program(self, rng: random.Random) -> Row:
+        """An answer to one of the tasks with long solutions."""
+        task, asked = request(rng, programs())
         return self.answer(rng, asked, rng.choice(task.solutions), source="task")
 
     def composition(self, rng: random.Random) -> Row:
