@@ -114,8 +114,9 @@ def test_the_suite_of_mini_is_what_it_was_not_trained_on() -> None:
     found = suites.problems(Suite.mini, limit=4)
     assert found == suites.problems(Suite.mini, limit=4)
     groups = [problem.group for problem in found]
-    assert groups[:8] == ["classic task, new phrasing"] * 4 + ["new composition"] * 4
-    assert groups[8:16] == ["body of a new composition"] * 4 + ["line of a classic task, renamed"] * 4
-    assert set(groups[16:]) <= {"line of open code"}
+    assert groups[:8] == ["classic task, new phrasing"] * 4 + ["program, new phrasing"] * 4
+    assert groups[8:16] == ["new composition"] * 4 + ["body of a new composition"] * 4
+    assert groups[16:20] == ["line of a classic task, renamed"] * 4
+    assert set(groups[20:]) <= {"line of open code"}
     assert len(set(found)) == len(found)
-    assert suites.problems(Suite.mini, limit=2)[2:4] == found[4:6], "fewer are the first of more"
+    assert suites.problems(Suite.mini, limit=2)[4:6] == found[8:10], "fewer are the first of more"

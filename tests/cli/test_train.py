@@ -29,7 +29,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "SIZES", tiny)
     monkeypatch.setattr(recipe, "PROGRAMS", 50)
     monkeypatch.setattr(recipe, "Recipe", partial(recipe.Recipe, compiled=False, batch_tokens=1024))
-    monkeypatch.setattr(rows, "request", lambda rng: (task := rng.choice(classics()[:5]), task.nouns[0]))
+    monkeypatch.setattr(rows, "request", lambda rng, _tasks=(): (task := rng.choice(classics()[:5]), task.nouns[0]))
     monkeypatch.setattr(corpus, "functions", lambda *_: iter([Function("toys", "One.", "def one():\n    return 1\n")]))
     problem = Problem("requests", "add one", "assert candidate(1) == 2\n")
     monkeypatch.setattr("diffucli.cli.card.problems", lambda suite, limit: [problem])

@@ -47,7 +47,7 @@ def events(open_code: list[Function], folder: Path) -> list[Begun | Progress]:
     few = classics.classics()[:5]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus, "functions", lambda: iter(open_code))
-        patch.setattr(rows, "request", lambda rng: (task := rng.choice(few), task.nouns[0]))
+        patch.setattr(rows, "request", lambda rng, _tasks=(): (task := rng.choice(few), task.nouns[0]))
         patch.setattr(recipe, "SAVED", 2.0)
         return list(journal.kept(train(TINY, folder), TINY, folder))
 
@@ -116,7 +116,7 @@ def test_it_goes_on_from_the_weights_that_are_there(
 ) -> None:
     few = classics.classics()[:5]
     monkeypatch.setattr(corpus, "functions", lambda: iter(open_code))
-    monkeypatch.setattr(rows, "request", lambda rng: (task := rng.choice(few), task.nouns[0]))
+    monkeypatch.setattr(rows, "request", lambda rng, _tasks=(): (task := rng.choice(few), task.nouns[0]))
     again = Recipe(TINY.size, 0.02, causal=0.0, batch_tokens=1024, compiled=False, seed=1)
     _, first, *_ = train(again, folder)
     untrained = next(event for event in events if isinstance(event, Progress))

@@ -6,6 +6,8 @@ import ast
 import random
 import re
 from collections import Counter
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from diffucli import layout
 from diffucli.engine import ANSWER, FREE
+from diffucli.model import vocabulary
 from diffucli.train.mini import rows
 from diffucli.train.mini.classics import classics, kept_back, programs, summarised
 from diffucli.train.mini.compositions import Composition, compose
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
 CODE = "def f(items):\n    total = 0\n    for item in items:\n        total += item\n    return total\n"
 ASKED = re.compile(r"user\n(.*)\n<\|im_end\|>")
 seeds = st.integers(0, 10**6)
+
+
+@pytest.fixture(scope="module")
+def words() -> Vocabulary:
+    """mini's own: in it, whole programs are not too long for a row."""
+    return vocabulary.read(Path(str(resources.files("diffucli") / "models" / "mini")))
 
 
 @pytest.fixture(scope="module")

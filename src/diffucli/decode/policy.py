@@ -48,8 +48,8 @@ class Policy:
 OWN = Sampling(tempered=False)
 PRESETS = {
     "exact": Policy(TopK(), sampling=Sampling(order="entropy"), stop=False),
-    "balanced": Policy(Threshold(0.95), OWN, block=32, cache="dual", suffix=64),
-    "fast": Policy(Threshold(0.9), OWN, block=64, cache="dual", suffix=32),
+    "balanced": Policy(Threshold(0.95), OWN, block=32, cache="dual"),
+    "fast": Policy(Threshold(0.9), OWN, block=64, cache="dual"),
 }
 CAREFUL = 8  # masks a block when a text is written again
 
@@ -61,4 +61,4 @@ def careful(policy: Policy) -> Policy | None:
     """
     if not isinstance(policy.commit, Threshold) or policy.budget is not None:
         return None
-    return replace(policy, commit=TopK(linear), block=CAREFUL, suffix=4 * CAREFUL)
+    return replace(policy, commit=TopK(linear), block=CAREFUL)
