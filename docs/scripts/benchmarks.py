@@ -25,7 +25,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "short": BOTH,
     "quality": (*EVERY, "--quality", "300", "--length", "96", "--plot", PICTURE),
     "long": (*BOTH, "--long"),
-    "long-quality": (*EVERY, "--long", "--quality", "20"),
     "full": (*BOTH, "--full"),
     "profile": ("--profile", "--preset", "balanced", "--preset", "fast", "--rounds", "3"),
     "fill": ("--fill", "--rounds", "5"),

@@ -69,7 +69,7 @@ of text in it; TPF: tokens per forward; s: seconds of decoding per answer on thi
   passed over; numbers and names in the request are sometimes copied wrongly.
 - It has not learned to talk: no explanations, no questions back, no languages other than English.
 - Filling is its weak side: see the last three rows of the first table. A body that a docstring describes in the words
-  of its data comes out right half of the time, a line in the middle of code with other names one time in five, a line
+  of its data comes out right every other time, a line in the middle of code with other names one time in four, a line
   of anyone's project hardly ever. It mixes up names, and sometimes writes too much.
 - What it writes has to be read and tested before it is used, like everything else a model writes.
 
