@@ -129,10 +129,12 @@ def _rows(writers: Mapping[str, Writer], task: Task, show: Show) -> list[Row]:
     from diffucli.eval.quality import Quality, verdicts
     from diffucli.eval.speed import measure
 
-    speeds = measure(writers, task.work, show=lambda done: show(done, "requests"))
+    share = 0.5 if task.problems else 1.0  # of what there is to do
+    speeds = measure(writers, task.work, show=lambda done: show(share * done, "requests"))
     if not task.problems:
         return [Row(speed, None) for speed in speeds]
-    passed = [tuple(verdicts(each, task.problems, length=task.work.length)) for _, each in _told(writers, show)]
+    told = _told(writers, lambda done, words: show(share + share * done, words))
+    passed = [tuple(verdicts(each, task.problems, length=task.work.length)) for _, each in told]
     return [Row(speed, Quality(found)) for speed, found in zip(speeds, passed, strict=True)]
 
 

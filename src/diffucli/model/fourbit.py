@@ -88,11 +88,12 @@ def is_near(original: Tensor, unpacked: Tensor, largest: float) -> bool:
     return bool(((before - after).abs() <= bound).all())
 
 
-def packed_layer(like: nn.Linear, dtype: torch.dtype) -> Linear4bit:
-    """A layer of the shape of `like` that computes in `dtype`, on the meta device: its weight is to be `packed`."""
+def packed_layer(like: nn.Linear, weight: Params4bit, dtype: torch.dtype) -> Linear4bit:
+    """A layer of the shape of `like` that multiplies by `weight` in `dtype`; a bias is still to be put."""
     make: Any = Linear4bit  # it is untyped
     shape, bias = (like.in_features, like.out_features), like.bias is not None
     layer: Linear4bit = make(*shape, bias=bias, compute_dtype=dtype, quant_type=KIND, device="meta")
+    layer.weight = weight
     return layer
 
 

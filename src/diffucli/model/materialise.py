@@ -71,12 +71,10 @@ class Weights:
 
 def materialise(source: Source, plan: Plan) -> Qwen2:
     """The network of `source` on the plan's device. UsageError: four bits where bitsandbytes is not."""
-    packed, kept = is_packed(source.settings), plan.quant == KIND
-    place = OUTSIDE if plan.outside else plan.device
     with torch.device("meta"):
         model = Qwen2(source.size)
     with Weights(source.folder) as weights:
-        if packed or kept:
+        if is_packed(source.settings) or plan.quant == KIND:
             try:
                 _four_bits(model, weights, source.settings, plan)
             except ImportError as exc:
@@ -84,10 +82,9 @@ def materialise(source: Source, plan: Plan) -> Qwen2:
                     "four bits need bitsandbytes, which has no wheel here",
                     hint="use the original weights and --quant none",
                 ) from exc
-        dtype = WIDTHS[width(plan.device, plan.quant)]
         for name, parameter in list(model.named_parameters()):
             if parameter.is_meta:
-                put(model, name, weights[name].to(place, dtype))
+                put(model, name, weights[name].to(place_of(plan), dtype_of(plan)))
     model.tie()
     model.eval()
     return spread_out(model, places(source.settings, plan)) if plan.outside else model
@@ -97,8 +94,7 @@ def _four_bits(model: Qwen2, weights: Weights, settings: Mapping[str, Any], plan
     """Packed matrices are taken over or unpacked, others packed, each as the plan has it."""
     from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
 
-    place, dtype = OUTSIDE if plan.outside else plan.device, WIDTHS[width(plan.device, plan.quant)]
-    kept = plan.quant == KIND
+    place, dtype, kept = place_of(plan), dtype_of(plan), plan.quant == KIND
     for name in sorted(weights.packed | (packed_names(settings) if kept else frozenset())):
         path = name.removesuffix(".weight")
         layer, matrix = model.get_submodule(path), weights[name].to(place)
@@ -107,11 +103,20 @@ def _four_bits(model: Qwen2, weights: Weights, settings: Mapping[str, Any], plan
         if not kept:
             put(model, name, fourbit.unpack_rows(matrix, beside, 0, layer.out_features).to(dtype))
             continue
-        packed = fourbit.packed_layer(layer, dtype)
-        packed.weight = fourbit.stored(matrix, beside, dtype) if beside else fourbit.packed(matrix.to(dtype))
-        model.set_submodule(path, packed)
+        weight = fourbit.stored(matrix, beside, dtype) if beside else fourbit.packed(matrix.to(dtype))
+        model.set_submodule(path, fourbit.packed_layer(layer, weight, dtype))
     if place == "cpu" and kept:
         fourbit.arrange_layers(model)
+
+
+def place_of(plan: Plan) -> str:
+    """Where weights go first: what is spread out later begins in main memory."""
+    return OUTSIDE if plan.outside else plan.device
+
+
+def dtype_of(plan: Plan) -> torch.dtype:
+    """What a network of this plan computes in."""
+    return WIDTHS[width(plan.device, plan.quant)]
 
 
 def put(model: nn.Module, name: str, value: Tensor) -> None:

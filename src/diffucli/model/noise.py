@@ -12,9 +12,8 @@ import torch  # noqa: TID253 — this room is torch's own
 from torch import Tensor, nn  # noqa: TID253
 
 from diffucli.model.layers import packed_names
-from diffucli.model.materialise import WIDTHS, put
+from diffucli.model.materialise import dtype_of, put
 from diffucli.model.network import Network
-from diffucli.model.plan import width
 from diffucli.model.qwen2 import Qwen2, Size
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def random_network(settings: Mapping[str, Any], plan: Plan) -> Network:
     depend on what is multiplied.
     """
     device = torch.device(plan.device)
-    dtype = WIDTHS[width(plan.device, plan.quant)]
+    dtype = dtype_of(plan)
     with torch.device("meta"):
         model = Qwen2(Size.of(settings))
     if plan.quant == "nf4":
@@ -54,8 +53,8 @@ def _pack(model: Qwen2, names: frozenset[str], device: torch.device, dtype: torc
         if isinstance(layer, nn.Linear) and f"{name}.weight" in names:
             kind = (layer.out_features, layer.in_features, layer.bias is not None)
             if kind not in made:
-                made[kind] = fourbit.packed_layer(layer, dtype)
-                made[kind].weight = fourbit.packed(_numbers(name, torch.Size(kind[:2]), device, torch.bfloat16))
+                weight = fourbit.packed(_numbers(name, torch.Size(kind[:2]), device, torch.bfloat16))
+                made[kind] = fourbit.packed_layer(layer, weight, dtype)
             model.set_submodule(name, copy.deepcopy(made[kind]))
     if device.type == "cpu":
         fourbit.arrange_layers(model)
