@@ -297,7 +297,7 @@ def test_nf4_packs_the_layers_and_neither_embeddings_nor_head(checkpoint, golden
     packed = load(golden, device="cpu", quant="nf4").network
     kinds = {name: weight.dtype for name, weight in packed.model.named_parameters()}
     other = WIDTHS[width("cpu", "nf4")]
-    packable = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj")  # down_proj: 160 is no multiple of 64
+    packable = ("qkv_proj", "o_proj", "gate_up_proj")  # down_proj: 160 is no multiple of 64
     for name, kind in kinds.items():
         bits = any(f"{layer}.weight" in name for layer in packable)
         assert kind == (torch.uint8 if bits else other), name
@@ -313,7 +313,7 @@ def test_nf4_packs_the_layers_and_neither_embeddings_nor_head(checkpoint, golden
 
 @needs_bitsandbytes
 def test_nf4_leaves_layers_alone_that_fill_no_whole_blocks(folder):
-    """One key/value head of 16 rows: the CPU's kernel packs 32."""
+    """One key/value head of 16 rows: the CPU's kernel packs 32. What is joined with them stays whole too."""
     narrow = {}
     for shard in (FIRST, SECOND):
         for name, tensor in load_file(folder / shard).items():
@@ -322,8 +322,8 @@ def test_nf4_leaves_layers_alone_that_fill_no_whole_blocks(folder):
     save_file(narrow, folder / "model.safetensors", metadata={"format": "pt"})
     edited(folder, num_key_value_heads=1)
     kinds = {name: p.dtype for name, p in load(folder, device="cpu", quant="nf4").network.model.named_parameters()}
-    assert kinds["model.layers.0.self_attn.k_proj.weight"] == WIDTHS[width("cpu", "nf4")]
-    assert kinds["model.layers.0.self_attn.q_proj.weight"] == torch.uint8
+    assert kinds["model.layers.0.self_attn.qkv_proj.weight"] == WIDTHS[width("cpu", "nf4")]
+    assert kinds["model.layers.0.self_attn.o_proj.weight"] == torch.uint8
 
 
 def test_auto_keeps_small_networks_whole(checkpoint):

@@ -5,6 +5,9 @@ Knows tensors and networks; nothing of files.
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253 — this room is torch's own
@@ -17,7 +20,7 @@ from diffucli.model.network import is_finite
 from diffucli.model.packed import BLOCK, KIND, NESTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PIECE = 2**20  # numbers that are packed at a time
 HALF_STEP = 0.16  # of a block's largest number: half the widest gap between two of NF4's sixteen values
@@ -67,10 +70,10 @@ def unpack_rows(packed: Tensor, beside: dict[str, Tensor], first: int, count: in
     """Rows first … first + count of a packed matrix, float32. beside: suffix → tensor, as `Packing.beside` gives."""
     state = bnb.QuantState.from_dict({key[1:]: value for key, value in beside.items()}, packed.device)
     columns = state.shape[1]
-    scales = bnb.dequantize_blockwise(state.absmax, state.state2) + state.offset
+    scales = _scales(state)
     start, stop = first * columns, (first + count) * columns
     part = bnb.QuantState(  # type: ignore[no-untyped-call]
-        absmax=scales[start // BLOCK : stop // BLOCK].float().contiguous(),
+        absmax=scales[start // BLOCK : stop // BLOCK].contiguous(),
         shape=torch.Size((count, columns)),
         code=state.code,
         blocksize=BLOCK,
@@ -97,6 +100,79 @@ def packed_layer(like: nn.Linear, weight: Params4bit, dtype: torch.dtype) -> Lin
     return layer
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A matrix as a file holds it: numbers, or packed bytes and what stands `beside` them. rows: how many it has."""
+
+    numbers: Tensor
+    beside: dict[str, Tensor]
+    rows: int
+
+    def to(self, place: str) -> Piece:
+        """The same elsewhere."""
+        beside = {part: value.to(place) for part, value in self.beside.items()}
+        return Piece(self.numbers.to(place), beside, self.rows)
+
+    def whole(self, dtype: torch.dtype) -> Tensor:
+        """Its numbers `[rows, columns]`."""
+        return (unpack_rows(self.numbers, self.beside, 0, self.rows) if self.beside else self.numbers).to(dtype)
+
+    def packed(self, dtype: torch.dtype) -> Params4bit:
+        """It in four bits, for products in `dtype`."""
+        return stored(self.numbers, self.beside, dtype) if self.beside else packed(self.numbers.to(dtype))
+
+
+def joined(weights: Sequence[Params4bit]) -> Params4bit:
+    """`weights` of as many columns each, below each other, with the very same numbers; just one stays as it is.
+
+    Their scales have been quantised with an offset each, so they become float32 again.
+    """
+    if len(weights) == 1:
+        return weights[0]
+    states: list[Any] = [weight.quant_state for weight in weights]
+    shape = (sum(state.shape[0] for state in states), states[0].shape[1])
+    return _like(weights[0], torch.cat([weight.data for weight in weights]), torch.cat([*map(_scales, states)]), shape)
+
+
+def apart(layer: nn.Linear, rows: list[int]) -> list[nn.Linear]:
+    """`layer`, of joined weights, as several: of so many of its rows each, which are shared with it."""
+    weight: Any = layer.weight
+    state, (count, columns) = weight.quant_state, weight.quant_state.shape
+    if getattr(state, "packing_format_for_cpu", False):
+        scales = [some.contiguous() for some in torch.split(state.absmax, rows, 1)]
+    else:
+        scales = [some.reshape(-1) for some in torch.split(state.absmax.view(count, -1), rows)]
+    numbers = torch.split(weight.data.view(count, -1), rows)
+    biases = [None] * len(rows) if layer.bias is None else torch.split(layer.bias, rows)
+    found: list[nn.Linear] = []
+    for some, scale, bias in zip(numbers, scales, biases, strict=True):
+        shape = (some.shape[0], columns)
+        like = nn.Linear(columns, some.shape[0], bias=bias is not None, device="meta")
+        part = packed_layer(like, _like(weight, some.view(-1, *weight.shape[1:]), scale, shape), state.dtype)
+        if bias is not None:
+            part.bias = nn.Parameter(bias, requires_grad=False)
+        found.append(part)
+    return found
+
+
+def _like(weight: Params4bit, numbers: Tensor, scales: Tensor, shape: tuple[int, int]) -> Params4bit:
+    """Packed `numbers` with `scales` that are not quantised, in all else as `weight` is."""
+    state: Any = copy.copy(weight.quant_state)
+    state.absmax, state.shape, state.nested, state.offset, state.state2 = scales, torch.Size(shape), False, None, None
+    make: Any = Params4bit  # it is untyped
+    made: Params4bit = make(
+        numbers, requires_grad=False, quant_state=state, blocksize=BLOCK, quant_type=KIND, bnb_quantized=True
+    )
+    return made
+
+
+def _scales(state: Any) -> Tensor:
+    """The scales of a weight, float32."""
+    scales = bnb.dequantize_blockwise(state.absmax, state.state2) + state.offset if state.nested else state.absmax
+    numbers: Tensor = scales.float()
+    return numbers
+
+
 def packed(matrix: Tensor) -> Params4bit:
     """`matrix` `[rows, columns]` in four bits, where it is."""
     weight: Any = Params4bit(matrix, requires_grad=False, quant_type=KIND, blocksize=BLOCK)
@@ -119,19 +195,18 @@ def has_fast_products() -> bool:
     return bool(bnb.has_avx512bf16())  # type: ignore[no-untyped-call]
 
 
-def arrange_layers(model: nn.Module) -> None:
-    """Orders the bytes of every layer for products on a CPU.
+def arrange(layer: Linear4bit) -> None:
+    """Orders the bytes of a layer for products on a CPU.
 
     What bitsandbytes does itself at a layer's first forward, but fifty times faster (0.06 s for 18944 x 3584 instead
     of 3 s). Does nothing where the two do not agree on a small matrix: another version may order otherwise.
     """
     if has_fast_products() and _agree():
-        for layer in model.modules():
-            if isinstance(layer, Linear4bit):
-                weight: Any = layer.weight
-                weight.data, weight.quant_state = _arranged(weight.data, weight.quant_state)
+        weight: Any = layer.weight
+        weight.data, weight.quant_state = _arranged(weight.data, weight.quant_state)
 
 
+@cache
 def _agree() -> bool:
     """Whether `_arranged` does what bitsandbytes' own function does, to the last attribute."""
     matrix = torch.linspace(-3, 5, 2 * ARRANGED * BLOCK * 3).sin().reshape(2 * ARRANGED, BLOCK * 3)

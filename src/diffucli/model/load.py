@@ -85,7 +85,8 @@ def check_mask(folder: Path, settings: Mapping[str, Any], words: Vocabulary) -> 
 def wanted_shapes(size: Size) -> dict[str, Shape]:
     """Name → shape of every tensor that the network of `size` needs."""
     with torch.device("meta"):
-        wanted = {name: tuple(value.shape) for name, value in Qwen2(size).state_dict().items()}
+        held = Qwen2(size).state_dict()
+    wanted = {part: tuple(rows.shape) for name in held for part, rows in size.apart(name, held[name]).items()}
     if size.tied:
         wanted.pop("lm_head.weight")
     return wanted

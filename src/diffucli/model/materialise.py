@@ -16,7 +16,7 @@ from torch import Tensor, nn  # noqa: TID253
 from diffucli.errors import UsageError
 from diffucli.model.layers import packed_names
 from diffucli.model.packed import KIND, PARTS, STATE, is_packed
-from diffucli.model.plan import width
+from diffucli.model.plan import keeps_twice, width
 from diffucli.model.qwen2 import Qwen2, Size
 from diffucli.model.shards import shards
 
@@ -76,7 +76,7 @@ def materialise(source: Source, plan: Plan) -> Qwen2:
     with Weights(source.folder) as weights:
         if is_packed(source.settings) or plan.quant == KIND:
             try:
-                _four_bits(model, weights, source.settings, plan)
+                _four_bits(model, weights, source, plan)
             except ImportError as exc:
                 raise UsageError(
                     "four bits need bitsandbytes, which has no wheel here",
@@ -84,29 +84,42 @@ def materialise(source: Source, plan: Plan) -> Qwen2:
                 ) from exc
         for name, parameter in list(model.named_parameters()):
             if parameter.is_meta:
-                put(model, name, weights[name].to(place_of(plan), dtype_of(plan)))
+                parts = [
+                    weights[part].to(place_of(plan), dtype_of(plan)) for part in source.size.apart(name, parameter)
+                ]
+                put(model, name, torch.cat(parts) if len(parts) > 1 else parts[0])
     model.tie()
     model.eval()
+    if keeps_twice(source.settings, plan.device):
+        model.order()
     return spread_out(model, places(source.settings, plan)) if plan.outside else model
 
 
-def _four_bits(model: Qwen2, weights: Weights, settings: Mapping[str, Any], plan: Plan) -> None:
-    """Packed matrices are taken over or unpacked, others packed, each as the plan has it."""
+def _four_bits(model: Qwen2, weights: Weights, source: Source, plan: Plan) -> None:
+    """Packed matrices are taken over or unpacked, others packed, each as the plan has it.
+
+    A layer that joins some that four bits cannot pack is kept whole.
+    """
     from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
 
     place, dtype, kept = place_of(plan), dtype_of(plan), plan.quant == KIND
-    for name in sorted(weights.packed | (packed_names(settings) if kept else frozenset())):
-        path = name.removesuffix(".weight")
-        layer, matrix = model.get_submodule(path), weights[name].to(place)
-        beside = {part: value.to(place) for part, value in weights.beside(name).items()}
-        assert isinstance(layer, nn.Linear)
-        if not kept:
-            put(model, name, fourbit.unpack_rows(matrix, beside, 0, layer.out_features).to(dtype))
+    names = weights.packed | (packed_names(source.settings) if kept else frozenset())
+    for name, parameter in list(model.named_parameters()):
+        parts = source.size.apart(name, parameter)
+        if names.isdisjoint(parts):
             continue
-        weight = fourbit.stored(matrix, beside, dtype) if beside else fourbit.packed(matrix.to(dtype))
-        model.set_submodule(path, fourbit.packed_layer(layer, weight, dtype))
-    if place == "cpu" and kept:
-        fourbit.arrange_layers(model)
+        pieces = [fourbit.Piece(weights[part], weights.beside(part), rows.shape[0]) for part, rows in parts.items()]
+        pieces = [piece.to(place) for piece in pieces]
+        if not kept or not names.issuperset(parts):
+            put(model, name, torch.cat([piece.whole(dtype) for piece in pieces]))
+            continue
+        layer = model.get_submodule(path := name.removesuffix(".weight"))
+        assert isinstance(layer, nn.Linear)
+        weight = fourbit.joined([piece.packed(dtype) for piece in pieces])
+        made = fourbit.packed_layer(layer, weight, dtype)
+        if place == OUTSIDE:
+            fourbit.arrange(made)
+        model.set_submodule(path, made)
 
 
 def place_of(plan: Plan) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 — this room is torch's own
-from torch import Tensor, nn  # noqa: TID253
+from torch import Tensor  # noqa: TID253
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model.files import REPAIR
@@ -79,15 +79,16 @@ def self_check(network: Network, folder: Path) -> None:
         raise BadCheckpoint(f"{folder}: the first position does not see the last", hint=REPAIR)
 
 
-def _not_finite(model: nn.Module) -> str | None:
-    """The first weight that holds no number; what else there may be shows in the outputs.
+def _not_finite(model: Qwen2) -> str | None:
+    """The published name of the first weight that holds no number; what else there may be shows in the outputs.
 
     Bytes in four bits always are numbers, and layers that are not on the device now cannot be asked.
     """
     for name, weight in model.named_parameters():
         known = weight.is_floating_point() and not weight.is_meta
         if known and not is_finite(weight.detach()):
-            return name
+            parts = model.model.size.apart(name, weight.detach())
+            return next(part for part, rows in parts.items() if not is_finite(rows))
     return None
 
 

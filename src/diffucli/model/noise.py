@@ -19,6 +19,8 @@ from diffucli.model.qwen2 import Qwen2, Size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bitsandbytes.nn.modules import Linear4bit
+
     from diffucli.model.plan import Plan
 
 DEVIATION = 0.02
@@ -48,16 +50,21 @@ def _pack(model: Qwen2, names: frozenset[str], device: torch.device, dtype: torc
     """Puts layers in four bits in the place of those named."""
     from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
 
-    made: dict[tuple[int, int, bool], nn.Module] = {}
+    made: dict[tuple[int, int, bool], Linear4bit] = {}
     for name, layer in list(model.named_modules()):
-        if isinstance(layer, nn.Linear) and f"{name}.weight" in names:
-            kind = (layer.out_features, layer.in_features, layer.bias is not None)
-            if kind not in made:
-                weight = fourbit.packed(_numbers(name, torch.Size(kind[:2]), device, torch.bfloat16))
-                made[kind] = fourbit.packed_layer(layer, weight, dtype)
-            model.set_submodule(name, copy.deepcopy(made[kind]))
-    if device.type == "cpu":
-        fourbit.arrange_layers(model)
+        if not isinstance(layer, nn.Linear):
+            continue
+        parts = model.model.size.apart(f"{name}.weight", layer.weight)
+        kind = (layer.out_features, layer.in_features, layer.bias is not None)
+        if not names.issuperset(parts):
+            continue
+        if kind not in made:
+            numbers = [_numbers(name, part.shape, device, torch.bfloat16) for part in parts.values()]
+            weight = fourbit.joined([fourbit.packed(part) for part in numbers])
+            made[kind] = fourbit.packed_layer(layer, weight, dtype)
+            if device.type == "cpu":
+                fourbit.arrange(made[kind])
+        model.set_submodule(name, copy.deepcopy(made[kind]))
 
 
 def _numbers(name: str, shape: torch.Size, device: torch.device, dtype: torch.dtype) -> Tensor:

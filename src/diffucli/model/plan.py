@@ -25,6 +25,7 @@ Quant = Literal["auto", "nf4", "none"]
 CANVAS = 1024  # tokens, prompt and answer together, that a plan is made for when nobody says
 ROWS = 256  # positions written at a time: what the `exact` preset asks for by default
 COPIES = 3  # of the logits: as they come, after the rules, as probabilities
+APART = ("o_proj", "down_proj")  # matrices that are joined with no other
 SPARE = 0.3e9  # bytes that a GPU's libraries take for themselves
 LIMIT = Path("/sys/fs/cgroup")
 NO_LIMIT = 2**60
@@ -74,12 +75,15 @@ def plan(settings: Mapping[str, Any], *, quant: Kept, device: str, use: Use | No
     in, for a canvas of 1,024 tokens.
     """
     use = use or Use(width=width(device, quant))
-    kept = packed_bytes(settings, width=use.width) if quant == "nf4" else whole_bytes(settings, width=use.width)
     hidden, inner = int(settings["hidden_size"]), int(settings["intermediate_size"])
     layers, words = int(settings["num_hidden_layers"]), int(settings["vocab_size"])
     work = use.canvas * (4 * hidden + 3 * inner) * max(use.width, 4)
-    if quant == "nf4":  # a matrix is unpacked whole where many rows are asked for
-        work += max(map(prod, matrices(settings).values())) * use.width
+    if quant == "nf4":
+        kept = packed_bytes(settings, width=use.width) + scale_bytes(settings)
+        work += 2 * inner * hidden * use.width  # the largest layer is unpacked whole where many rows are asked for
+    else:
+        kept = whole_bytes(settings, width=use.width)
+        work += kept if keeps_twice(settings, device) else 0
     return Plan(
         device=device,
         quant=quant,
@@ -114,10 +118,24 @@ def whole_bytes(settings: Mapping[str, Any], *, width: int) -> int:
 
 
 def packed_bytes(settings: Mapping[str, Any], *, width: int) -> int:
-    """Bytes of the network with its layers in NF4 (4.127 bits a number) and the rest `width` bytes wide."""
+    """Bytes of the network with its layers in NF4 (4.127 bits a number) and the rest `width` bytes wide, in a file."""
     layers = int(settings["num_hidden_layers"])
     packed = layers * sum(map(prod, packable(settings).values()))
     return packed // 2 + packed // 64 + packed // 4096 + (parameters(settings) - packed) * width
+
+
+def keeps_twice(settings: Mapping[str, Any], device: str) -> bool:
+    """Whether a network keeps its weights again in the order of products: small ones on a CPU, where that pays."""
+    return device == "cpu" and not is_large(settings)
+
+
+def scale_bytes(settings: Mapping[str, Any]) -> int:
+    """What scales take more than in a file: the network joins all but two of a layer's matrices, and has theirs whole.
+
+    Four bytes then, not one, for each 64 numbers.
+    """
+    joined = sum(prod(shape) for name, shape in packable(settings).items() if not name.endswith(APART))
+    return int(settings["num_hidden_layers"]) * joined * 3 // 64
 
 
 def choose(settings: Mapping[str, Any], *, quant: Quant, device: str) -> Plan:

@@ -13,6 +13,7 @@ from torch import Tensor, nn  # noqa: TID253
 from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: TID253
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding  # noqa: TID253
 
+from diffucli.model.linear import Linear
 from diffucli.model.qwen2 import Size
 
 if TYPE_CHECKING:
@@ -51,15 +52,36 @@ def configure(settings: Mapping[str, Any]) -> Qwen2Config:
     return config
 
 
+def apart(layer: nn.Module, rows: list[int]) -> list[nn.Linear]:
+    """A linear layer as several plain ones, of so many of its rows each; they share its numbers."""
+    assert isinstance(layer, nn.Linear)
+    if layer.weight.dtype == torch.uint8:
+        from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
+
+        return fourbit.apart(layer, rows)
+    found = [nn.Linear(layer.in_features, count, bias=layer.bias is not None, device="meta") for count in rows]
+    for key, value in layer.named_parameters():
+        for part, some in zip(found, torch.split(value.detach(), rows), strict=True):
+            part.register_parameter(key, nn.Parameter(some, requires_grad=value.requires_grad))
+    return found
+
+
 def published(network: Network, settings: Mapping[str, Any]) -> PublishedNetwork:
     """Transformers' network on the very weights of `network`, which `settings` (config.json) describe."""
     config = configure(settings)
     with torch.device("meta"):
         model = Qwen2ForCausalLM(config)
+    joins = network.model.model.size.joins
     for name, module in list(network.model.named_modules()):
-        if isinstance(module, (nn.Linear, nn.Embedding)):
+        parent, _, layer = name.rpartition(".")
+        if layer in joins:
+            for part, rows in zip(joins[layer], apart(module, list(joins[layer].values())), strict=True):
+                model.set_submodule(f"{parent}.{part}", rows)
+        elif isinstance(module, Linear):
+            model.set_submodule(name, apart(module, [module.out_features])[0])
+        elif isinstance(module, nn.Linear | nn.Embedding):
             model.set_submodule(name, module)
-        elif "norm" in name.rpartition(".")[2]:
+        elif "norm" in layer:
             model.get_submodule(name).weight = module.weight
     with network.device:
         model.model.rotary_emb = Qwen2RotaryEmbedding(config)

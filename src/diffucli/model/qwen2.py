@@ -1,7 +1,8 @@
 """The layers of Qwen2 with attention in both directions, written for decoding: nothing is finished but what is asked.
 
 Names and numbers are those of transformers' `Qwen2ForCausalLM` with `is_causal=False`, which tests and `diffu bench`
-hold it against. It is not used here because its import alone takes longer than an answer of a small model.
+hold it against; but layers that read the same numbers are one layer here (`Size.joins`). It is not used because its
+import alone takes longer than an answer of a small model.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch  # noqa: TID253 — this room is torch's own
 import torch.nn.functional as F  # noqa: N812, TID253
 from torch import Tensor, nn  # noqa: TID253
+
+from diffucli.model.linear import Linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +66,24 @@ class Size:
         """Numbers of a position in one head."""
         return self.hidden // self.heads
 
+    @property
+    def joins(self) -> dict[str, dict[str, int]]:
+        """Layer here → the published layers whose rows it holds below each other, and how many of each."""
+        narrow = self.key_heads * self.head
+        return {
+            "qkv_proj": {"q_proj": self.hidden, "k_proj": narrow, "v_proj": narrow},
+            "gate_up_proj": {"gate_proj": self.inner, "up_proj": self.inner},
+        }
+
+    def apart(self, name: str, value: Tensor) -> dict[str, Tensor]:
+        """Published name → view of the rows that it has in `value`, the parameter `name` here."""
+        layer, leaf = name.rsplit(".", 2)[-2:]
+        if layer not in self.joins:
+            return {name: value}
+        stem, parts = name.removesuffix(f"{layer}.{leaf}"), self.joins[layer]
+        rows = torch.split(value, list(parts.values()))
+        return {f"{stem}{part}.{leaf}": some for part, some in zip(parts, rows, strict=True)}
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -109,24 +130,22 @@ class Attention(nn.Module):
     def __init__(self, size: Size) -> None:
         super().__init__()
         self.groups = (size.key_heads, size.heads // size.key_heads, size.head)
-        width = size.key_heads * size.head
-        self.q_proj = nn.Linear(size.hidden, size.hidden)
-        self.k_proj = nn.Linear(size.hidden, width)
-        self.v_proj = nn.Linear(size.hidden, width)
-        self.o_proj = nn.Linear(size.hidden, size.hidden, bias=False)
+        self.widths = tuple(size.joins["qkv_proj"].values())
+        self.qkv_proj = Linear(size.hidden, sum(self.widths), bias=True)
+        self.o_proj = Linear(size.hidden, size.hidden)
 
     def forward(self, hidden: Tensor, turns: Turns, rows: Tensor | None, memory: Memory | None) -> Tensor:
         """`[B, len(rows), hidden]` of `hidden` `[B, n, hidden]`: what the positions `rows`, or all, draw from all."""
         (key_heads, shared, head), cosines, sines = self.groups, *turns
-        keys = turned(self.k_proj(hidden).unflatten(-1, (key_heads, head)), cosines[:, None], sines[:, None])
-        values = self.v_proj(hidden).unflatten(-1, (key_heads, head))
-        keys, values = keys.transpose(1, 2), values.transpose(1, 2)
+        queries, keys, values = self.qkv_proj(hidden).split(self.widths, -1)
+        keys = turned(keys.unflatten(-1, (key_heads, head)), cosines[:, None], sines[:, None])
+        keys, values = keys.transpose(1, 2), values.unflatten(-1, (key_heads, head)).transpose(1, 2)
         if memory is not None:
             keys, values = memory.renew(keys, values)
         if rows is not None:
-            hidden, cosines, sines = hidden[:, rows], cosines[rows], sines[rows]
-        queries = self.q_proj(hidden).unflatten(-1, self.groups)
-        queries = turned(queries, cosines[:, None, None], sines[:, None, None]).permute(0, 2, 3, 1, 4)
+            queries, cosines, sines = queries[:, rows], cosines[rows], sines[rows]
+        queries = turned(queries.unflatten(-1, self.groups), cosines[:, None, None], sines[:, None, None])
+        queries = queries.permute(0, 2, 3, 1, 4)
         # nothing is hidden from anyone, so the heads of a group are just more rows that ask for the same keys
         drawn = F.scaled_dot_product_attention(queries.flatten(2, 3), keys, values)
         drawn = drawn.view(len(drawn), key_heads, shared, -1, head).permute(0, 3, 1, 2, 4)
@@ -139,12 +158,12 @@ class MLP(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(size.hidden, size.inner, bias=False)
-        self.up_proj = nn.Linear(size.hidden, size.inner, bias=False)
-        self.down_proj = nn.Linear(size.inner, size.hidden, bias=False)
+        self.gate_up_proj = Linear(size.hidden, 2 * size.inner)
+        self.down_proj = Linear(size.inner, size.hidden)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        made: Tensor = self.down_proj(F.silu(self.gate_proj(hidden), inplace=True).mul_(self.up_proj(hidden)))
+        gate, up = self.gate_up_proj(hidden).chunk(2, -1)
+        made: Tensor = self.down_proj(F.silu(gate, inplace=True).mul_(up))
         return made
 
 
@@ -196,13 +215,19 @@ class Qwen2(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.model, self.lm_head = Body(size), nn.Linear(size.hidden, size.words, bias=False)
+        self.model, self.lm_head = Body(size), Linear(size.hidden, size.words)
         self.tie()
 
     def tie(self) -> None:
         """Gives the head the weights of the embedding, where config.json says so."""
         if self.model.size.tied:
             self.lm_head.weight = self.model.embed_tokens.weight
+
+    def order(self) -> None:
+        """Keeps the weights of products once more, as a CPU multiplies them fastest."""
+        for layer in self.modules():
+            if isinstance(layer, Linear):
+                layer.order()
 
     def forward(self, tokens: Tensor, rows: Tensor, start: int = 0, memories: list[Memory] | None = None) -> Tensor:
         """Logits `[B, len(rows), V]` of `tokens` `[B, n]`."""
