@@ -11,6 +11,7 @@ from diffucli.cli.session import policy_of
 from diffucli.decode.commit import Independent, TopK
 from diffucli.decode.policy import PRESETS
 from diffucli.errors import UsageError
+from diffucli.model.replay import Recorder
 
 
 @pytest.mark.parametrize("preset", list(Preset))
@@ -66,3 +67,22 @@ def test_what_cannot_be_honoured_is_refused_with_a_remedy(choice):
 def test_a_seed_is_drawn_where_none_is_given():
     seeds = {policy_of(replace(Choice(), seed=None)).seed for _ in range(20)}
     assert len(seeds) > 1
+
+
+def test_steps_that_cannot_be_replayed_are_told_of_once_with_v(diffu, checkpoint, monkeypatch):
+    """Of a run that is written twice, as it does not parse the first time."""
+
+    def fails(_):
+        raise RuntimeError(why)
+
+    def load(folder, **_):
+        return replace(checkpoint, network=replace(checkpoint.network, recorder=Recorder(fails)))
+
+    monkeypatch.setattr("diffucli.model.load.load", load)
+    line = (
+        "steps are not replayed as a CUDA graph, so they are slower: operation not permitted when stream is capturing"
+    )
+    done = diffu("gen", "x", "--length", "16", "-v")
+    assert done.lines.count(line) == 1
+    assert "writing it again with more care" in done.err
+    assert line not in diffu("gen", "x", "--length", "16").err

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from diffucli.eval import shape
+from diffucli.model.replay import Recorder
 
 
 def test_every_part_is_timed_with_what_it_evaluates(checkpoint, monkeypatch):
@@ -12,3 +15,12 @@ def test_every_part_is_timed_with_what_it_evaluates(checkpoint, monkeypatch):
     parts = [("whole canvas", 64, 48), ("window", 33, 32), ("sampling of a window", 0, 32)]
     assert [(each.name, each.tokens, each.rows) for each in found] == parts
     assert all(each.seconds > 0 for each in found)
+
+
+def test_a_window_that_is_replayed_is_measured_without_that_too(checkpoint):
+    def record(run):
+        result = run()
+        return result, lambda: None
+
+    parts = shape.steps(replace(checkpoint.network, recorder=Recorder(record)), rounds=1)
+    assert [(part.name, part.tokens) for part in parts][1:3] == [("window", 33), ("window, not replayed", 33)]

@@ -55,7 +55,7 @@ def bench(context: typer.Context, subject: Subject, asked: Asked, as_json: flag.
 
     report, device, load_seconds = Report(json=as_json), find_device(subject.device), None
     if asked.random:
-        found, name = _steps(subject, asked, device), "random weights"
+        found, name = _steps(subject, asked, device, report), "random weights"
     elif asked.start:
         entry = registry.find(subject.model)
         found, name = _starts(subject, entry), entry.name
@@ -79,7 +79,7 @@ def bench(context: typer.Context, subject: Subject, asked: Asked, as_json: flag.
         streams.put(f"{listed(subjects)}\n\n{found.text}\n".encode())
 
 
-def _steps(subject: Subject, asked: Asked, device: torch.device) -> Found:
+def _steps(subject: Subject, asked: Asked, device: torch.device, report: Report) -> Found:
     """Raises NoRoom where the shape does not fit."""
     from diffucli.cli.bench_tables import steps
     from diffucli.eval import shape
@@ -88,7 +88,10 @@ def _steps(subject: Subject, asked: Asked, device: torch.device) -> Found:
 
     chosen = plan.choose(asked.settings, quant=subject.quant.value, device=str(device))
     network = random_network(asked.settings, chosen)
-    return steps(list(shape.steps(network, rounds=max(subject.rounds, 3))), asked.settings, chosen)
+    parts = list(shape.steps(network, rounds=max(subject.rounds, 3)))
+    if network.trouble:
+        report.warn(network.trouble)
+    return steps(parts, asked.settings, chosen)
 
 
 def _starts(subject: Subject, entry: Entry) -> Found:

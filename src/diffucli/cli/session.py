@@ -48,7 +48,11 @@ class Session:
         """Pulls the run to its end, live where that is wanted, and counts. Raises NoRoom."""
         if run.note:
             self.report.note(run.note)
+        network = self.engine.checkpoint.network
+        before = network.trouble
         final = self._pull(run, language)
+        if network.trouble != before:
+            self.report.note(network.trouble)
         mask = self.engine.checkpoint.vocabulary.mask
         written = [token for hole in run.layout.holes for token in final.tokens[hole.start : hole.stop]]
         left = written.count(mask) if final.reason == "budget" else 0

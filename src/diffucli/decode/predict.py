@@ -5,7 +5,7 @@ The shift and the cache live here and nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +85,7 @@ class Windowed:
     def __init__(self, network: Network, *, suffix: int | None = None, dual: bool = True) -> None:
         self.network, self.suffix, self.dual, self.forwards = network, suffix, dual, 0
         self._seen: tuple[Canvas, Span] | None = None
-        self._cache: Any = None
+        self._length, self._cache = 0, cast("Any", None)
 
     def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
         """Logits `[n, V]` for `positions`; equal to `Full`'s on a window's first call."""
@@ -98,7 +98,9 @@ class Windowed:
             start, stop = max(window.start - shift, 0), window.stop if self.dual else stop
         else:
             assert tokens.ndim == 1 or len(tokens) == 1, "keys and values are those of one canvas"
-            self._seen, self._cache = (canvas, window), self.network.cache(stop)
+            self._seen = canvas, window
+            if self._length != stop:  # else it is written anew where it is: what is recorded of it stays good
+                self._length, self._cache = stop, self.network.cache(stop)
         rows = ((positions - shift).clamp(min=0) - start).to(tokens.device)
         logits = self.network(tokens[..., start:stop], rows, start=start, cache=self._cache)
         self.forwards += 1

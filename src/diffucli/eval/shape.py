@@ -5,7 +5,7 @@ Knows a network; nothing of where its weights come from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -52,12 +52,17 @@ class Step:
 
 
 def steps(network: Network, *, rounds: int = 5) -> Iterator[Step]:
-    """Each part in turn, once before it counts. A GPU is waited for at both ends."""
+    """Each part in turn. A GPU is waited for at both ends.
+
+    Where steps are recorded and replayed (see `model.replay`), a window is measured without that too.
+    """
     tokens = torch.randint(1, 100, (CANVAS,), device=network.device, generator=_rng(network.device))
     canvas = Canvas(tokens, (Span(CANVAS - ANSWER, CANVAS),), mask=0)
     whole, window = canvas.holes[0], Span(CANVAS - ANSWER, CANVAS - ANSWER + WINDOW)
     every, some = canvas.masked(whole), canvas.masked(window)
     full, kept, rng = Full(network), Windowed(network), _rng(network.device)
+    unrecorded = Windowed(replace(network, recorder=None))
+    unrecorded(canvas, window, some)
     logits = kept(canvas, window, some)
 
     def sample() -> None:
@@ -67,14 +72,18 @@ def steps(network: Network, *, rounds: int = 5) -> Iterator[Step]:
     parts: dict[str, tuple[int, int, Callable[[], object]]] = {
         "whole canvas": (CANVAS, ANSWER, lambda: full(canvas, whole, every)),
         "window": (WINDOW + network.shift, WINDOW, lambda: kept(canvas, window, some)),
+        "window, not replayed": (WINDOW + network.shift, WINDOW, lambda: unrecorded(canvas, window, some)),
         "sampling of a window": (0, WINDOW, sample),
     }
+    if network.recorder is None:
+        del parts["window, not replayed"]
     for name, (evaluated, rows, run) in parts.items():
         yield Step(name, evaluated, rows, _seconds(run, network.device, rounds))
 
 
 def _seconds(run: Callable[[], object], device: torch.device, rounds: int) -> float:
-    """The median of `rounds`, after one that does not count."""
+    """The median of `rounds`, after two that do not count: the first warms up, the second may be recorded."""
+    run()
     run()
     watch, found = Stopwatch(wait=wait_for(device)), []
     for _ in range(rounds):

@@ -18,6 +18,7 @@ from diffucli.model.materialise import Source, materialise
 from diffucli.model.network import Network, self_check
 from diffucli.model.plan import choose
 from diffucli.model.qwen2 import Qwen2, Size
+from diffucli.model.replay import recorder
 from diffucli.model.shards import check_shapes
 from diffucli.model.support import settings_of
 
@@ -69,7 +70,7 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
     check_shapes(folder, wanted)
     chosen = choose(settings, quant=quant, device=str(place))
     with _within_memory(folder, chosen), blaming(f"{folder} cannot be loaded"):
-        network = Network(materialise(Source(folder, settings, size), chosen))
+        network = Network(materialise(Source(folder, settings, size), chosen), recorder=recorder(chosen))
         self_check(network, folder)
     return Checkpoint(folder, network, words, settings)
 

@@ -5,7 +5,7 @@ Knows tokens and positions; nothing of masks, holes or text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 — this room is torch's own
@@ -18,30 +18,46 @@ from diffucli.model.qwen2 import Memory, Qwen2
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from diffucli.model.replay import Recorder, Step
+
 
 @dataclass(frozen=True, slots=True)
 class CanvasCache:
-    """The keys and values `[layers, 1, key heads, length, head]` of every position of a canvas, written in place."""
+    """The keys and values `[layers, 1, key heads, length, head]` of every position of a canvas, written in place.
+
+    windows: the lengths of the windows that were evaluated over it, with the step of each once it is recorded.
+    """
 
     keys: Tensor
     values: Tensor
+    windows: dict[int, Step | None] = field(default_factory=dict)
 
-    def at(self, start: int) -> list[Memory]:
-        """What each layer keeps, to be renewed from `start`."""
-        return [Memory(keys, values, start) for keys, values in zip(self.keys, self.values, strict=True)]
+    def at(self, positions: Tensor) -> list[Memory]:
+        """What each layer keeps, to be renewed at `positions`."""
+        return [Memory(keys, values, positions) for keys, values in zip(self.keys, self.values, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Tokens → logits. `shift` is 1 where the output at i - 1 predicts position i (Dream), else 0."""
+    """Tokens → logits. `shift` is 1 where the output at i - 1 predicts position i (Dream), else 0.
+
+    recorder: of the steps of windows, on a device that is faster when told of many kernels at once.
+    """
 
     model: Qwen2
     shift: int = 1
+    recorder: Recorder | None = None
 
     @property
     def device(self) -> torch.device:
         """Where tokens must be."""
         return self.model.model.embed_tokens.weight.device
+
+    @property
+    def trouble(self) -> str:
+        """Why steps that could be recorded are not; "" where nothing is wrong."""
+        why = self.recorder.trouble if self.recorder else ""
+        return f"steps are not replayed as a CUDA graph, so they are slower: {why}" if why else ""
 
     def cache(self, length: int) -> CanvasCache:
         """An empty cache for a canvas of `length` positions."""
@@ -58,8 +74,28 @@ class Network:
         `[B, len(rows), V]`, each as if it stood alone; where B > 1 a cache must be filled, is read, and stays as it is.
         """
         batch = tokens.reshape(-1, tokens.shape[-1])
-        logits: Tensor = self.model(batch, rows, start, None if cache is None else cache.at(start)).float()
+        positions = torch.arange(start, start + batch.shape[1], device=tokens.device)
+        if cache is not None and (step := self._recorded(batch, positions, cache)):
+            logits = step(batch, positions)[:, rows].float()
+        else:
+            logits = self.model(batch, rows, positions, None if cache is None else cache.at(positions)).float()
         return logits.reshape(*tokens.shape[:-1], *logits.shape[1:])
+
+    def _recorded(self, batch: Tensor, positions: Tensor, cache: CanvasCache) -> Step | None:
+        """The step of windows as long as this one, recorded when the second of them comes; None: there is none."""
+        length = batch.shape[1]
+        if self.recorder is None or len(batch) > 1 or length == cache.keys.shape[3]:
+            return None
+        kept = CanvasCache(cache.keys, cache.values)  # a step that knew `cache` would keep itself alive by it
+
+        def step(tokens: Tensor, where: Tensor) -> Tensor:
+            logits: Tensor = self.model(tokens, None, where, kept.at(where))
+            return logits
+
+        again = length in cache.windows
+        if cache.windows.setdefault(length) is None and again:
+            cache.windows[length] = self.recorder.step(step, batch, positions)
+        return cache.windows[length]
 
 
 def self_check(network: Network, folder: Path) -> None:

@@ -15,6 +15,7 @@ from diffucli.model.layers import packed_names
 from diffucli.model.materialise import dtype_of, put
 from diffucli.model.network import Network
 from diffucli.model.qwen2 import Qwen2, Size
+from diffucli.model.replay import recorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ def random_network(settings: Mapping[str, Any], plan: Plan) -> Network:
             put(model, name, _numbers(name, parameter.shape, device, dtype))
     model.tie()
     model.eval()
-    return Network(model)
+    return Network(model, recorder=recorder(plan))
 
 
 def _pack(model: Qwen2, names: frozenset[str], device: torch.device, dtype: torch.dtype) -> None:

@@ -87,22 +87,21 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The keys and values `[1, key heads, length, head]` of a canvas in one layer, which a window from `start` renews.
+    """The keys and values `[1, key heads, length, head]` of a canvas in one layer; a window renews its `positions`.
 
     Those of a batch share what is kept, which stays as it is: each row is the canvas with a window of its own.
     """
 
     keys: Tensor
     values: Tensor
-    start: int
+    positions: Tensor
 
     def renew(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Takes over those of the window `[B, key heads, n, head]` and gives those of the whole canvas."""
-        kept, window = (self.keys, self.values), slice(self.start, self.start + keys.shape[2])
+        kept = self.keys, self.values
         if len(keys) > 1:
-            kept = (self.keys.repeat(len(keys), 1, 1, 1), self.values.repeat(len(keys), 1, 1, 1))
-        kept[0][:, :, window], kept[1][:, :, window] = keys, values
-        return kept
+            kept = self.keys.repeat(len(keys), 1, 1, 1), self.values.repeat(len(keys), 1, 1, 1)
+        return kept[0].index_copy_(2, self.positions, keys), kept[1].index_copy_(2, self.positions, values)
 
 
 class Embedding(nn.Embedding):
@@ -192,10 +191,10 @@ class Body(nn.Module):
         self.layers = nn.ModuleList(Layer(size) for _ in range(size.layers))
         self.norm = Norm(size)
 
-    def forward(self, tokens: Tensor, rows: Tensor, start: int, memories: list[Memory] | None) -> Tensor:
-        """`[B, len(rows), hidden]` of `tokens` `[B, n]` from position `start`; the last layer computes `rows` alone."""
+    def forward(self, tokens: Tensor, rows: Tensor | None, where: Tensor, memories: list[Memory] | None) -> Tensor:
+        """`[B, len(rows), hidden]` of `tokens` `[B, n]` at positions `where`; the last layer computes `rows` alone."""
         hidden = self.embed_tokens(tokens)
-        turns = self.turns(torch.arange(start, start + tokens.shape[1], device=tokens.device), hidden.dtype)
+        turns = self.turns(where, hidden.dtype)
         for i, layer in enumerate(self.layers):
             asked = rows if i == self.size.layers - 1 else None
             hidden = layer(hidden, turns, asked, None if memories is None else memories[i])
@@ -229,9 +228,9 @@ class Qwen2(nn.Module):
             if isinstance(layer, Linear):
                 layer.order()
 
-    def forward(self, tokens: Tensor, rows: Tensor, start: int = 0, memories: list[Memory] | None = None) -> Tensor:
-        """Logits `[B, len(rows), V]` of `tokens` `[B, n]`."""
-        logits: Tensor = self.lm_head(self.model(tokens, rows, start, memories))
+    def forward(self, tokens: Tensor, rows: Tensor | None, where: Tensor, memories: list[Memory] | None) -> Tensor:
+        """Logits `[B, len(rows), V]` of `tokens` `[B, n]` at the positions `where`; None: of all rows."""
+        logits: Tensor = self.lm_head(self.model(tokens, rows, where, memories))
         return logits
 
 
