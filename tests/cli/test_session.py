@@ -79,9 +79,8 @@ def test_steps_that_cannot_be_replayed_are_told_of_once_with_v(diffu, checkpoint
         return replace(checkpoint, network=replace(checkpoint.network, recorder=Recorder(fails)))
 
     monkeypatch.setattr("diffucli.model.load.load", load)
-    line = (
-        "steps are not replayed as a CUDA graph, so they are slower: operation not permitted when stream is capturing"
-    )
+    why = "operation not permitted when stream is capturing"
+    line = f"steps are not replayed as a CUDA graph, so they are slower: {why}"
     done = diffu("gen", "x", "--length", "16", "-v")
     assert done.lines.count(line) == 1
     assert "writing it again with more care" in done.err

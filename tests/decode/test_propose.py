@@ -6,6 +6,7 @@ import pytest
 import torch  # noqa: TID253
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode  # noqa: TID253
 
 from diffucli.decode.propose import NUCLEUS, Proposal, Rules, Sampling, gumbel, nucleus, propose
 
@@ -169,3 +170,23 @@ def test_what_is_behind_the_first_sure_end_of_a_line_waits():
         assert found.scores[:kept].tolist() == pytest.approx(scores[:kept])
     given = Proposal(tokens, torch.ones(5))
     assert Rules().in_line(given) is given
+
+
+@pytest.mark.parametrize("order", ["confidence", "margin", "entropy", "origin"])
+@pytest.mark.parametrize(("temperature", "tempered"), [(0.0, True), (0.7, True), (0.7, False)])
+def test_nothing_waits_for_the_device_until_all_of_it_comes_at_once(order, temperature, tempered):
+    """Tensors without numbers: whatever a device would have to be asked for is an error here."""
+    positions, sampling = torch.arange(10, 18), Sampling(temperature, order=order, tempered=tempered)
+    rules = Rules(forbidden=(1, 2), size=40, ends=(3, 4), needed=frozenset({11, 12}))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        here = propose(rules(torch.randn(8, 50), positions), sampling, torch.Generator()).here()
+        with pytest.raises(DataDependentOutputException):
+            here.scores.tolist()
+    assert (here.tokens.dtype, here.scores.dtype) == (torch.int64, torch.float32)
+
+
+def test_a_proposal_comes_over_as_it_is():
+    proposal = Proposal(torch.tensor([0, 152_063, 2**24 - 1]), torch.tensor([0.1, -torch.inf, 1.0]).double())
+    here = proposal.here()
+    assert here.tokens.tolist() == proposal.tokens.tolist()
+    assert torch.equal(here.scores, proposal.scores.float())

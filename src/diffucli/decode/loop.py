@@ -9,10 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 — this room is torch's own
-from torch import Tensor  # noqa: TID253
 
 from diffucli.decode.commit import Progress
-from diffucli.decode.propose import Proposal, Rules, propose
+from diffucli.decode.propose import propose
 from diffucli.events import Event, Finished, Reason, Started, Stepped
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from diffucli.decode.canvas import Canvas, Span
     from diffucli.decode.policy import Policy
     from diffucli.decode.predict import Predictor
+    from diffucli.decode.propose import Rules
 
 
 def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) -> Iterator[Event]:
@@ -30,15 +30,16 @@ def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) 
     """
     clock, step, before = _Clock(), 0, predictor.forwards
     rng = torch.Generator(canvas.tokens.device).manual_seed(policy.seed)
+    order = rng if rng.device.type == "cpu" else torch.Generator().manual_seed(policy.seed)  # rules decide on the CPU
     yield Started(tuple(canvas.tokens.tolist()), canvas.mask, tuple((hole.start, hole.stop) for hole in canvas.holes))
     for window, progress in schedule(canvas, policy):
         if policy.budget is not None and predictor.forwards - before >= policy.budget:
             break
         positions = canvas.masked(window)
         logits = rules(predictor(canvas, window, positions), positions)
-        proposal = rules.in_line(propose(logits, policy.sampling, rng))
-        chosen = policy.commit(proposal.scores, progress, rng).sort().values
-        where, tokens, scores = _to_host(positions, proposal, chosen)
+        proposal = rules.in_line(propose(logits, policy.sampling, rng).here())
+        chosen = policy.commit(proposal.scores, progress, order).sort().values
+        where, tokens, scores = (each[chosen].tolist() for each in (positions, proposal.tokens, proposal.scores))
         canvas.commit(where, tokens)
         step, nfe, span = step + 1, predictor.forwards - before, (window.start, window.stop)
         yield Stepped(step, tuple(where), tuple(tokens), tuple(scores), span, canvas.masks_left, nfe, clock())
@@ -57,16 +58,6 @@ def schedule(canvas: Canvas, policy: Policy) -> Iterator[tuple[Span, Progress]]:
         while len(canvas.masked(window)):
             yield window, Progress(index, steps)
             index += 1
-
-
-def _to_host(positions: Tensor, proposal: Proposal, chosen: Tensor) -> tuple[list[int], list[int], list[float]]:
-    """The chosen positions, tokens and scores as plain numbers: the step's one wait for the device.
-
-    Whole numbers below 2^24 are exact in float32, the widest that every device has.
-    """
-    packed = torch.stack([chosen.float(), proposal.tokens[chosen].float(), proposal.scores[chosen].float()])
-    index, tokens, scores = packed.tolist()
-    return positions[[int(i) for i in index]].tolist(), [int(token) for token in tokens], scores
 
 
 class _Clock:

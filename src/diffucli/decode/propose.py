@@ -38,6 +38,14 @@ class Proposal:
     tokens: Tensor
     scores: Tensor
 
+    def here(self) -> Proposal:
+        """The same on the CPU, in one copy: a step's one wait for the device.
+
+        Whole numbers below 2^24 are exact in float32, the widest that every device has.
+        """
+        tokens, scores = torch.stack([self.tokens.float(), self.scores.float()]).cpu()
+        return Proposal(tokens.long(), scores)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -61,15 +69,16 @@ class Rules:
         if self.forbidden:
             logits[:, list(self.forbidden)] = -torch.inf
         if self.ends and self.needed:
-            rows = torch.tensor([position in self.needed for position in positions.tolist()]).to(logits.device)
-            logits[rows.nonzero(), list(self.ends)] = -torch.inf
+            rows = [[row] for row, position in enumerate(positions.tolist()) if position in self.needed]
+            if rows:
+                logits[torch.tensor(rows), list(self.ends)] = -torch.inf
         return logits
 
     def in_line(self, proposal: Proposal) -> Proposal:
-        """`proposal`, scored by confidence and in the order of positions, with -inf for what has to wait."""
+        """`proposal` (CPU), by confidence and in the order of positions, with scores of -inf for what has to wait."""
         if not self.line_ends:
             return proposal
-        ends = torch.isin(proposal.tokens, torch.tensor(self.line_ends, device=proposal.tokens.device))
+        ends = torch.isin(proposal.tokens, torch.tensor(self.line_ends))
         sure = (ends & (proposal.scores >= SURE)).int()
         behind = sure.cumsum(0) > sure
         return Proposal(proposal.tokens, proposal.scores.masked_fill(behind, -torch.inf))

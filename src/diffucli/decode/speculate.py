@@ -95,11 +95,10 @@ class Speculative:
         _, before, logits = self._latest
         kept = torch.isin(before, positions)
         where = before[kept]
-        proposal = self._expected(self._rules(logits[kept.to(logits.device)], where))
-        scores, tokens = proposal.scores.cpu(), proposal.tokens.cpu()
-        order = ranked(scores)
-        places, words = where[order].tolist(), tokens[order].tolist()
-        picks = islice(subsets(self._sizes(scores[order], progress), len(places)), self._policy.speculate)
+        proposal = self._expected(self._rules(logits[kept.to(logits.device)], where)).here()
+        order = ranked(proposal.scores)
+        places, words = where[order].tolist(), proposal.tokens[order].tolist()
+        picks = islice(subsets(self._sizes(proposal.scores[order], progress), len(places)), self._policy.speculate)
         return [([places[i] for i in ranks], [words[i] for i in ranks]) for ranks in picks]
 
     def _expected(self, logits: Tensor) -> Proposal:

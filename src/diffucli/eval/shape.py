@@ -66,8 +66,7 @@ def steps(network: Network, *, rounds: int = 5) -> Iterator[Step]:
     logits = kept(canvas, window, some)
 
     def sample() -> None:
-        proposal = propose(logits, GREEDY, rng)
-        Threshold()(proposal.scores, Progress(0, 1), rng)
+        Threshold()(propose(logits, GREEDY, rng).here().scores, Progress(0, 1), rng)
 
     parts: dict[str, tuple[int, int, Callable[[], object]]] = {
         "whole canvas": (CANVAS, ANSWER, lambda: full(canvas, whole, every)),
