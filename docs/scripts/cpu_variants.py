@@ -11,10 +11,12 @@ import time
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 — of networks
+from torch import nn  # noqa: TID253
 from torch.ao.quantization import quantize_dynamic  # noqa: TID253
 
 from diffucli.cli.suites import Suite, requests
@@ -22,10 +24,8 @@ from diffucli.decode.policy import PRESETS
 from diffucli.engine import Engine
 from diffucli.eval.quality import Quality, verdicts
 from diffucli.model import registry
-from diffucli.model.linear import Linear
 from diffucli.model.load import load
 from diffucli.model.network import Network
-from diffucli.model.published import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def prepared(plain: Network, change: Callable[[torch.nn.Module], torch.nn.Module]) -> Variant:
-    """A copy of the network, whose weights are not in order, changed."""
+    """A copy of the network, changed."""
     copy = deepcopy(plain.model)
     begun = time.perf_counter()
     changed = change(copy)
@@ -93,9 +93,16 @@ def measure(variant: Variant, tokens: Tensor) -> None:
 
 
 def ordered(model: torch.nn.Module) -> torch.nn.Module:
-    """As mini is loaded: weights kept once more in oneDNN's order."""
-    model.order()  # type: ignore[operator]
+    """Weights kept once more as oneDNN orders them for products; each new number of rows is compiled for."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            kept = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), None)  # noqa: SLF001
+            layer.forward = partial(_product, kept, layer.bias)  # type: ignore[method-assign]
     return model
+
+
+def _product(kept: Tensor, bias: Tensor | None, given: Tensor) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(given, kept, bias, "none", [], "")  # noqa: SLF001
 
 
 def compiled(model: torch.nn.Module) -> torch.nn.Module:
@@ -107,9 +114,6 @@ def compiled(model: torch.nn.Module) -> torch.nn.Module:
 
 def in_int8(model: torch.nn.Module) -> torch.nn.Module:
     """The linear layers with weights in int8, activations quantised as they come."""
-    for name, layer in list(model.named_modules()):
-        if isinstance(layer, Linear):
-            model.set_submodule(name, apart(layer, [layer.out_features])[0])  # it looks for torch's own class alone
     return quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)  # type: ignore[no-any-return]
 
 

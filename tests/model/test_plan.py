@@ -195,11 +195,3 @@ def test_reckoned_and_real_weights_agree_to_the_byte(checkpoint):
     settings = checkpoint.settings
     real = sum(weight.nbytes for weight in checkpoint.network.model.parameters())
     assert plan(settings, quant="none", device="cpu", use=Use(width=4)).weights == real
-
-
-def test_a_small_network_is_reckoned_twice_where_it_is_kept_twice(checkpoint):
-    settings = checkpoint.settings
-    here, there = (plan(settings, quant="none", device=device, use=Use(width=4)) for device in ("cpu", "mps"))
-    assert here.total - there.total == here.weights
-    large = plan(SEVEN, quant="none", device="cpu", use=Use(width=4))
-    assert large.work < large.weights

@@ -16,7 +16,7 @@ from torch import Tensor, nn  # noqa: TID253
 from diffucli.errors import UsageError
 from diffucli.model.layers import packed_names
 from diffucli.model.packed import KIND, PARTS, STATE, is_packed
-from diffucli.model.plan import keeps_twice, width
+from diffucli.model.plan import width
 from diffucli.model.qwen2 import Qwen2, Size
 from diffucli.model.shards import shards
 
@@ -90,8 +90,6 @@ def materialise(source: Source, plan: Plan) -> Qwen2:
                 put(model, name, torch.cat(parts) if len(parts) > 1 else parts[0])
     model.tie()
     model.eval()
-    if keeps_twice(source.settings, plan.device):
-        model.order()
     return spread_out(model, places(source.settings, plan)) if plan.outside else model
 
 

@@ -83,7 +83,6 @@ def plan(settings: Mapping[str, Any], *, quant: Kept, device: str, use: Use | No
         work += 2 * inner * hidden * use.width  # the largest layer is unpacked whole where many rows are asked for
     else:
         kept = whole_bytes(settings, width=use.width)
-        work += kept if keeps_twice(settings, device) else 0
     return Plan(
         device=device,
         quant=quant,
@@ -122,11 +121,6 @@ def packed_bytes(settings: Mapping[str, Any], *, width: int) -> int:
     layers = int(settings["num_hidden_layers"])
     packed = layers * sum(map(prod, packable(settings).values()))
     return packed // 2 + packed // 64 + packed // 4096 + (parameters(settings) - packed) * width
-
-
-def keeps_twice(settings: Mapping[str, Any], device: str) -> bool:
-    """Whether a network keeps its weights again in the order of products: small ones on a CPU, where that pays."""
-    return device == "cpu" and not is_large(settings)
 
 
 def scale_bytes(settings: Mapping[str, Any]) -> int:

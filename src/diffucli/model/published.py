@@ -13,7 +13,6 @@ from torch import Tensor, nn  # noqa: TID253
 from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: TID253
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding  # noqa: TID253
 
-from diffucli.model.linear import Linear
 from diffucli.model.qwen2 import Size
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def configure(settings: Mapping[str, Any]) -> Qwen2Config:
 
 
 def apart(layer: nn.Module, rows: list[int]) -> list[nn.Linear]:
-    """A linear layer as several plain ones, of so many of its rows each; they share its numbers."""
+    """A linear layer as several, of so many of its rows each; they share its numbers."""
     assert isinstance(layer, nn.Linear)
     if layer.weight.dtype == torch.uint8:
         from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
@@ -77,8 +76,6 @@ def published(network: Network, settings: Mapping[str, Any]) -> PublishedNetwork
         if layer in joins:
             for part, rows in zip(joins[layer], apart(module, list(joins[layer].values())), strict=True):
                 model.set_submodule(f"{parent}.{part}", rows)
-        elif isinstance(module, Linear):
-            model.set_submodule(name, apart(module, [module.out_features])[0])
         elif isinstance(module, nn.Linear | nn.Embedding):
             model.set_submodule(name, module)
         elif "norm" in layer:

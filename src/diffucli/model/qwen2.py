@@ -14,8 +14,6 @@ import torch  # noqa: TID253 — this room is torch's own
 import torch.nn.functional as F  # noqa: N812, TID253
 from torch import Tensor, nn  # noqa: TID253
 
-from diffucli.model.linear import Linear
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -130,8 +128,8 @@ class Attention(nn.Module):
         super().__init__()
         self.groups = (size.key_heads, size.heads // size.key_heads, size.head)
         self.widths = tuple(size.joins["qkv_proj"].values())
-        self.qkv_proj = Linear(size.hidden, sum(self.widths), bias=True)
-        self.o_proj = Linear(size.hidden, size.hidden)
+        self.qkv_proj = nn.Linear(size.hidden, sum(self.widths))
+        self.o_proj = nn.Linear(size.hidden, size.hidden, bias=False)
 
     def forward(self, hidden: Tensor, turns: Turns, rows: Tensor | None, memory: Memory | None) -> Tensor:
         """`[B, len(rows), hidden]` of `hidden` `[B, n, hidden]`: what the positions `rows`, or all, draw from all."""
@@ -157,8 +155,8 @@ class MLP(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.gate_up_proj = Linear(size.hidden, 2 * size.inner)
-        self.down_proj = Linear(size.inner, size.hidden)
+        self.gate_up_proj = nn.Linear(size.hidden, 2 * size.inner, bias=False)
+        self.down_proj = nn.Linear(size.inner, size.hidden, bias=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
         gate, up = self.gate_up_proj(hidden).chunk(2, -1)
@@ -214,19 +212,13 @@ class Qwen2(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.model, self.lm_head = Body(size), Linear(size.hidden, size.words)
+        self.model, self.lm_head = Body(size), nn.Linear(size.hidden, size.words, bias=False)
         self.tie()
 
     def tie(self) -> None:
         """Gives the head the weights of the embedding, where config.json says so."""
         if self.model.size.tied:
             self.lm_head.weight = self.model.embed_tokens.weight
-
-    def order(self) -> None:
-        """Keeps the weights of products once more, as a CPU multiplies them fastest."""
-        for layer in self.modules():
-            if isinstance(layer, Linear):
-                layer.order()
 
     def forward(self, tokens: Tensor, rows: Tensor | None, where: Tensor, memories: list[Memory] | None) -> Tensor:
         """Logits `[B, len(rows), V]` of `tokens` `[B, n]` at the positions `where`; None: of all rows."""
