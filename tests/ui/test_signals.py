@@ -14,6 +14,8 @@ import time
 import pyte
 import pytest
 
+from diffucli.ui.signals import waiting
+
 SCRIPT = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -189,3 +191,31 @@ def test_a_resize_in_the_middle_leaves_no_residue(run, columns, rows):
     assert it.ended() == 0
     assert it.rows() == ["above", "below 6"]
     assert len(it.screen.history.top) == 0
+
+
+def test_signals_wait_and_then_come_in_their_order():
+    seen = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP)}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, _: seen.append(number))
+        handlers = [signal.getsignal(number) for number in before]
+        with waiting():
+            for number in (signal.SIGTSTP, signal.SIGINT, signal.SIGTERM):
+                signal.raise_signal(number)
+            assert seen == []
+        assert seen == [signal.SIGTSTP, signal.SIGINT, signal.SIGTERM]
+        assert [signal.getsignal(number) for number in before] == handlers
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_what_is_ignored_or_the_systems_stays_so_while_others_wait():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with waiting():
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,7 @@
 import io
 import os
 import pty
+import signal
 from dataclasses import dataclass
 
 import pyte
@@ -165,3 +166,42 @@ def test_an_echoed_control_c_wraps_nothing(rows):
         out.write("^C")
     stream.feed(out.getvalue())
     assert (shown(screen), len(screen.history.top)) == ([], 0)
+
+
+class Hit(io.StringIO):
+    """Ctrl-C comes in the middle of the next write, once it is armed."""
+
+    armed = False
+
+    def write(self, text):
+        if self.armed:
+            self.armed = False
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("moment", ["drawing", "writing", "leaving"])
+@pytest.mark.parametrize("before", [[], ["a"], ["a"] * 8])
+def test_ctrl_c_in_the_middle_of_a_frame_erases_the_frame_and_nothing_above(moment, before):
+    screen, stream = terminal(rows=14)
+    out = Hit()
+    out.write("above\r\n")
+
+    class Drawing(Rows):
+        def lines(self, width, height=None):
+            if moment == "drawing":
+                signal.raise_signal(signal.SIGINT)
+            return super().lines(width, height)
+
+    def run():
+        with Screen(out, size=lambda: (40, 14)) as live:
+            if before:
+                live.paint(Rows(before))
+            out.armed = moment != "drawing"
+            if moment != "leaving":
+                live.paint(Drawing([f"row {i}" for i in range(6)]))
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    stream.feed(out.getvalue())
+    assert (shown(screen), screen.cursor.y, screen.cursor.hidden) == (["above"], 1, False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], None]
 
 FATAL, STOP = frozenset({"SIGTERM", "SIGHUP"}), frozenset({"SIGTSTP"})  # not every system knows all of them
+CTRL_C = frozenset({"SIGINT"})
 
 
 class _Killed(BaseException):
@@ -56,6 +57,17 @@ def pausing_clean(leave: Callable[[], None], enter: Callable[[], None]) -> Itera
 
     with _handling(STOP, pause):
         yield
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Within, signals that run something of ours wait; at the end they do what they do. For a moment only."""
+    came: list[int] = []
+    names = {number.name for number in _catchable(FATAL | STOP | CTRL_C) if callable(signal.getsignal(number))}
+    with _handling(frozenset(names), lambda number, _frame: came.append(number)):
+        yield
+    for number in came:
+        signal.raise_signal(number)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 
 from diffucli.ui.sheet import Line, rows
+from diffucli.ui.signals import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,16 +93,18 @@ class Screen:
 
     def leave(self) -> None:
         """Erases what is drawn and shows the cursor, which stands where it stood at first."""
-        self._send("\r" + CLEAR_ROW + CLEAR_BELOW + (UP + CLEAR_ROW) * self._above() + SHOW)
-        self._drawn = []
+        with waiting():
+            self._send("\r" + CLEAR_ROW + CLEAR_BELOW + (UP + CLEAR_ROW) * self._above() + SHOW)
+            self._drawn = []
 
     def paint(self, drawable: Drawable) -> None:
         """Replaces what is drawn; the size is asked for anew. The last column stays free."""
         width, height = self._size()
         lines = drawable.lines(max(width - 1, 1), height)
-        up = self._above()
-        self._drawn = ["".join(segment.text for segment in line) for line in lines]
-        self._send(BEGIN + "\r" + UP * up + self._ansi(lines) + CLEAR_BELOW + HOME + END)
+        text, drawn = self._ansi(lines), ["".join(segment.text for segment in line) for line in lines]
+        with waiting():  # what is drawn and what is known of it may not come apart: rows above would be erased
+            self._send(BEGIN + "\r" + UP * self._above() + text + CLEAR_BELOW + HOME + END)
+            self._drawn = drawn
 
     def _above(self) -> int:
         """How many rows of what is drawn stand above the last one; a terminal made narrower may have wrapped some."""
