@@ -103,12 +103,12 @@ def test_a_small_one_is_unpacked_once_with_the_same_weights(packed, quant):
 PARTS_OF = {"mlp.gate_proj": 160, "mlp.up_proj": 160}
 
 
-def joined_of(packed, dtype=torch.float32) -> fourbit.Params4bit:
+def joined_of(packed, dtype=torch.float32, *, arranged=False) -> fourbit.Params4bit:
     """The joined weight of a file's gate and up."""
     held = tensors(packed)
     names = {f"model.layers.0.{part}.weight": rows for part, rows in PARTS_OF.items()}
     pieces = [fourbit.Piece(held[name], {p: held[name + p] for p in PARTS}, rows) for name, rows in names.items()]
-    return fourbit.joined([piece.packed(dtype) for piece in pieces])
+    return fourbit.joined([piece.packed(dtype) for piece in pieces], arranged=arranged)
 
 
 def test_joining_leaves_every_number_as_bitsandbytes_unpacks_it(packed):
@@ -127,10 +127,9 @@ def test_joining_leaves_every_number_as_bitsandbytes_unpacks_it(packed):
 def test_what_is_joined_comes_apart_into_the_same_products(packed, arranged):
     """As the yardstick of `diffu bench` has them, in the memory of the whole."""
     like = torch.nn.Linear(64, 320, bias=True, device="meta")
-    layer = fourbit.packed_layer(like, joined_of(packed, torch.bfloat16), torch.bfloat16).eval()
+    weight = joined_of(packed, torch.bfloat16, arranged=arranged)
+    layer = fourbit.packed_layer(like, weight, torch.bfloat16).eval()
     layer.bias = torch.nn.Parameter(torch.linspace(-1, 1, 320).bfloat16(), requires_grad=False)
-    if arranged:
-        fourbit.arrange(layer)
     parts = [part.eval() for part in fourbit.apart(layer, [160, 96, 64])]
     place = layer.weight.data_ptr()
     assert [part.weight.data_ptr() - place for part in parts] == [0, 160 * 32, 256 * 32]

@@ -113,11 +113,8 @@ def _four_bits(model: Qwen2, weights: Weights, source: Source, plan: Plan) -> No
             continue
         layer = model.get_submodule(path := name.removesuffix(".weight"))
         assert isinstance(layer, nn.Linear)
-        weight = fourbit.joined([piece.packed(dtype) for piece in pieces])
-        made = fourbit.packed_layer(layer, weight, dtype)
-        if place == OUTSIDE:
-            fourbit.arrange(made)
-        model.set_submodule(path, made)
+        weight = fourbit.joined([piece.packed(dtype) for piece in pieces], arranged=place == OUTSIDE)
+        model.set_submodule(path, fourbit.packed_layer(layer, weight, dtype))
 
 
 def place_of(plan: Plan) -> str:

@@ -61,10 +61,8 @@ def _pack(model: Qwen2, names: frozenset[str], device: torch.device, dtype: torc
             continue
         if kind not in made:
             numbers = [_numbers(name, part.shape, device, torch.bfloat16) for part in parts.values()]
-            weight = fourbit.joined([fourbit.packed(part) for part in numbers])
+            weight = fourbit.joined([fourbit.packed(part) for part in numbers], arranged=device.type == "cpu")
             made[kind] = fourbit.packed_layer(layer, weight, dtype)
-            if device.type == "cpu":
-                fourbit.arrange(made[kind])
         model.set_submodule(name, copy.deepcopy(made[kind]))
 
 
