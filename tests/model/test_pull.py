@@ -157,7 +157,7 @@ def test_the_licence_is_known_before_anything_is_fetched(hub, card, licence, lin
     assert listing is not None
     assert listing.licence == licence
     assert listing.licence_link == (link if "://" in link else f"{hub.address}/{NAME}{link}")
-    assert [request.method for request in hub.requests] == ["GET"]
+    assert [(request.method, request.path) for request in hub.requests] == [("GET", f"/api/models/{NAME}")]
 
 
 def test_a_tag_is_followed_and_a_commit_that_is_here_needs_no_hub(hub, monkeypatch):

@@ -1,6 +1,7 @@
 """The hub through huggingface_hub's client: what a repository holds, and the bytes of its files from any position.
 
-HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are read by that client. Every foreign error becomes ours here.
+HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are read by that client. Every foreign error becomes ours here. The
+client's telemetry is off: it would ask the hub for more than what is pulled, and name the program that runs us.
 Files come over plain HTTP: since release 1.18 the client's own downloads start again from nothing after a cut.
 """
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
+constants.HF_HUB_DISABLE_TELEMETRY = True
 SHA256 = 64  # hexadecimal digits; a shorter digest is git's SHA-1 of a blob
 AGAIN = "pull again: it goes on where it stopped"
 BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
