@@ -99,7 +99,8 @@ class Memory:
         kept = self.keys, self.values
         if len(keys) > 1:
             kept = self.keys.repeat(len(keys), 1, 1, 1), self.values.repeat(len(keys), 1, 1, 1)
-        return kept[0].index_copy_(2, self.positions, keys), kept[1].index_copy_(2, self.positions, values)
+        kept[0][:, :, self.positions], kept[1][:, :, self.positions] = keys, values
+        return kept
 
 
 class Embedding(nn.Embedding):
