@@ -5,7 +5,7 @@ The shift and the cache live here and nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +85,8 @@ class Windowed:
     def __init__(self, network: Network, *, suffix: int | None = None, dual: bool = True) -> None:
         self.network, self.suffix, self.dual, self.forwards = network, suffix, dual, 0
         self._seen: tuple[Canvas, Span] | None = None
-        self._length, self._cache = 0, cast("Any", None)
+        self._cache: Any = None
+        self._length = 0
 
     def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
         """Logits `[n, V]` for `positions`; equal to `Full`'s on a window's first call."""

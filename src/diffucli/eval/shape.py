@@ -52,7 +52,7 @@ class Step:
 
 
 def steps(network: Network, *, rounds: int = 5) -> Iterator[Step]:
-    """Each part in turn. A GPU is waited for at both ends.
+    """Each part in turn, once before it counts. A GPU is waited for at both ends.
 
     Where steps are recorded and replayed (see `model.replay`), a window is measured without that too.
     """
@@ -61,28 +61,28 @@ def steps(network: Network, *, rounds: int = 5) -> Iterator[Step]:
     whole, window = canvas.holes[0], Span(CANVAS - ANSWER, CANVAS - ANSWER + WINDOW)
     every, some = canvas.masked(whole), canvas.masked(window)
     full, kept, rng = Full(network), Windowed(network), _rng(network.device)
-    unrecorded = Windowed(replace(network, recorder=None))
-    unrecorded(canvas, window, some)
     logits = kept(canvas, window, some)
 
     def sample() -> None:
         Threshold()(propose(logits, GREEDY, rng).here().scores, Progress(0, 1), rng)
 
-    parts: dict[str, tuple[int, int, Callable[[], object]]] = {
-        "whole canvas": (CANVAS, ANSWER, lambda: full(canvas, whole, every)),
-        "window": (WINDOW + network.shift, WINDOW, lambda: kept(canvas, window, some)),
-        "window, not replayed": (WINDOW + network.shift, WINDOW, lambda: unrecorded(canvas, window, some)),
-        "sampling of a window": (0, WINDOW, sample),
-    }
-    if network.recorder is None:
-        del parts["window, not replayed"]
-    for name, (evaluated, rows, run) in parts.items():
+    size = WINDOW + network.shift
+    parts: list[tuple[str, int, int, Callable[[], object]]] = [
+        ("whole canvas", CANVAS, ANSWER, lambda: full(canvas, whole, every)),
+        ("window", size, WINDOW, lambda: kept(canvas, window, some)),
+    ]
+    if network.recorder is not None:
+        kept(canvas, window, some)  # so that the one that does not count is the second, which is recorded
+        plain = Windowed(replace(network, recorder=None))
+        plain(canvas, window, some)
+        parts.append(("window, not replayed", size, WINDOW, lambda: plain(canvas, window, some)))
+    parts.append(("sampling of a window", 0, WINDOW, sample))
+    for name, evaluated, rows, run in parts:
         yield Step(name, evaluated, rows, _seconds(run, network.device, rounds))
 
 
 def _seconds(run: Callable[[], object], device: torch.device, rounds: int) -> float:
-    """The median of `rounds`, after two that do not count: the first warms up, the second may be recorded."""
-    run()
+    """The median of `rounds`, after one that does not count."""
     run()
     watch, found = Stopwatch(wait=wait_for(device)), []
     for _ in range(rounds):

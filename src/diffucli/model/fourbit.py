@@ -212,8 +212,8 @@ def _agree() -> bool:
         theirs, state = bnb._convert_weight_packed_for_cpu(*made[0])  # noqa: SLF001 — to be sure that we do the same
     except AttributeError:
         return False
-    (bytes_, mine), ours = made[1], torch.empty_like(theirs)
-    _arranged(bytes_, mine, ours)
+    numbers, mine = made[1]
+    _arranged(numbers, mine, ours := torch.empty_like(theirs))
     wanted, found = vars(state), vars(mine)
     return (
         torch.equal(ours, theirs)

@@ -1,7 +1,7 @@
 """The hub through huggingface_hub's client: what a repository holds, and the bytes of its files from any position.
 
 HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are read by that client. Every foreign error becomes ours here. The
-client's telemetry is off: it would ask the hub for more than what is pulled, and name the program that runs us.
+client's telemetry is off: it would ask the hub for more than what is pulled.
 Files come over plain HTTP: since release 1.18 the client's own downloads start again from nothing after a cut.
 """
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 LARGE = 1024  # hidden sizes from which four bits pay
 ROWS = 32  # rows that bitsandbytes packs together on a CPU
 ATTENTION, MLP = "self_attn", "mlp"
+JOINED = {  # layer of our network → the published ones that it holds, as they read the same numbers
+    "qkv_proj": ("q_proj", "k_proj", "v_proj"),
+    "gate_up_proj": ("gate_proj", "up_proj"),
+}
 
 
 def matrices(settings: Mapping[str, Any]) -> dict[str, tuple[int, int]]:

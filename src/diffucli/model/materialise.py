@@ -71,6 +71,7 @@ class Weights:
 
 def materialise(source: Source, plan: Plan) -> Qwen2:
     """The network of `source` on the plan's device. UsageError: four bits where bitsandbytes is not."""
+    place, dtype = place_of(plan), dtype_of(plan)
     with torch.device("meta"):
         model = Qwen2(source.size)
     with Weights(source.folder) as weights:
@@ -84,10 +85,8 @@ def materialise(source: Source, plan: Plan) -> Qwen2:
                 ) from exc
         for name, parameter in list(model.named_parameters()):
             if parameter.is_meta:
-                parts = [
-                    weights[part].to(place_of(plan), dtype_of(plan)) for part in source.size.apart(name, parameter)
-                ]
-                put(model, name, torch.cat(parts) if len(parts) > 1 else parts[0])
+                parts = source.size.apart(name, parameter)
+                put(model, name, _below([weights[part].to(place, dtype) for part in parts]))
     model.tie()
     model.eval()
     return spread_out(model, places(source.settings, plan)) if plan.outside else model
@@ -106,15 +105,21 @@ def _four_bits(model: Qwen2, weights: Weights, source: Source, plan: Plan) -> No
         parts = source.size.apart(name, parameter)
         if names.isdisjoint(parts):
             continue
-        pieces = [fourbit.Piece(weights[part], weights.beside(part), rows.shape[0]) for part, rows in parts.items()]
-        pieces = [piece.to(place) for piece in pieces]
+        pieces = [
+            fourbit.Piece(weights[part], weights.beside(part), len(rows)).to(place) for part, rows in parts.items()
+        ]
         if not kept or not names.issuperset(parts):
-            put(model, name, torch.cat([piece.whole(dtype) for piece in pieces]))
+            put(model, name, _below([piece.whole(dtype) for piece in pieces]))
             continue
         layer = model.get_submodule(path := name.removesuffix(".weight"))
         assert isinstance(layer, nn.Linear)
         weight = fourbit.joined([piece.packed(dtype) for piece in pieces], arranged=place == OUTSIDE)
         model.set_submodule(path, fourbit.packed_layer(layer, weight, dtype))
+
+
+def _below(parts: list[Tensor]) -> Tensor:
+    """`parts` below each other; just one is not copied."""
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 def place_of(plan: Plan) -> str:

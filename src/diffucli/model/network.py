@@ -86,16 +86,21 @@ class Network:
         length = batch.shape[1]
         if self.recorder is None or len(batch) > 1 or length == cache.keys.shape[3]:
             return None
-        kept = CanvasCache(cache.keys, cache.values)  # a step that knew `cache` would keep itself alive by it
+        if length not in cache.windows:
+            cache.windows[length] = None
+        elif cache.windows[length] is None:
+            cache.windows[length] = self.recorder.step(self._step(cache.keys, cache.values), batch, positions)
+        return cache.windows[length]
+
+    def _step(self, keys: Tensor, values: Tensor) -> Step:
+        """Tokens and positions of a window → logits; knows what is kept, not the cache, which keeps the step itself."""
+        kept = CanvasCache(keys, values)
 
         def step(tokens: Tensor, where: Tensor) -> Tensor:
             logits: Tensor = self.model(tokens, None, where, kept.at(where))
             return logits
 
-        again = length in cache.windows
-        if cache.windows.setdefault(length) is None and again:
-            cache.windows[length] = self.recorder.step(step, batch, positions)
-        return cache.windows[length]
+        return step
 
 
 def self_check(network: Network, folder: Path) -> None:

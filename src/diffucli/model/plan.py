@@ -9,12 +9,13 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffucli.errors import NoRoom
-from diffucli.model.layers import is_large, key_width, matrices, packable, parameters
+from diffucli.model.layers import JOINED, is_large, key_width, matrices, packable, parameters
 from diffucli.model.packed import is_packed
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ Quant = Literal["auto", "nf4", "none"]
 CANVAS = 1024  # tokens, prompt and answer together, that a plan is made for when nobody says
 ROWS = 256  # positions written at a time: what the `exact` preset asks for by default
 COPIES = 3  # of the logits: as they come, after the rules, as probabilities
-APART = ("o_proj", "down_proj")  # matrices that are joined with no other
 SPARE = 0.3e9  # bytes that a GPU's libraries take for themselves
 LIMIT = Path("/sys/fs/cgroup")
 NO_LIMIT = 2**60
@@ -124,11 +124,9 @@ def packed_bytes(settings: Mapping[str, Any], *, width: int) -> int:
 
 
 def scale_bytes(settings: Mapping[str, Any]) -> int:
-    """What scales take more than in a file: the network joins all but two of a layer's matrices, and has theirs whole.
-
-    Four bytes then, not one, for each 64 numbers.
-    """
-    joined = sum(prod(shape) for name, shape in packable(settings).items() if not name.endswith(APART))
+    """What scales take more than in a file: those of joined matrices are whole, four bytes for 64 numbers, not one."""
+    names = tuple(chain(*JOINED.values()))
+    joined = sum(prod(shape) for name, shape in packable(settings).items() if name.endswith(names))
     return int(settings["num_hidden_layers"]) * joined * 3 // 64
 
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn  # noqa: TID253
 from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: TID253
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding  # noqa: TID253
 
+from diffucli.model.layers import JOINED
+from diffucli.model.materialise import put
 from diffucli.model.qwen2 import Size
 
 if TYPE_CHECKING:
@@ -51,31 +53,15 @@ def configure(settings: Mapping[str, Any]) -> Qwen2Config:
     return config
 
 
-def apart(layer: nn.Module, rows: list[int]) -> list[nn.Linear]:
-    """A linear layer as several, of so many of its rows each; they share its numbers."""
-    assert isinstance(layer, nn.Linear)
-    if layer.weight.dtype == torch.uint8:
-        from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
-
-        return fourbit.apart(layer, rows)
-    found = [nn.Linear(layer.in_features, count, bias=layer.bias is not None, device="meta") for count in rows]
-    for key, value in layer.named_parameters():
-        for part, some in zip(found, torch.split(value.detach(), rows), strict=True):
-            part.register_parameter(key, nn.Parameter(some, requires_grad=value.requires_grad))
-    return found
-
-
 def published(network: Network, settings: Mapping[str, Any]) -> PublishedNetwork:
     """Transformers' network on the very weights of `network`, which `settings` (config.json) describe."""
     config = configure(settings)
     with torch.device("meta"):
         model = Qwen2ForCausalLM(config)
-    joins = network.model.model.size.joins
     for name, module in list(network.model.named_modules()):
-        parent, _, layer = name.rpartition(".")
-        if layer in joins:
-            for part, rows in zip(joins[layer], apart(module, list(joins[layer].values())), strict=True):
-                model.set_submodule(f"{parent}.{part}", rows)
+        layer = name.rpartition(".")[2]
+        if layer in JOINED:
+            _put_apart(model, network, name)
         elif isinstance(module, nn.Linear | nn.Embedding):
             model.set_submodule(name, module)
         elif "norm" in layer:
@@ -84,3 +70,20 @@ def published(network: Network, settings: Mapping[str, Any]) -> PublishedNetwork
         model.model.rotary_emb = Qwen2RotaryEmbedding(config)
     model.eval()  # type: ignore[no-untyped-call]
     return PublishedNetwork(model, network.shift)
+
+
+def _put_apart(model: Qwen2ForCausalLM, network: Network, name: str) -> None:
+    """Gives `model` the layers that the layer `name` of `network` joins; they share its numbers."""
+    size, layer = network.model.model.size, network.model.get_submodule(name)
+    assert isinstance(layer, nn.Linear)
+    if layer.weight.dtype == torch.uint8:
+        from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
+
+        parent, _, last = name.rpartition(".")
+        parts = size.joins[last]
+        for part, alone in zip(parts, fourbit.apart(layer, list(parts.values())), strict=True):
+            model.set_submodule(f"{parent}.{part}", alone)
+        return
+    for key, value in layer.named_parameters():
+        for part, rows in size.apart(f"{name}.{key}", value.detach()).items():
+            put(model, part, rows)

@@ -14,6 +14,8 @@ import torch  # noqa: TID253 — this room is torch's own
 import torch.nn.functional as F  # noqa: N812, TID253
 from torch import Tensor, nn  # noqa: TID253
 
+from diffucli.model.layers import JOINED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,11 +69,9 @@ class Size:
     @property
     def joins(self) -> dict[str, dict[str, int]]:
         """Layer here → the published layers whose rows it holds below each other, and how many of each."""
-        narrow = self.key_heads * self.head
-        return {
-            "qkv_proj": {"q_proj": self.hidden, "k_proj": narrow, "v_proj": narrow},
-            "gate_up_proj": {"gate_proj": self.inner, "up_proj": self.inner},
-        }
+        queries, keys = self.hidden, self.key_heads * self.head
+        rows = {"qkv_proj": (queries, keys, keys), "gate_up_proj": (self.inner, self.inner)}
+        return {layer: dict(zip(parts, rows[layer], strict=True)) for layer, parts in JOINED.items()}
 
     def apart(self, name: str, value: Tensor) -> dict[str, Tensor]:
         """Published name → view of the rows that it has in `value`, the parameter `name` here."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
     Handler = Callable[[int, FrameType | None], None]
@@ -33,7 +33,7 @@ def dying_clean() -> Iterator[None]:
     """Within, SIGTERM and SIGHUP unwind like an exception; after that the process dies of them."""
     killed = None
     try:
-        with _handling(FATAL, _raise):
+        with _handling(_catchable(FATAL), _raise):
             yield
     except _Killed as exc:
         killed = exc.number
@@ -55,7 +55,7 @@ def pausing_clean(leave: Callable[[], None], enter: Callable[[], None]) -> Itera
         with suppress(RuntimeError):
             enter()
 
-    with _handling(STOP, pause):
+    with _handling(_catchable(STOP), pause):
         yield
 
 
@@ -63,16 +63,16 @@ def pausing_clean(leave: Callable[[], None], enter: Callable[[], None]) -> Itera
 def waiting() -> Iterator[None]:
     """Within, signals that run something of ours wait; at the end they do what they do. For a moment only."""
     came: list[int] = []
-    names = {number.name for number in _catchable(FATAL | STOP | CTRL_C) if callable(signal.getsignal(number))}
-    with _handling(frozenset(names), lambda number, _frame: came.append(number)):
+    ours = [number for number in _catchable(FATAL | STOP | CTRL_C) if callable(signal.getsignal(number))]
+    with _handling(ours, lambda number, _frame: came.append(number)):
         yield
     for number in came:
         signal.raise_signal(number)
 
 
 @contextmanager
-def _handling(names: frozenset[str], handler: Handler) -> Iterator[None]:
-    previous = {number: signal.signal(number, handler) for number in _catchable(names)}
+def _handling(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
