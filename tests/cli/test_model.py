@@ -51,3 +51,14 @@ def test_an_unknown_model_is_exit_4_with_a_remedy(diffu):
     assert done.code == 4
     assert len(done.lines) == 1
     assert done.err.endswith(")\n")
+
+
+def test_rm_of_what_is_no_name_deletes_nothing(diffu, monkeypatch, tmp_path):
+    home = tmp_path / "home"
+    (home / "models" / "org--small").mkdir(parents=True)
+    monkeypatch.setenv("DIFFU_HOME", str(home))
+    for name in ("..", ".", "", ".fetched"):
+        done = diffu("model", "rm", "-y", "--", name)
+        assert done.code == 4
+        assert len(done.lines) == 1
+        assert (home / "models" / "org--small").is_dir()

@@ -142,10 +142,40 @@ def test_what_is_half_pulled_can_be_removed():
     assert registry.remove("apple/DiffuCoder-7B-cpGRPO") == 10
 
 
-@pytest.mark.parametrize(("name", "told"), [("mini", "stays"), ("org/none", "no pulled model"), ("/tmp", "no pulled")])
+@pytest.mark.parametrize(
+    ("name", "told"), [("mini", "stays"), ("org/none", "no pulled model"), ("/tmp", "cannot be a model.s name")]
+)
 def test_what_was_not_pulled_is_not_removed(name, told):
     with pytest.raises(ModelError, match=told):
         registry.remove(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../..", "/", "/etc", "a/..", "../x", ".fetched", ".made", ".locks", "a/b/c", "~", "a b", "a\0"],
+)
+def test_what_cannot_be_a_name_is_never_a_folder_that_is_removed(pulled, home, name):
+    """`diffu model rm ..` emptied DIFFU_HOME, `rm ""` deleted every model."""
+    (home / "config.json").write_text("{}")
+    shelf.originals(NAME).mkdir(parents=True)
+    before = sorted(home.rglob("*"))
+    for use in (registry.remove, shelf.remove, shelf.traces, shelf.place, shelf.originals, shelf.workshop):
+        with pytest.raises(ModelError, match="cannot be a model's name"):
+            use(name)
+    assert [path for path in before if not path.exists()] == []
+
+
+@pytest.mark.parametrize("name", ["mini", "org/small", "a", "A_1.b-c", "7b/x.y"])
+def test_names_are_letters_digits_and_a_few_signs_with_at_most_one_slash(name):
+    assert shelf.is_name(name)
+    assert shelf.place(name).parent == shelf.root()
+
+
+@pytest.mark.parametrize("name", ["..", "../x", ""])
+def test_a_record_with_a_name_that_cannot_be_is_none(pulled, name):
+    record = json.loads((pulled.folder / shelf.RECORD).read_text())
+    (pulled.folder / shelf.RECORD).write_text(json.dumps(record | {"name": name}))
+    assert shelf.read_record(pulled.folder) is None
 
 
 def test_a_model_that_is_being_pulled_is_not_removed(pulled):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 RECORD = "diffu.json"
 SCHEMA = "diffu.pulled/1"
 ELSEWHERE = "set DIFFU_HOME to a folder on another disk"
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+_NAME = re.compile(rf"{_PART}(?:/{_PART})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,18 @@ def root() -> Path:
     return base / "models"
 
 
+def is_name(text: str) -> bool:
+    """Whether `text` can name a model: letters, digits and `._-` that do not begin with a dot, at most one `/`.
+
+    Names become folders that are deleted, so nothing else may get near a path: not "", ".", ".." or ".fetched".
+    """
+    return bool(_NAME.fullmatch(text)) and ".." not in text
+
+
 def place(name: str) -> Path:
-    """The folder of the model `name`, there or not."""
+    """The folder of the model `name`, there or not. ModelError where that cannot be a name."""
+    if not is_name(name):
+        raise ModelError(f"{name!r} cannot be a model's name", hint="diffu model list shows those there are")
     return root() / name.replace("/", "--")
 
 
@@ -81,7 +94,7 @@ def read_record(folder: Path) -> Record | None:
         files = {str(name): (int(size), str(digest)) for name, (size, digest) in values["files"].items()}
         record = Record(**texts, files=files)
         if values["schema"] == SCHEMA and all(type(text) is str for text in texts.values()):
-            return record if place(record.name).name == folder.name else None
+            return record if is_name(record.name) and place(record.name).name == folder.name else None
     return None
 
 
