@@ -37,7 +37,7 @@ def golden() -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint(golden: Path) -> Checkpoint:
-    from diffucli.model.load import load  # noqa: PLC0415 — imports torch, which most rooms do without
+    from diffucli.model.load import load
 
     return load(golden, device="cpu")
 

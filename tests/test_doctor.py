@@ -13,7 +13,7 @@ from diffucli import doctor
 from diffucli.cli.app import run
 from diffucli.doctor import CLASSES, Check, Finding, examine, isolated, speed
 from diffucli.errors import ModelError
-from diffucli.model import plan, probe, registry
+from diffucli.model import memory, probe, registry
 from diffucli.model.registry import Entry
 
 
@@ -59,7 +59,7 @@ def test_without_a_model_that_runs_the_exit_code_is_one(house, monkeypatch, capf
 
 
 def test_a_model_that_does_not_fit_is_said_with_the_numbers(house, monkeypatch):
-    monkeypatch.setattr(plan, "free_memory", lambda _: 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
     finding = found(house)["model"]
     assert finding.verdict == "bad"
     assert "are free on" in finding.text
@@ -155,5 +155,5 @@ def test_a_gpu_that_torch_cannot_use_is_found(house, monkeypatch):
 )
 @pytest.mark.parametrize("hidden", [64, 4096])
 def test_every_plan_has_a_speed(device, quant, outside, hidden):
-    made = plan.Plan(device, quant, 1, 1, 1, 1, None, outside)
+    made = memory.Plan(device, quant, 1, 1, 1, 1, None, outside)
     assert speed(made, {"hidden_size": hidden}) in CLASSES.values()

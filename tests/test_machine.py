@@ -6,7 +6,7 @@ import os
 import platform
 from typing import TYPE_CHECKING
 
-import torch  # noqa: TID253
+import torch
 
 from diffucli import machine
 from diffucli.machine import this_machine

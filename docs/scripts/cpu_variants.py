@@ -15,17 +15,17 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-import torch  # noqa: TID253 — of networks
-from torch import nn  # noqa: TID253
-from torch.ao.quantization import quantize_dynamic  # noqa: TID253
+import torch
+from torch import nn
+from torch.ao.quantization import quantize_dynamic
 
-from diffucli.cli.suites import Suite, requests
+from diffucli.bench.quality import Quality, verdicts
 from diffucli.decode.policy import PRESETS
-from diffucli.engine import Engine
-from diffucli.eval.quality import Quality, verdicts
+from diffucli.eval.suites import Suite, requests
 from diffucli.model import registry
 from diffucli.model.load import load
 from diffucli.model.network import Network
+from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

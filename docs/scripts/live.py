@@ -8,10 +8,10 @@ from pathlib import Path
 
 from diffucli.decode.commit import TopK, linear
 from diffucli.decode.policy import PRESETS
-from diffucli.engine import Engine
 from diffucli.events import Stepped
 from diffucli.model import registry
 from diffucli.model.load import load
+from diffucli.tasks.engine import Engine
 from diffucli.ui import Frame, View, picture
 
 REQUEST = "write a quicksort"
@@ -24,7 +24,7 @@ def main(request: str) -> None:
     policy = replace(PRESETS["balanced"], commit=TopK(linear), block=None, cache="none", steps=24)
     run = Engine(checkpoint, policy).generate(request, length=96)
     view = View(run.layout.shown.start, run.layout.shown.stop, "python", run.ends, entry.name)
-    frame = Frame(checkpoint.vocabulary.piece, view)
+    frame = Frame(checkpoint.tokenizer.piece, view)
     for event in run.events:
         frame.take(event)
         if isinstance(event, Stepped) and event.masks_left <= 96 // 2:

@@ -5,8 +5,6 @@
 Prints a table. The texts are this project's own source, with a share of the tokens masked, as a denoiser sees them.
 """
 
-# ruff: noqa: TID253, S603 — a script, which prints and runs our own command
-
 from __future__ import annotations
 
 import argparse
@@ -19,7 +17,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from diffucli.model.load import Checkpoint, load
-from diffucli.model.quantise import quantise
+from diffucli.model.quantize import quantise
 
 ROOT = Path(__file__).parents[2]
 LENGTH, MASKED = 128, (0.2, 0.5, 0.9)
@@ -51,7 +49,7 @@ def main() -> None:
 
 def compare(whole: Checkpoint, four: Checkpoint, share: float, count: int) -> str:
     """The cells of a row: logits at the masked positions, over the trained rows of the vocabulary."""
-    rng, words = torch.Generator().manual_seed(0), whole.vocabulary
+    rng, words = torch.Generator().manual_seed(0), whole.tokenizer
     text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py")))
     ids = torch.tensor(words.encode(text[: 20 * LENGTH * count]))
     cosines, errors, same = [], [], []

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from diffucli.model.vocabulary import read
+from diffucli.model.tokenizer import read
 
 ROOT = Path(__file__).parents[2]
 TIMES = 5

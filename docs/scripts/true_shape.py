@@ -9,8 +9,6 @@ in FOLDER is written anew; `--keep` leaves it there at the end. What is pulled i
 the hub's protocol on this machine, and packed into four bits.
 """
 
-# ruff: noqa: S603, PLC0415 — a script, which prints and runs itself; its phases import for themselves
-
 from __future__ import annotations
 
 import argparse
@@ -25,7 +23,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffucli.eval.shape import SHAPES
+from diffucli.bench.shape import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,9 +83,9 @@ def run(phase: str, flags: argparse.Namespace) -> dict[str, Any]:
     os.environ.update(DIFFU_HOME=str(home), HF_HOME=str(home / "hub"))
     if phase == "pull":
         return pulled(plain, home)
-    from diffucli.model import shelf
+    from diffucli.model import store
 
-    return loaded(shelf.place(NAME), flags, tokens=flags.tokens if phase == "decode" else 0)
+    return loaded(store.place(NAME), flags, tokens=flags.tokens if phase == "decode" else 0)
 
 
 def folders(folder: Path) -> tuple[Path, Path]:
@@ -213,22 +211,22 @@ def pulled(plain: Path, home: Path) -> dict[str, Any]:
 
 def fetched() -> dict[str, Any]:
     """What `diffu model pull` does, by the clock."""
-    from diffucli.model import shelf
+    from diffucli.model import store
     from diffucli.model.offer import offer
     from diffucli.model.pull import pull
 
     begun, stages = time.perf_counter(), {}
     for progress in pull(offer(NAME)):
         stages[progress.stage] = round(time.perf_counter() - begun, 2)
-    return {"seconds": round(time.perf_counter() - begun, 2), "until": stages, "bytes": size_of(shelf.place(NAME))}
+    return {"seconds": round(time.perf_counter() - begun, 2), "until": stages, "bytes": size_of(store.place(NAME))}
 
 
 def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str, Any]:
     """Loads and, where `tokens` are asked for, decodes so many."""
     from diffucli.decode.policy import PRESETS
-    from diffucli.engine import Engine
     from diffucli.events import Finished
     from diffucli.model.load import load
+    from diffucli.tasks.engine import Engine
 
     begun = time.perf_counter()
     checkpoint = load(packed, device=flags.device, quant=flags.quant)

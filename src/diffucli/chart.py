@@ -32,8 +32,8 @@ def require_matplotlib(without: str) -> None:
 @contextmanager
 def chart(path: Path, *, x: str, y: str, height: float) -> Iterator[Axes]:
     """Axes labelled `x` and `y` to draw on; what is drawn is in `path`, .svg or .png, at the end. height: inches."""
-    import matplotlib as mpl  # noqa: PLC0415 — an optional dependency
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "diffucli", "svg.fonttype": "none", "axes.spines.top": False}):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")

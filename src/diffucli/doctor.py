@@ -2,7 +2,6 @@
 
 Knows nothing of terminals; a finding is a plain value.
 """
-# ruff: noqa: PLC0415 — each check imports for itself, so that a library that cannot be imported hides no other
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from diffucli.model.plan import Plan
+    from diffucli.model.memory import Plan
 
 Verdict = Literal["ok", "note", "bad"]
 PYTHON = (3, 11)
@@ -118,7 +117,7 @@ def _torch() -> Finding:
 def _gpu() -> Finding:
     import torch
 
-    from diffucli.model.plan import free_memory, size
+    from diffucli.model.memory import free_memory, size
 
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
@@ -131,7 +130,7 @@ def _gpu() -> Finding:
 
 
 def _memory() -> Finding:
-    from diffucli.model.plan import free_memory, size
+    from diffucli.model.memory import free_memory, size
 
     free = free_memory("cpu")
     return Finding("memory", "note", "unknown" if free is None else f"{size(free)} free, {os.cpu_count()} cores")
@@ -140,7 +139,7 @@ def _memory() -> Finding:
 def _four_bits() -> Finding:
     import torch
 
-    from diffucli.model.plan import four_bits_can
+    from diffucli.model.memory import four_bits_can
     from diffucli.model.probe import four_bit_error
 
     if not four_bits_can():
@@ -175,14 +174,14 @@ def _grammars() -> Finding:
 
 def folders() -> dict[str, Path]:
     """The folders of ours on this machine, by what they hold."""
-    from diffucli.edit.store import default_root
-    from diffucli.model import choice, shelf
+    from diffucli.edit.undo import default_root
+    from diffucli.model import choice, store
 
-    return {"models": shelf.root(), "settings": choice.settings_path().parent, "undo": default_root()}
+    return {"models": store.root(), "settings": choice.settings_path().parent, "undo": default_root()}
 
 
 def _folder(name: str) -> Finding:
-    from diffucli.model.plan import size
+    from diffucli.model.memory import size
 
     path = folders()[name]
     there = next(parent for parent in (path, *path.parents) if parent.exists())
@@ -195,7 +194,7 @@ def _folder(name: str) -> Finding:
 
 
 def _disk() -> Finding:
-    from diffucli.model.plan import size
+    from diffucli.model.memory import size
 
     path = folders()["models"]
     there = next(parent for parent in (path, *path.parents) if parent.exists())
@@ -218,16 +217,16 @@ def _terminal() -> Finding:
 
 def _model() -> Finding:
     """Looks into the small files and headers alone; nothing is loaded."""
-    from diffucli.model import registry, vocabulary
+    from diffucli.model import registry, tokenizer
     from diffucli.model.load import check_mask, find_device, wanted_shapes
-    from diffucli.model.plan import choose
-    from diffucli.model.qwen2 import Size
+    from diffucli.model.memory import choose
     from diffucli.model.shards import check_shapes
     from diffucli.model.support import settings_of
+    from diffucli.model.transformer import Size
 
     entry = registry.find(None)
     settings = settings_of(entry.folder)
-    check_mask(entry.folder, settings, vocabulary.read(entry.folder))
+    check_mask(entry.folder, settings, tokenizer.read(entry.folder))
     check_shapes(entry.folder, wanted_shapes(Size.of(settings)))
     chosen = choose(settings, quant="auto", device=str(find_device("auto")))
     return Finding("model", "ok", f"{entry.name} runs here: {describe(chosen)}; {speed(chosen, settings)}")
@@ -235,7 +234,7 @@ def _model() -> Finding:
 
 def describe(plan: Plan) -> str:
     """A plan in a line."""
-    from diffucli.model.plan import size
+    from diffucli.model.memory import size
 
     kind = "in four bits" if plan.quant == "nf4" else "unpacked"
     outside = f", {plan.outside} layers in main memory" if plan.outside else ""

@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch  # noqa: TID253 — it knows devices and threads
+import torch
 
 CPUINFO = Path("/proc/cpuinfo")
 

@@ -134,7 +134,7 @@ def _complain(error: BaseException) -> None:
 
 def _limit(seconds: float, memory: int) -> None:
     try:
-        import resource  # noqa: PLC0415 — not on Windows
+        import resource
     except ImportError:
         return
     cpu = int(seconds) + 2
@@ -155,7 +155,7 @@ def _limit(seconds: float, memory: int) -> None:
 
 def _confine(work: str) -> bool:
     """Whether namespaces now hold this process, which is then a child of the one that called."""
-    import ctypes  # noqa: PLC0415 — only here
+    import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() == 0 and _suits_nobody(work):
@@ -169,7 +169,7 @@ def _confine(work: str) -> bool:
     os.chdir(work)
     _fork(libc)
     if held:
-        import resource  # noqa: PLC0415 — Linux has it
+        import resource
 
         resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))  # counted within this namespace
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)

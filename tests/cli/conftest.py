@@ -95,7 +95,7 @@ def says(loaded: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
         def denoise(canvas: Canvas, *_: object) -> Iterator[Event]:
             return _scripted(canvas, told, loaded, seen, left)
 
-        monkeypatch.setattr("diffucli.engine.denoise", denoise)
+        monkeypatch.setattr("diffucli.tasks.engine.denoise", denoise)
         return seen
 
     return script
@@ -104,7 +104,7 @@ def says(loaded: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
 def _scripted(
     canvas: Canvas, told: Iterator[str], checkpoint: Checkpoint, seen: list[str], left: int
 ) -> Iterator[Event]:
-    words, tokens = checkpoint.vocabulary, canvas.tokens.tolist()
+    words, tokens = checkpoint.tokenizer, canvas.tokens.tolist()
     seen.append(words.decode(tokens))
     yield Started(tuple(tokens), canvas.mask, tuple((hole.start, hole.stop) for hole in canvas.holes))
     for hole in canvas.holes:

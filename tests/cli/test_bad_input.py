@@ -3,7 +3,6 @@
 `python tests/cli/test_bad_input.py > docs/bad-input.md` writes the page anew.
 """
 
-# ruff: noqa: E501 — a row is as long as what is said
 from __future__ import annotations
 
 import json

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffucli import chart
-from diffucli.cli import suites
-from diffucli.cli.suites import Suite
-from diffucli.engine import Engine
+from diffucli.bench import shape
+from diffucli.bench.startup import NAMES
 from diffucli.errors import UsageError
-from diffucli.eval import shape
-from diffucli.eval.startup import NAMES
-from diffucli.train.mini import held_out
-from diffucli.train.mini.classics import programs
+from diffucli.eval import suites
+from diffucli.eval.suites import Suite
+from diffucli.mini import held_out
+from diffucli.mini.classics import programs
+from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Diffu
 
-    from diffucli.engine import Run
+    from diffucli.tasks.engine import Run
 
 drawing = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib comes with the extra train")
 FAST = ("--preset", "fast", "--length", "8")
@@ -193,7 +193,7 @@ def test_random_weights_of_a_shape_need_no_model(diffu: Diffu, monkeypatch: pyte
 
 
 def test_random_weights_that_do_not_fit_are_refused(diffu: Diffu, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffucli.model.plan.free_memory", lambda device: 10**9)
+    monkeypatch.setattr("diffucli.model.memory.free_memory", lambda device: 10**9)
     done = diffu("bench", "--random")
     assert done.code == 4
     assert len(done.lines) == 1
@@ -212,7 +212,9 @@ def test_a_fill_sees_the_same_canvas_in_a_small_and_in_a_large_file(values: Call
 def test_a_start_is_told_phase_by_phase(values: Callable[..., dict], monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = dict.fromkeys(NAMES, 0.5)
     asked = []
-    monkeypatch.setattr("diffucli.eval.startup.measure", lambda model, rounds: asked.append((model, rounds)) or seconds)
+    monkeypatch.setattr(
+        "diffucli.bench.startup.measure", lambda model, rounds: asked.append((model, rounds)) or seconds
+    )
     found = values("--start", "-n", "3", "--device", "cpu")
     assert found["start"] == seconds
     assert "load_seconds" not in found, "nothing is loaded here"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.cli import suites
-from diffucli.cli.suites import Suite
+from diffucli.eval import suites
 from diffucli.eval.problems import FillProblem, Problem
+from diffucli.eval.suites import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable

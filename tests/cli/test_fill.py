@@ -299,10 +299,10 @@ def test_a_filter_echoes_even_more_than_it_would_read(diffu, monkeypatch):
 
 
 def test_a_filter_echoes_when_it_is_stopped(diffu, says, monkeypatch, capfdbinary):
-    import io  # noqa: PLC0415
-    import sys  # noqa: PLC0415
+    import io
+    import sys
 
-    from diffucli.cli.app import run  # noqa: PLC0415
+    from diffucli.cli.app import run
 
     def stop(*_, **__):
         raise KeyboardInterrupt

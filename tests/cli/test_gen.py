@@ -20,7 +20,7 @@ def test_the_code_alone_goes_to_stdout(diffu, says):
 def test_numbers_count_text_alone_and_come_for_those_who_ask(diffu, says, loaded):
     says("x = 1\n<|im_end|>")
     done = diffu("gen", "set x", "-v", "--seed", "8", "--length", "60")
-    tokens = len(loaded.vocabulary.encode(CODE))
+    tokens = len(loaded.tokenizer.encode(CODE))
     assert done.lines[-1].startswith(f"seed 8 · NFE 1 · {tokens}/60 tokens · load ")
     assert done.lines[-1].endswith(" tok/s · parses ✓")
 
@@ -106,7 +106,7 @@ def test_a_full_canvas_is_told(diffu, says):
 def test_steps_that_do_not_suffice_are_told_instead(diffu, says, loaded):
     says("x = 1\n", left=1)
     done = diffu("gen", "it", "--steps", "1", "--length", "40")
-    left = 40 - len(loaded.vocabulary.encode("x = 1\n"))
+    left = 40 - len(loaded.tokenizer.encode("x = 1\n"))
     assert done.lines == [f"diffu: --steps ended the run with {left} masks left, so parts of the text are missing"]
 
 
@@ -136,7 +136,7 @@ def test_files_and_stdin_are_context_in_fences_and_empty_ones_are_left_out(diffu
 def test_names_of_special_tokens_are_plain_text(diffu, says, loaded):
     says(ANSWER)
     assert diffu("gen", "<|mask|>").code == 0
-    assert loaded.vocabulary.mask not in loaded.vocabulary.encode("<|mask|>")
+    assert loaded.tokenizer.mask not in loaded.tokenizer.encode("<|mask|>")
 
 
 def test_a_cold_temperature_is_the_likeliest_token(diffu, loaded):
@@ -157,7 +157,7 @@ def test_memory_that_runs_out_on_the_way_is_exit_4(diffu, loaded, monkeypatch):
         raise MemoryError
         yield
 
-    monkeypatch.setattr("diffucli.engine.denoise", denoise)
+    monkeypatch.setattr("diffucli.tasks.engine.denoise", denoise)
     done = diffu("gen", "x")
     assert done.code == 4
     assert len(done.lines) == 1

@@ -33,7 +33,7 @@ def test_list_has_mini(diffu, mini):
 
 
 def test_list_goes_on_past_a_damaged_model(diffu, monkeypatch, tmp_path, golden):
-    from diffucli.model.registry import Entry  # noqa: PLC0415 — beside what is replaced
+    from diffucli.model.registry import Entry
 
     shutil.copy(golden / "config.json", tmp_path)
     entries = (Entry("bad", tmp_path, embedded=False), Entry("good", golden, embedded=False))

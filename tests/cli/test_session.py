@@ -11,7 +11,7 @@ from diffucli.cli.session import policy_of
 from diffucli.decode.commit import Independent, TopK
 from diffucli.decode.policy import PRESETS
 from diffucli.errors import UsageError
-from diffucli.model.replay import Recorder
+from diffucli.model.cuda_graph import Recorder
 
 
 @pytest.mark.parametrize("preset", list(Preset))

@@ -10,9 +10,9 @@ import pytest
 
 from diffucli import chart
 from diffucli.eval.problems import Problem
-from diffucli.train.mini import corpus, journal, recipe, rows
-from diffucli.train.mini.classics import classics
-from diffucli.train.mini.corpus import Function
+from diffucli.mini import corpus, journal, recipe, rows
+from diffucli.mini.classics import classics
+from diffucli.mini.corpus import Function
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem("requests", "add one", "assert candidate(1) == 2\n")
     monkeypatch.setattr("diffucli.cli.card.problems", lambda suite, limit: [problem])
     monkeypatch.setattr("diffucli.cli.card.SAMPLES", 1)
-    monkeypatch.setattr("diffucli.engine.ANSWER", 16)
+    monkeypatch.setattr("diffucli.tasks.engine.ANSWER", 16)
 
 
 @pytest.mark.usefixtures("small")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-import torch  # noqa: TID253
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import torch  # noqa: TID253
+import torch
 
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.caution import Cautious, within_memory
@@ -11,7 +11,7 @@ from diffucli.decode.commit import TopK, linear
 from diffucli.decode.loop import denoise
 from diffucli.decode.policy import Policy
 from diffucli.decode.predict import Full, Windowed
-from diffucli.decode.propose import Rules, Sampling
+from diffucli.decode.sample import Rules, Sampling
 from diffucli.decode.speculate import Speculative
 from diffucli.errors import NoRoom
 from diffucli.events import Finished

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import torch  # noqa: TID253
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 

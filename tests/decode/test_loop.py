@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-import torch  # noqa: TID253
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from diffucli.decode.commit import EntropyBound, Factor, Independent, Threshold,
 from diffucli.decode.loop import denoise
 from diffucli.decode.policy import PRESETS, Policy
 from diffucli.decode.predict import Full, Windowed, predictor
-from diffucli.decode.propose import SURE, Rules, Sampling
+from diffucli.decode.sample import SURE, Rules, Sampling
 from diffucli.events import Finished, Started, Stepped, fold
 
 MASK, END = 12, 3
@@ -27,7 +27,7 @@ COMMITS = [TopK(), TopK(linear), TopK(alg_temp=0.5), Threshold(0.6), Factor(1.0)
 @pytest.mark.parametrize("alg", ORDERS)
 @pytest.mark.parametrize("strict", [False, True], ids=["no-rules", "mask-and-untrained-rows-forbidden"])
 def test_exact_reproduces_every_reference_decode_with_the_step_of_every_commit(checkpoint, golden, alg, strict):
-    words = checkpoint.vocabulary
+    words = checkpoint.tokenizer
     rules = Rules((words.mask,), words.size) if strict else Rules()
     decodes = [decode for decode in json.loads((golden / "golden-decodes.json").read_text()) if decode["alg"] == alg]
     assert len(decodes) >= 20

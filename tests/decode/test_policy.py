@@ -8,7 +8,7 @@ import pytest
 
 from diffucli.decode.commit import Threshold, TopK, dream
 from diffucli.decode.policy import PRESETS, Policy
-from diffucli.decode.propose import Sampling
+from diffucli.decode.sample import Sampling
 
 
 def test_exact_is_the_reference():

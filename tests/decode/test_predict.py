@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-import torch  # noqa: TID253
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.predict import Full, Windowed, predictor, visible
 from diffucli.model.network import Network
-from diffucli.model.qwen2 import Qwen2, Size
+from diffucli.model.transformer import Qwen2, Size
 
 MASK = 12
 
@@ -83,7 +83,7 @@ def test_a_prefix_cache_evaluates_what_stands_behind_the_window_too(fake, shift,
 def test_a_prefix_cache_is_nearer_to_full_forwards_than_a_dual_one(checkpoint):
     """What is behind the window sees what was written; what is before it does in neither."""
     window = Span(20, 40)
-    canvas = canvas_of(60, window, vocab=480, mask=checkpoint.vocabulary.mask)
+    canvas = canvas_of(60, window, vocab=480, mask=checkpoint.tokenizer.mask)
     kinds = [prefixed(checkpoint.network), Windowed(checkpoint.network)]
     for kind in kinds:
         kind(canvas, window, every(window))
@@ -104,7 +104,7 @@ def test_a_new_window_or_canvas_costs_a_full_forward(fake):
 @pytest.mark.parametrize("start", [0, 1, 5])
 def test_windowed_equals_full_on_a_windows_first_call_on_the_golden_checkpoint(checkpoint, start, everywhere):
     window = Span(start, start + 20)
-    canvas = canvas_of(60, window, Span(40, 60), vocab=480, mask=checkpoint.vocabulary.mask)
+    canvas = canvas_of(60, window, Span(40, 60), vocab=480, mask=checkpoint.tokenizer.mask)
     first = Windowed(checkpoint.network)(canvas, window, every(window))
     torch.testing.assert_close(first, Full(checkpoint.network)(canvas, window, every(window)), atol=1e-4, rtol=0)
     torch.testing.assert_close(

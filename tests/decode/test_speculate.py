@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
-import torch  # noqa: TID253
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +15,12 @@ from diffucli.decode.commit import EntropyBound, Factor, Independent, Threshold,
 from diffucli.decode.loop import denoise
 from diffucli.decode.policy import PRESETS, Policy
 from diffucli.decode.predict import predictor
-from diffucli.decode.propose import Rules, Sampling
+from diffucli.decode.sample import Rules, Sampling
 from diffucli.decode.speculate import Speculative, subsets, written
-from diffucli.engine import Engine
 from diffucli.events import Stepped
 from diffucli.model import registry
 from diffucli.model.load import load
+from diffucli.tasks.engine import Engine
 
 MASK, END = 12, 3
 HOLES = (Span(3, 9), Span(12, 20))
@@ -148,7 +148,7 @@ GOLDEN = {
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_golden_checkpoint_writes_the_same_with_any_number_of_guesses(checkpoint, name):
     """Rows of a batch differ from single ones by rounding, which is less than what decides here."""
-    policy, words = GOLDEN[name], checkpoint.vocabulary
+    policy, words = GOLDEN[name], checkpoint.tokenizer
     rules, tokens, hole = Rules((words.mask,), words.size), torch.arange(40, 60), Span(6, 18)
     plain = None
     for count in range(9):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffucli.edit import holes
-from diffucli.edit.region import Region, arrange
+from diffucli.edit.regions import Region, arrange
 from diffucli.errors import UsageError
 
 

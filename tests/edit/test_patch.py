@@ -14,7 +14,7 @@ import pytest
 
 from diffucli.edit import patch, source
 from diffucli.edit.patch import Written
-from diffucli.edit.store import Store
+from diffucli.edit.undo import Store
 from diffucli.errors import DiffuError, TargetChanged, UsageError, WriteFailed
 
 LONG = b"".join(b"line %d\n" % number for number in range(200))

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffucli.decode.policy import PRESETS
-from diffucli.engine import Engine
 from diffucli.eval.evaluate import evaluate, solver
 from diffucli.eval.passk import reports
 from diffucli.eval.problems import AnyProblem, FillProblem, Problem, Sample, Verdict, judge
 from diffucli.events import Finished
+from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
-    from diffucli.engine import Gap, Run
     from diffucli.model.load import Checkpoint
+    from diffucli.tasks.engine import Gap, Run
 
 GOOD, BAD = "def add(a, b):\n    return a + b\n", "def add(a, b):\n    return a - b\n"
 SLOW, QUITS = "def add(a, b):\n    while True:\n        pass\n", "raise SystemExit(0)\n"
@@ -91,7 +91,7 @@ class Scripted(Engine):
     """Writes a text by the seed instead of asking a network."""
 
     def _end(self, run: Run) -> Run:
-        words, (hole,) = self.checkpoint.vocabulary, run.layout.holes
+        words, (hole,) = self.checkpoint.tokenizer, run.layout.holes
         ids = words.encode(["x = 1\n<|im_end|>", "y = 2<|dlm_pad|>"][self.policy.seed], special=True)
         held = [*ids, *[words.pad] * 3, *[words.mask] * (len(hole) - len(ids) - 3)]
         tokens = (*run.layout.tokens[: hole.start], *held, *run.layout.tokens[hole.stop :])
@@ -108,7 +108,7 @@ def test_a_sample_is_the_engines_answer_by_the_seed(checkpoint: Checkpoint) -> N
     solve = solver(Scripted(checkpoint, PRESETS["balanced"]))
     sample = solve(PROBLEMS[0], 0)
     assert (sample.text, sample.nfe, sample.seconds) == ("x = 1\n", 4, 0.25)
-    assert sample.tokens == len(checkpoint.vocabulary.encode("x = 1\n")), "what ends and pads it is no text"
+    assert sample.tokens == len(checkpoint.tokenizer.encode("x = 1\n")), "what ends and pads it is no text"
 
 
 def test_a_hole_is_filled_from_both_sides(checkpoint: Checkpoint) -> None:
@@ -116,7 +116,7 @@ def test_a_hole_is_filled_from_both_sides(checkpoint: Checkpoint) -> None:
     solve = solver(Scripted(padding, PRESETS["balanced"]))
     sample = solve(FillProblem("g", "a = 0\n", "y = 2", "\nb = 1\n"), 1)
     assert sample.text == "y = 2"
-    assert sample.tokens == len(checkpoint.vocabulary.encode("y = 2"))
+    assert sample.tokens == len(checkpoint.tokenizer.encode("y = 2"))
 
 
 def test_seeds_draw_different_samples_and_the_same_again(checkpoint: Checkpoint) -> None:

@@ -16,7 +16,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from diffucli.model.vocabulary import SPLIT, Vocabulary, _byte_characters, read
+from diffucli.model.tokenizer import SPLIT, Tokenizer, _byte_characters, read
 
 ADDED = json.loads((Path(__file__).parents[1] / "data" / "added-tokens-7b.json").read_text())
 SPEC = importlib.util.find_spec("dashscope")  # found, never imported
@@ -41,7 +41,7 @@ def ranks() -> dict[bytes, int]:
 
 
 @pytest.fixture(scope="module")
-def words(ranks, tmp_path_factory) -> Vocabulary:
+def words(ranks, tmp_path_factory) -> Tokenizer:
     folder = tmp_path_factory.mktemp("qwen")
     write(folder, ranks)
     return read(folder)

@@ -13,15 +13,15 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-import torch  # noqa: TID253
+import torch
 from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
-from diffucli.model import materialise, plan
+from diffucli.model import materialise, memory
 from diffucli.model.load import find_device, load
 from diffucli.model.materialise import WIDTHS
+from diffucli.model.memory import width
 from diffucli.model.network import Network
-from diffucli.model.plan import width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_the_golden_checkpoint_loads(checkpoint, golden):
     assert checkpoint.folder == golden
     assert checkpoint.network.device == torch.device("cpu")
     assert not checkpoint.network.model.training
-    assert checkpoint.vocabulary.mask == checkpoint.settings["mask_token_id"]
+    assert checkpoint.tokenizer.mask == checkpoint.settings["mask_token_id"]
     assert checkpoint.context == 2048
     assert not checkpoint.hole_padding
 
@@ -331,7 +331,7 @@ def test_auto_keeps_small_networks_whole(checkpoint):
 
 
 def test_a_model_that_does_not_fit_is_refused_before_anything_is_loaded(golden, monkeypatch):
-    monkeypatch.setattr(plan, "free_memory", lambda _: 100_000)
+    monkeypatch.setattr(memory, "free_memory", lambda _: 100_000)
     monkeypatch.setattr(materialise, "Weights", lambda *_: pytest.fail("it is loaded"))
     with pytest.raises(NoRoom, match=r"needs \d+ MB, 0 MB are free on cpu"):
         load(golden, device="cpu")

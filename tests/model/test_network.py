@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 
 import pytest
-import torch  # noqa: TID253
+import torch
 from safetensors.torch import load_file
 
 from diffucli.errors import BadCheckpoint
+from diffucli.model.hf_reference import configure, published
 from diffucli.model.network import Network, self_check
-from diffucli.model.published import configure, published
-from diffucli.model.qwen2 import Qwen2, Size
+from diffucli.model.transformer import Qwen2, Size
 
 
 @pytest.mark.parametrize("case", [0, 1, 2])

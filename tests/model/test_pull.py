@@ -23,7 +23,7 @@ import pytest
 from huggingface_hub import constants
 
 from diffucli.errors import BadCheckpoint, DiffuError, ModelError, NoRoom, UsageError
-from diffucli.model import fetch, registry, shelf
+from diffucli.model import download, registry, store
 from diffucli.model import pull as module
 from diffucli.model.layers import LARGE
 from diffucli.model.offer import offer
@@ -85,7 +85,7 @@ def hub(published, home, tmp_path, monkeypatch) -> Iterator[Any]:
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
-        monkeypatch.setattr(fetch, "WAITS", (0.01, 0.01, 0.01))
+        monkeypatch.setattr(download, "WAITS", (0.01, 0.01, 0.01))
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
         yield serving
@@ -125,7 +125,7 @@ def refused(kind: type[DiffuError], name: str = ALIAS, **flags: Any) -> str:
 def test_a_pull_brings_the_checkpoint_and_nothing_that_can_run_code(hub, home, published):
     pulled()
     folder = home / "models" / ALIAS
-    assert names(folder) == {*PUBLISHED, shelf.RECORD}
+    assert names(folder) == {*PUBLISHED, store.RECORD}
     assert all((folder / name).read_bytes() == (published / name).read_bytes() for name in PUBLISHED)
     assert not any(hub.asked(name) for name in (CODE, PICKLE, CARD))
 
@@ -236,9 +236,9 @@ def test_a_pull_that_is_stopped_goes_on_in_the_next(hub, published):
 def test_closing_the_generator_stops_the_pull_and_frees_the_model(hub):
     steps = pull(offer(ALIAS))
     next(steps)
-    assert not shelf.is_free(ALIAS)
+    assert not store.is_free(ALIAS)
     steps.close()
-    assert shelf.is_free(ALIAS)
+    assert store.is_free(ALIAS)
     assert is_unlisted()
     pulled()
 
@@ -334,7 +334,7 @@ def test_refusals_of_the_hub_are_one_line_with_a_remedy(hub, faults, told):
 
 def test_a_busy_hub_is_asked_again_after_the_time_it_names(hub, monkeypatch):
     slept: list[float] = []
-    monkeypatch.setattr(fetch.time, "sleep", slept.append)
+    monkeypatch.setattr(download.time, "sleep", slept.append)
     hub.faults["api"] = [Fault(status=429, headers={"Retry-After": "7"})]
     hub.faults[FIRST] = [Fault(status=503)]
     pulled()
@@ -465,9 +465,9 @@ def quantised(monkeypatch) -> list[Path]:
         shutil.copytree(source, target)
         yield Progress("quantising", 1, 1)
 
-    fake = type(sys)("diffucli.model.quantise")
+    fake = type(sys)("diffucli.model.quantize")
     fake.quantise = quantise  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "diffucli.model.quantise", fake)
+    monkeypatch.setitem(sys.modules, "diffucli.model.quantize", fake)
     monkeypatch.setattr(module, "find_spec", lambda _: True)
     return made
 
@@ -478,20 +478,20 @@ def test_a_large_checkpoint_is_packed_and_its_originals_go(hub, home, quantised,
     record = registry.find(ALIAS).record
     assert record is not None
     assert record.quant == "nf4"
-    assert not shelf.originals(ALIAS).exists()
-    assert not any(shelf.root().joinpath(".made").iterdir())
-    assert fetch.NOTE not in names(registry.find(ALIAS).folder)
+    assert not store.originals(ALIAS).exists()
+    assert not any(store.root().joinpath(".made").iterdir())
+    assert download.NOTE not in names(registry.find(ALIAS).folder)
 
 
 def test_keep_original_keeps_them_and_another_packing_needs_no_download(hub, quantised):
     pulled(quant="nf4", keep_original=True)
-    assert names(shelf.originals(ALIAS)) == {*PUBLISHED, fetch.NOTE}
+    assert names(store.originals(ALIAS)) == {*PUBLISHED, download.NOTE}
     sent = hub.sent
     pulled(quant="none", keep_original=True)
     assert hub.sent == sent
     assert registry.find(ALIAS).record.quant == "none"  # type: ignore[union-attr]
     registry.remove(ALIAS)
-    assert not shelf.originals(ALIAS).exists()
+    assert not store.originals(ALIAS).exists()
 
 
 def test_a_stopped_packing_is_no_model_and_goes_on_without_a_download(hub, quantised, monkeypatch):
@@ -517,7 +517,7 @@ def test_what_stops_just_before_the_end_costs_no_second_download(hub, quantised,
     sent = hub.sent
     pulled(**flags)
     assert hub.sent == sent
-    assert names(registry.find(ALIAS).folder) == {*PUBLISHED, shelf.RECORD}
+    assert names(registry.find(ALIAS).folder) == {*PUBLISHED, store.RECORD}
 
 
 def test_the_size_from_which_four_bits_pay_is_that_of_the_loader(golden):
@@ -541,7 +541,7 @@ def test_a_folder_is_copied_and_stays(home, golden):
     entry = registry.find("tiny-dream")
     assert entry.record is not None
     assert entry.record.source == str(golden.resolve())
-    assert names(entry.folder) >= {*PUBLISHED, shelf.RECORD}
+    assert names(entry.folder) >= {*PUBLISHED, store.RECORD}
     assert "golden-logits.safetensors" not in names(entry.folder)
     assert names(golden) == before
 
@@ -682,7 +682,7 @@ def test_a_killed_pull_leaves_no_lock_and_no_model(hub, home):
     process.kill()
     process.wait()
     assert is_unlisted()
-    assert shelf.is_free(ALIAS)
+    assert store.is_free(ALIAS)
     assert pulled()
 
 

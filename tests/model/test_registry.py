@@ -13,7 +13,7 @@ import pytest
 from safetensors import safe_open
 
 from diffucli.errors import BadCheckpoint, ModelError, UsageError
-from diffucli.model import aliases, choice, figures, registry, shelf
+from diffucli.model import aliases, choice, figures, registry, store
 from diffucli.model.registry import Entry, facts, find
 
 NAME = "org/small"
@@ -28,10 +28,10 @@ def home(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def pulled(golden) -> Entry:
     """The golden checkpoint on the shelf, as a pull leaves it."""
-    made = shelf.workshop(NAME)
+    made = store.workshop(NAME)
     made.parent.mkdir(parents=True)
     shutil.copytree(golden, made)
-    shelf.settle(made, shelf.Record(NAME, NAME, "c0ffee", "none", "mit", "https://example.org", "2026-11-23"))
+    store.settle(made, store.Record(NAME, NAME, "c0ffee", "none", "mit", "https://example.org", "2026-11-23"))
     return find(NAME)
 
 
@@ -52,7 +52,7 @@ def test_a_pulled_model_is_found_by_its_name(pulled, home):
 
 @pytest.mark.parametrize("spoilt", ["", "{", "[]", '{"schema": "diffu.pulled/9"}', '{"schema": "diffu.pulled/1"}'])
 def test_a_folder_without_a_sound_record_is_no_model(pulled, spoilt):
-    (pulled.folder / shelf.RECORD).write_text(spoilt)
+    (pulled.folder / store.RECORD).write_text(spoilt)
     assert len(registry.entries()) == 1
 
 
@@ -126,17 +126,17 @@ def test_settings_that_cannot_be_written_are_told(home, golden):
 
 def test_removing_frees_everything_and_takes_the_choice_back(pulled, home):
     registry.use(NAME)
-    part = shelf.originals(NAME)
+    part = store.originals(NAME)
     part.mkdir(parents=True)
     (part / "model.safetensors.part").write_bytes(bytes(1000))
-    size = shelf.size(pulled.folder)
+    size = store.size(pulled.folder)
     assert registry.remove(NAME) == size + 1000
     assert not list(home.rglob("*.safetensors*"))
     assert find(None).embedded
 
 
 def test_what_is_half_pulled_can_be_removed():
-    part = shelf.originals("diffucoder")
+    part = store.originals("diffucoder")
     part.mkdir(parents=True)
     (part / "x.part").write_bytes(bytes(10))
     assert registry.remove("apple/DiffuCoder-7B-cpGRPO") == 10
@@ -157,9 +157,9 @@ def test_what_was_not_pulled_is_not_removed(name, told):
 def test_what_cannot_be_a_name_is_never_a_folder_that_is_removed(pulled, home, name):
     """`diffu model rm ..` emptied DIFFU_HOME, `rm ""` deleted every model."""
     (home / "config.json").write_text("{}")
-    shelf.originals(NAME).mkdir(parents=True)
+    store.originals(NAME).mkdir(parents=True)
     before = sorted(home.rglob("*"))
-    for use in (registry.remove, shelf.remove, shelf.traces, shelf.place, shelf.originals, shelf.workshop):
+    for use in (registry.remove, store.remove, store.traces, store.place, store.originals, store.workshop):
         with pytest.raises(ModelError, match="cannot be a model's name"):
             use(name)
     assert [path for path in before if not path.exists()] == []
@@ -167,19 +167,19 @@ def test_what_cannot_be_a_name_is_never_a_folder_that_is_removed(pulled, home, n
 
 @pytest.mark.parametrize("name", ["mini", "org/small", "a", "A_1.b-c", "7b/x.y"])
 def test_names_are_letters_digits_and_a_few_signs_with_at_most_one_slash(name):
-    assert shelf.is_name(name)
-    assert shelf.place(name).parent == shelf.root()
+    assert store.is_name(name)
+    assert store.place(name).parent == store.root()
 
 
 @pytest.mark.parametrize("name", ["..", "../x", ""])
 def test_a_record_with_a_name_that_cannot_be_is_none(pulled, name):
-    record = json.loads((pulled.folder / shelf.RECORD).read_text())
-    (pulled.folder / shelf.RECORD).write_text(json.dumps(record | {"name": name}))
-    assert shelf.read_record(pulled.folder) is None
+    record = json.loads((pulled.folder / store.RECORD).read_text())
+    (pulled.folder / store.RECORD).write_text(json.dumps(record | {"name": name}))
+    assert store.read_record(pulled.folder) is None
 
 
 def test_a_model_that_is_being_pulled_is_not_removed(pulled):
-    with shelf.locked(NAME, wait=False), pytest.raises(ModelError, match="being pulled"):
+    with store.locked(NAME, wait=False), pytest.raises(ModelError, match="being pulled"):
         registry.remove(NAME)
     assert find(NAME) == pulled
 
@@ -254,7 +254,7 @@ def test_without_diffu_home_models_lie_in_the_users_cache(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/some/cache")
     monkeypatch.setenv("XDG_CONFIG_HOME", "/some/config")
     if sys.platform == "linux":
-        assert shelf.place("org/name") == Path("/some/cache/diffu/models/org--name")
+        assert store.place("org/name") == Path("/some/cache/diffu/models/org--name")
         assert choice.settings_path() == Path("/some/config/diffu/config.json")
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     import torch
 
-    from diffucli.cli.bench_tables import Found, Row
+    from diffucli.bench.speed import Work
+    from diffucli.bench.tables import Found, Row
+    from diffucli.bench.writers import Writer
     from diffucli.cli.progress import Show
     from diffucli.eval.problems import Problem
-    from diffucli.eval.speed import Work
-    from diffucli.eval.writers import Writer
     from diffucli.model.load import Checkpoint
     from diffucli.model.registry import Entry
 
@@ -49,7 +49,7 @@ def bench(context: typer.Context, subject: Subject, asked: Asked, as_json: flag.
     """
     named = context.get_parameter_source("model")
     asked.require(model=named is not None and named.name == "COMMANDLINE")
-    from diffucli.cli.bench_tables import about, listed
+    from diffucli.bench.tables import about, listed
     from diffucli.model import registry
     from diffucli.model.load import find_device, load
 
@@ -81,12 +81,12 @@ def bench(context: typer.Context, subject: Subject, asked: Asked, as_json: flag.
 
 def _steps(subject: Subject, asked: Asked, device: torch.device, report: Report) -> Found:
     """Raises NoRoom where the shape does not fit."""
-    from diffucli.cli.bench_tables import steps
-    from diffucli.eval import shape
-    from diffucli.model import plan
-    from diffucli.model.noise import random_network
+    from diffucli.bench import shape
+    from diffucli.bench.tables import steps
+    from diffucli.model import memory
+    from diffucli.model.random_weights import random_network
 
-    chosen = plan.choose(asked.settings, quant=subject.quant.value, device=str(device))
+    chosen = memory.choose(asked.settings, quant=subject.quant.value, device=str(device))
     network = random_network(asked.settings, chosen)
     parts = list(shape.steps(network, rounds=max(subject.rounds, 3)))
     if network.trouble:
@@ -95,27 +95,28 @@ def _steps(subject: Subject, asked: Asked, device: torch.device, report: Report)
 
 
 def _starts(subject: Subject, entry: Entry) -> Found:
-    from diffucli.cli.bench_tables import starts
-    from diffucli.eval import startup
+    from diffucli.bench import startup
+    from diffucli.bench.tables import starts
 
     model = startup.Model(str(entry.folder), subject.device, subject.quant.value)
     return starts(startup.measure(model, rounds=subject.rounds))
 
 
 def _fills(entry: Entry, checkpoint: Checkpoint, asked: Asked, *, rounds: int, show: Show) -> Found:
-    from diffucli.cli import bench_fill, bench_tables
-    from diffucli.eval.growth import measure
+    from diffucli.bench import tables
+    from diffucli.bench.growth import measure
+    from diffucli.cli import bench_fill
 
     room = bench_fill.window(checkpoint)
     todo = _told(bench_fill.fills(entry, checkpoint, asked.policies, room=room), show)
-    return bench_tables.fills([measure(name, fill, rounds=rounds) for name, fill in todo], room)
+    return tables.fills([measure(name, fill, rounds=rounds) for name, fill in todo], room)
 
 
 def _answers(checkpoint: Checkpoint, asked: Asked, task: Task, show: Show) -> Found:
-    from diffucli.cli import bench_tables
-    from diffucli.engine import Engine
-    from diffucli.eval.shares import shares
-    from diffucli.eval.writers import writers
+    from diffucli.bench import tables
+    from diffucli.bench.shares import shares
+    from diffucli.bench.writers import writers
+    from diffucli.tasks.engine import Engine
 
     against = [name.value for name in asked.against or ()]
     contenders = writers(checkpoint, asked.policies, against)
@@ -123,14 +124,14 @@ def _answers(checkpoint: Checkpoint, asked: Asked, task: Task, show: Show) -> Fo
     ours = {name: writer for name, writer in contenders.items() if isinstance(writer, Engine)}
     split = list(shares(ours, task.work)) if asked.profile else []
     if asked.plot:
-        bench_tables.plot(rows, asked.plot)
-    return bench_tables.answers(rows, yardsticks=against, split=split, full=asked.full)
+        tables.plot(rows, asked.plot)
+    return tables.answers(rows, yardsticks=against, split=split, full=asked.full)
 
 
 def _rows(writers: Mapping[str, Writer], task: Task, show: Show) -> list[Row]:
-    from diffucli.cli.bench_tables import Row
-    from diffucli.eval.quality import Quality, verdicts
-    from diffucli.eval.speed import measure
+    from diffucli.bench.quality import Quality, verdicts
+    from diffucli.bench.speed import measure
+    from diffucli.bench.tables import Row
 
     share = 0.5 if task.problems else 1.0  # of what there is to do
     speeds = measure(writers, task.work, show=lambda done: show(share * done, "requests"))

@@ -14,8 +14,8 @@ from diffucli.cli.streams import STDIN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from diffucli.bench.growth import Fill
     from diffucli.decode.policy import Policy
-    from diffucli.eval.growth import Fill
     from diffucli.model.load import Checkpoint
     from diffucli.model.registry import Entry
 
@@ -24,14 +24,14 @@ NAME = Path("generated.py")
 
 def window(checkpoint: Checkpoint) -> int:
     """A context length, in tokens, that even the smallest file fills on both sides of its region."""
-    from diffucli.eval.growth import SIZES, source
+    from diffucli.bench.growth import SIZES, source
 
-    return min(checkpoint.context, len(checkpoint.vocabulary.encode(source(SIZES[0]))) // 2)
+    return min(checkpoint.context, len(checkpoint.tokenizer.encode(source(SIZES[0]))) // 2)
 
 
 def fills(entry: Entry, checkpoint: Checkpoint, policies: Mapping[str, Policy], *, room: int) -> dict[str, Fill]:
     """For each policy what fills a region of a text, of which the model sees `room` tokens."""
-    from diffucli.engine import Engine
+    from diffucli.tasks.engine import Engine
 
     seen = replace(checkpoint, settings={**checkpoint.settings, "trained_length": room})
     quiet = Report(quiet=True)

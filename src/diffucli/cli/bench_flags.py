@@ -16,9 +16,9 @@ from diffucli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from diffucli.bench.speed import Work
     from diffucli.decode.policy import Policy
     from diffucli.eval.problems import Problem
-    from diffucli.eval.speed import Work
 
 WRITING, INSTEAD = "Writing answers", "Instead of that"
 
@@ -135,7 +135,7 @@ class Asked:
     @property
     def settings(self) -> dict[str, object]:
         """What config.json says of a checkpoint of the shape."""
-        from diffucli.eval.shape import SHAPES
+        from diffucli.bench.shape import SHAPES
 
         settings = SHAPES[self.shape or Shape.seven]
         return {**settings, "num_hidden_layers": self.layers or settings["num_hidden_layers"]}
@@ -149,21 +149,21 @@ class Asked:
 
     def work(self, rounds: int) -> Work:
         """What every preset writes. UsageError: there is no request."""
-        from diffucli.eval.speed import Work
+        from diffucli.bench.speed import Work
 
         return Work(self.requests(), rounds=rounds, length=self.length, full=self.full)
 
     def problems(self) -> list[Problem]:
         """What every preset is to solve. UsageError: more than there are."""
-        from diffucli.cli.suites import Suite, long_requests, requests
+        from diffucli.eval.suites import Suite, long_requests, requests
 
         kind = long_requests if self.long else requests
         return kind(Suite.mini, self.quality) if self.quality else []
 
     def requests(self) -> Sequence[str]:
         """What is timed. UsageError: there is no request."""
-        from diffucli.cli.suites import Suite, long_requests
-        from diffucli.eval.speed import REQUESTS
+        from diffucli.bench.speed import REQUESTS
+        from diffucli.eval.suites import Suite, long_requests
 
         if self.long:
             return [problem.request for problem in long_requests(Suite.mini, len(REQUESTS))]

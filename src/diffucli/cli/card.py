@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from diffucli.cli import session
 from diffucli.cli.evaluate import measure
 from diffucli.cli.options import Choice, Live
-from diffucli.cli.suites import Suite, problems
+from diffucli.eval.suites import Suite, problems
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +24,9 @@ def make(folder: Path, card: Path, report: Report, *, limit: int | None = None, 
     Raises UsageError where `folder` holds no journal of a training, or a picture is wanted without matplotlib.
     """
     from diffucli.chart import require_matplotlib
+    from diffucli.mini import journal
+    from diffucli.mini.card import write_card
     from diffucli.model import registry
-    from diffucli.train.mini import journal
-    from diffucli.train.mini.card import write_card
 
     if picture:
         require_matplotlib("leave it out with --no-picture")

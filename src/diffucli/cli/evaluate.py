@@ -12,8 +12,8 @@ from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Live
 from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
-from diffucli.cli.suites import Suite, problems
 from diffucli.errors import UsageError
+from diffucli.eval.suites import Suite, problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

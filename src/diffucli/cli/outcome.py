@@ -112,7 +112,7 @@ def require_target(path: Path) -> None:
 def create(path: Path, new: bytes, report: Report) -> str | None:
     """Writes `new` to `path`, new or not; the id that `diffu undo` takes, None where nothing changed."""
     from diffucli.edit import patch
-    from diffucli.edit.store import Store, default_root
+    from diffucli.edit.undo import Store, default_root
 
     return _told(patch.create(path, new, store=Store(default_root())), path, report)
 
@@ -120,7 +120,7 @@ def create(path: Path, new: bytes, report: Report) -> str | None:
 def overwrite(read: Source, new: bytes, report: Report) -> str | None:
     """Writes `new` over the file that was read; as `create`."""
     from diffucli.edit import patch
-    from diffucli.edit.store import Store, default_root
+    from diffucli.edit.undo import Store, default_root
 
     return _told(patch.write(read, new, store=Store(default_root())), read.path, report)
 

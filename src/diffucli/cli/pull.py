@@ -41,7 +41,7 @@ def pull(
     yes: Yes = False,
 ) -> None:
     """Fetch a checkpoint and pack it into four bits. A pull that was cut goes on where it stopped."""
-    from diffucli.model import registry, shelf
+    from diffucli.model import registry, store
     from diffucli.model.offer import offer
     from diffucli.model.pull import is_done
     from diffucli.model.pull import pull as pulling
@@ -54,7 +54,7 @@ def pull(
         _consent(offered, report, yes=yes)
         _draw(pulling(offered, quant=quant.value, keep_original=keep_original), offered, report)
     entry = registry.find(offered.origin.name)
-    size = shelf.size(entry.folder)
+    size = store.size(entry.folder)
     if report.json:
         assert entry.record is not None
         values = {"name": entry.name, "folder": str(entry.folder), "revision": entry.record.revision, "size": size}
@@ -89,14 +89,14 @@ def rm(
     yes: Yes = False,
 ) -> None:
     """Delete a pulled model, whole or half done."""
-    from diffucli.model import registry, shelf
+    from diffucli.model import registry, store
     from diffucli.model.aliases import MINI, short
 
-    if not yes and short(name) != MINI and (traces := shelf.traces(short(name))):
-        taken = _bytes(sum(map(shelf.size, traces)))
+    if not yes and short(name) != MINI and (traces := store.traces(short(name))):
+        taken = _bytes(sum(map(store.size, traces)))
         if not _confirmed(f"Delete {short(name)} ({taken})?"):
             raise UsageError(f"{name} stays", hint="answer y, or add -y")
-    for folder in shelf.traces(short(name)):
+    for folder in store.traces(short(name)):
         report.note(f"deleting {folder}")
     freed = registry.remove(name)
     if report.json:

@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffucli.cli import targets
 from diffucli.cli.report import run_values
 from diffucli.cli.session import AGAIN
 from diffucli.cli.streams import STDIN
 from diffucli.edit import holes, patch, source
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
+from diffucli.tasks import targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from diffucli.cli.outcome import Court
     from diffucli.cli.report import Numbers
     from diffucli.cli.session import Session
-    from diffucli.cli.targets import Targets
     from diffucli.edit.source import Source
     from diffucli.syntax.check import Verdict
     from diffucli.syntax.languages import Language
+    from diffucli.tasks.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def rewrite(job: Job, prompt: str | None, session: Session, court: Court) -> Rew
 
 def _filled(job: Job, prompt: str | None, session: Session) -> tuple[str, Numbers]:
     """The text with all regions of a job rewritten, and the figures of the run."""
-    from diffucli.engine import Gap
+    from diffucli.tasks.engine import Gap
 
     text, regions = job.source.text, job.targets.regions
     starts, stops = [0, *(r.stop for r in regions)], [*(r.start for r in regions), len(text)]

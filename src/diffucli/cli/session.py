@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from diffucli.decode.policy import Policy
-    from diffucli.engine import Engine, Run
     from diffucli.events import Finished
     from diffucli.model.registry import Entry
+    from diffucli.tasks.engine import Engine, Run
 
 
 AGAIN = "writing it again with more care"
@@ -53,7 +53,7 @@ class Session:
         final = self._pull(run, language)
         if network.trouble != before:
             self.report.note(network.trouble)
-        mask = self.engine.checkpoint.vocabulary.mask
+        mask = self.engine.checkpoint.tokenizer.mask
         written = [token for hole in run.layout.holes for token in final.tokens[hole.start : hole.stop]]
         left = written.count(mask) if final.reason == "budget" else 0
         if left:
@@ -83,7 +83,7 @@ class Session:
             return last(run.events)
         title = self.entry.folder.resolve().name
         view = View(run.layout.shown.start, run.layout.shown.stop, language, run.ends, title)
-        return show(run.events, self.engine.checkpoint.vocabulary.piece, view=view, fps=self.fps)
+        return show(run.events, self.engine.checkpoint.tokenizer.piece, view=view, fps=self.fps)
 
 
 def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
@@ -94,8 +94,8 @@ def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
     entry = registry.find(choice.model)
     with _uncollected():
         policy = policy_of(choice)
-        from diffucli.engine import Engine
         from diffucli.model.load import load
+        from diffucli.tasks.engine import Engine
 
         checkpoint = load(entry.folder, device=choice.device, quant=choice.quant.value)
     if entry.embedded:

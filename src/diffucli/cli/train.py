@@ -15,7 +15,7 @@ from diffucli.cli.report import Report, say
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
-    from diffucli.train.mini.recipe import Begun, Progress, Recipe
+    from diffucli.mini.recipe import Begun, Progress, Recipe
 
 
 class What(StrEnum):
@@ -43,7 +43,7 @@ class Training:
 
     def recipe(self, goes: int) -> Recipe:
         """The recipe with this in it; after some `goes`, without the causal stage, on other data, at a lower rate."""
-        from diffucli.train.mini.recipe import SIZES, Recipe
+        from diffucli.mini.recipe import SIZES, Recipe
 
         first = Recipe(SIZES[self.size], minutes=self.minutes, device=self.device, seed=self.seed)
         return replace(first, causal=0.0, rate=2e-3, embed_rate=1.6e-3, seed=self.seed + goes) if goes else first
@@ -78,8 +78,8 @@ def train(
 
 def _make(training: Training, folder: Path, report: Report) -> None:
     """Trains into `folder`, which holds no weights yet unless they are to be gone on from. Raises UsageError."""
-    from diffucli.train.mini import journal
-    from diffucli.train.mini import recipe as mini
+    from diffucli.mini import journal
+    from diffucli.mini import recipe as mini
 
     begun = any(folder.glob("*.safetensors"))
     if begun and not training.resume:
@@ -102,7 +102,7 @@ def _make(training: Training, folder: Path, report: Report) -> None:
 
 
 def _tell(event: Begun | Progress, show: Show) -> None:
-    from diffucli.train.mini.recipe import Begun
+    from diffucli.mini.recipe import Begun
 
     if isinstance(event, Begun):
         functions = sum(event.functions.values())

@@ -12,7 +12,7 @@ from diffucli.cli.report import Report, say, tell
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
-    from diffucli.edit.store import Entry
+    from diffucli.edit.undo import Entry
 
 
 def undo(
@@ -23,7 +23,7 @@ def undo(
     as_json: flag.Json = False,
 ) -> None:
     """Restore a file to what it held before diffu wrote it; refuses if it changed since."""
-    from diffucli.edit.store import Store, default_root
+    from diffucli.edit.undo import Store, default_root
 
     if listing and (redo or entry):
         raise UsageError("--list goes alone", hint="leave out the id and --redo")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch  # noqa: TID253 — this room is torch's own
-from torch import Tensor  # noqa: TID253
+import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import torch  # noqa: TID253 — this room is torch's own
-from torch import Tensor  # noqa: TID253
+import torch
+from torch import Tensor
 
 from diffucli.errors import NoRoom
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch  # noqa: TID253 — this room is torch's own
-from torch import Tensor  # noqa: TID253
+import torch
+from torch import Tensor
 
-from diffucli.decode.propose import gumbel
+from diffucli.decode.sample import gumbel
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import torch  # noqa: TID253 — this room is torch's own
+import torch
 
 from diffucli.decode.commit import Progress
-from diffucli.decode.propose import propose
+from diffucli.decode.sample import propose
 from diffucli.events import Event, Finished, Reason, Started, Stepped
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from diffucli.decode.canvas import Canvas, Span
     from diffucli.decode.policy import Policy
     from diffucli.decode.predict import Predictor
-    from diffucli.decode.propose import Rules
+    from diffucli.decode.sample import Rules
 
 
 def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) -> Iterator[Event]:

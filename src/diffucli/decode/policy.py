@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from diffucli.decode.commit import Rule, Threshold, TopK, linear
-from diffucli.decode.propose import GREEDY, Sampling
+from diffucli.decode.sample import GREEDY, Sampling
 
 if TYPE_CHECKING:
     from diffucli.decode.predict import Cache

@@ -10,12 +10,12 @@ from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import torch  # noqa: TID253 — this room is torch's own
-from torch import Tensor  # noqa: TID253
+import torch
+from torch import Tensor
 
 from diffucli.decode.commit import Progress, ranked
 from diffucli.decode.loop import schedule
-from diffucli.decode.propose import propose
+from diffucli.decode.sample import propose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from diffucli.decode.canvas import Canvas, Span
     from diffucli.decode.policy import Policy
     from diffucli.decode.predict import Batched
-    from diffucli.decode.propose import Proposal, Rules
+    from diffucli.decode.sample import Proposal, Rules
 
 Writing = tuple[list[int], list[int]]  # positions and the tokens that are guessed there
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from diffucli.edit.region import Region
+from diffucli.edit.regions import Region
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from diffucli.decode.policy import careful
-from diffucli.engine import Engine, Gap, Run
 from diffucli.eval.problems import AnyProblem, FillProblem, Problem, Sample, Verdict, judge
 from diffucli.events import Finished
 from diffucli.syntax import languages
 from diffucli.syntax.check import check, is_substantial, new_problems
+from diffucli.tasks.engine import Engine, Gap, Run
 
 if TYPE_CHECKING:
-    from diffucli.eval.writers import Writer
+    from diffucli.bench.writers import Writer
     from diffucli.events import Event
 
 PYTHON = languages.by_name("python")
@@ -122,7 +122,7 @@ def _filled(engine: Engine, *, problem: FillProblem) -> Sample:
 
 
 def _sample(writer: Writer, run: Run, final: Finished, text: str) -> Sample:
-    return Sample(text, final.nfe, text_tokens(run, final, mask=writer.checkpoint.vocabulary.mask), final.seconds)
+    return Sample(text, final.nfe, text_tokens(run, final, mask=writer.checkpoint.tokenizer.mask), final.seconds)
 
 
 def _last(events: Iterator[Event]) -> Finished:

@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from diffucli.errors import UsageError
-from diffucli.model import shelf
+from diffucli.model import store
 
 KEY = "model"
 
@@ -24,9 +24,9 @@ def choose(name: str | None) -> None:
     """Stores which model runs when none is named; None: the embedded one. UsageError, ModelError: not written."""
     path = settings_path()
     kept = {key: value for key, value in _settings().items() if key != KEY}
-    with shelf.writing(path.parent):
+    with store.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        shelf.swap_json(path, kept | ({KEY: name} if name else {}))
+        store.swap_json(path, kept | ({KEY: name} if name else {}))
 
 
 def settings_path() -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffucli.model.files import blaming, require
 from diffucli.model.layers import key_width
-from diffucli.model.plan import whole_bytes
+from diffucli.model.memory import whole_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

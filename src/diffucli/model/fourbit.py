@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import torch  # noqa: TID253 — this room is torch's own
-from bitsandbytes import functional as bnb  # noqa: TID253
-from bitsandbytes.nn.modules import Linear4bit, Params4bit  # noqa: TID253
-from torch import Tensor, nn  # noqa: TID253
+import torch
+from bitsandbytes import functional as bnb
+from bitsandbytes.nn.modules import Linear4bit, Params4bit
+from torch import Tensor, nn
 
 from diffucli.model.layers import ROWS as ARRANGED
 from diffucli.model.network import is_finite

@@ -9,26 +9,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch  # noqa: TID253 — this room is torch's own
+import torch
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
-from diffucli.model import vocabulary
+from diffucli.model import tokenizer
+from diffucli.model.cuda_graph import recorder
 from diffucli.model.files import REPAIR, blaming
 from diffucli.model.materialise import Source, materialise
+from diffucli.model.memory import choose
 from diffucli.model.network import Network, self_check
-from diffucli.model.plan import choose
-from diffucli.model.qwen2 import Qwen2, Size
-from diffucli.model.replay import recorder
 from diffucli.model.shards import check_shapes
 from diffucli.model.support import settings_of
+from diffucli.model.transformer import Qwen2, Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from diffucli.model.plan import Plan, Quant
+    from diffucli.model.memory import Plan, Quant
     from diffucli.model.shards import Shape
-    from diffucli.model.vocabulary import Vocabulary
+    from diffucli.model.tokenizer import Tokenizer
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -39,7 +39,7 @@ class Checkpoint:
 
     folder: Path
     network: Network
-    vocabulary: Vocabulary
+    tokenizer: Tokenizer
     settings: Mapping[str, Any]
 
     @property
@@ -62,7 +62,7 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
     """
     place = find_device(device)
     settings = settings_of(folder)
-    words = vocabulary.read(folder)
+    words = tokenizer.read(folder)
     check_mask(folder, settings, words)
     with blaming(f"{folder / 'config.json'} cannot be used"):
         size = Size.of(settings)
@@ -75,7 +75,7 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
     return Checkpoint(folder, network, words, settings)
 
 
-def check_mask(folder: Path, settings: Mapping[str, Any], words: Vocabulary) -> None:
+def check_mask(folder: Path, settings: Mapping[str, Any], words: Tokenizer) -> None:
     """BadCheckpoint where the vocabulary and config.json do not agree."""
     if settings.get("mask_token_id", words.mask) != words.mask:
         raise BadCheckpoint(f"{folder}: config.json and the vocabulary name different mask tokens", hint=REPAIR)

@@ -9,23 +9,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch  # noqa: TID253 — this room is torch's own
+import torch
 from safetensors import safe_open
-from torch import Tensor, nn  # noqa: TID253
+from torch import Tensor, nn
 
 from diffucli.errors import UsageError
 from diffucli.model.layers import packed_names
+from diffucli.model.memory import width
 from diffucli.model.packed import KIND, PARTS, STATE, is_packed
-from diffucli.model.plan import width
-from diffucli.model.qwen2 import Qwen2, Size
 from diffucli.model.shards import shards
+from diffucli.model.transformer import Qwen2, Size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from typing import Self
 
-    from diffucli.model.plan import Plan
+    from diffucli.model.memory import Plan
 
 WIDTHS = {2: torch.bfloat16, 4: torch.float32}
 OUTSIDE = "cpu"
@@ -97,7 +97,7 @@ def _four_bits(model: Qwen2, weights: Weights, source: Source, plan: Plan) -> No
 
     A layer that joins some that four bits cannot pack is kept whole.
     """
-    from diffucli.model import fourbit  # noqa: PLC0415 — bitsandbytes is not everywhere
+    from diffucli.model import fourbit
 
     place, dtype, kept = place_of(plan), dtype_of(plan), plan.quant == KIND
     names = weights.packed | (packed_names(source.settings) if kept else frozenset())

@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch  # noqa: TID253 — this room is torch's own
-from torch import Tensor  # noqa: TID253
+import torch
+from torch import Tensor
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model.files import REPAIR
-from diffucli.model.qwen2 import Memory, Qwen2
+from diffucli.model.transformer import Memory, Qwen2
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from diffucli.model.replay import Recorder, Step
+    from diffucli.model.cuda_graph import Recorder, Step
 
 
 @dataclass(frozen=True, slots=True)

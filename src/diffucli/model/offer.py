@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from diffucli.errors import BadCheckpoint, UsageError
-from diffucli.model import fetch, shelf, support
+from diffucli.model import download, store, support
 from diffucli.model.aliases import Origin, origin
 from diffucli.model.hub import Listing, Remote, look
 from diffucli.model.shards import INDEX, SINGLE, shards
@@ -56,12 +56,12 @@ def offer(name: str, *, revision: str | None = None) -> Offer:
         if revision is not None:
             raise UsageError("--revision is for repositories on the hub", hint="leave it out for a folder")
         return Offer(found, None, _in_folder(found.folder), 0, here=False)
-    known = shelf.read_record(shelf.place(found.name))
+    known = store.read_record(store.place(found.name))
     if known and revision and known.revision == revision:
         return Offer(found, None, (), 0, here=True)
-    listing = fetch.patiently(lambda: look(found.repository, revision))
-    files, folder = wanted(listing), shelf.originals(found.name)
-    present = sum(fetch.present(file, folder) for file in files)
+    listing = download.patiently(lambda: look(found.repository, revision))
+    files, folder = wanted(listing), store.originals(found.name)
+    present = sum(download.present(file, folder) for file in files)
     return Offer(found, listing, files, present, here=known is not None and known.revision == listing.commit)
 
 
@@ -91,7 +91,7 @@ def _in_folder(folder: Path) -> tuple[Remote, ...]:
 
 
 def _is_text(name: str) -> bool:
-    return (name == MERGES or PurePath(name).suffix in TEXTS) and name not in {shelf.RECORD, fetch.NOTE}
+    return (name == MERGES or PurePath(name).suffix in TEXTS) and name not in {store.RECORD, download.NOTE}
 
 
 def _instead(names: dict[str, Remote]) -> str:

@@ -5,10 +5,10 @@ Takes no checkpoint and a fraction of a second.
 
 from __future__ import annotations
 
-import torch  # noqa: TID253 — this room is torch's own
+import torch
 
 from diffucli.model.network import Network
-from diffucli.model.qwen2 import Qwen2, Size
+from diffucli.model.transformer import Qwen2, Size
 
 TINY = {
     "vocab_size": 32,
@@ -46,7 +46,7 @@ def attention_error() -> float:
 
     Raises whatever transformers raises.
     """
-    from diffucli.model.published import published  # noqa: PLC0415 — where transformers is broken, only this is
+    from diffucli.model.hf_reference import published
 
     torch.manual_seed(0)
     network, tokens, rows = Network(Qwen2(Size.of(TINY))), torch.arange(1, 9), torch.arange(8)

@@ -11,14 +11,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffucli.errors import NoRoom, UsageError
-from diffucli.model import fetch, figures, shelf, support, vocabulary
+from diffucli.model import download, figures, store, support, tokenizer
 from diffucli.model.layers import is_large
+from diffucli.model.memory import packed_bytes
 from diffucli.model.offer import WEIGHTS
 from diffucli.model.packed import is_packed
-from diffucli.model.plan import packed_bytes
 from diffucli.model.progress import Progress
 from diffucli.model.shards import INDEX
-from diffucli.model.shelf import Record
+from diffucli.model.store import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,9 +38,9 @@ def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) 
     Raises UsageError, ModelError (BadCheckpoint, NoRoom), the latter too where the system refuses a write.
     """
     name = offered.origin.name
-    if not shelf.is_free(name):
+    if not store.is_free(name):
         yield Progress("waiting", 0, 0)
-    with shelf.locked(name, wait=True), shelf.writing(shelf.root()):
+    with store.locked(name, wait=True), store.writing(store.root()):
         if is_done(offered, quant=quant, keep_original=keep_original):
             return
         if offered.listing is None:
@@ -52,43 +52,43 @@ def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) 
 def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> bool:
     """Whether the shelf has the model as it is wanted. UsageError: it has another of that name."""
     name = offered.origin.name
-    known = shelf.read_record(shelf.place(name))
+    known = store.read_record(store.place(name))
     if known is None:
         return False
     if known.source != offered.origin.where:
         raise UsageError(f"there is a model {name} from {known.source}", hint=f"diffu model rm {name} makes room")
     same = known.revision == offered.listing.commit if offered.listing else offered.here
-    kept = not keep_original or shelf.originals(name).is_dir()
+    kept = not keep_original or store.originals(name).is_dir()
     return same and kept and quant in {"auto", known.quant}
 
 
 def _from_hub(offered: Offer, listing: Listing, *, quant: Quant, keep_original: bool) -> Iterator[Progress]:
     name, files = offered.origin.name, offered.files
-    source, made = shelf.originals(name), shelf.workshop(name)
-    if fetch.ready(source, files) and made.exists():
+    source, made = store.originals(name), store.workshop(name)
+    if download.ready(source, files) and made.exists():
         shutil.rmtree(made)
     for file in files:
-        fetch.adopt(listing, file, source)
+        download.adopt(listing, file, source)
     yield from _fetch(listing, files, source, weights=False)
     settings = _examine(source, files)
     packs = _packs(quant, settings)
     if made.exists() and is_packed(support.settings_of(made)) != (packs or is_packed(settings)):
         shutil.rmtree(made)
     if not made.exists():
-        left = sum(file.size - fetch.present(file, source) for file in files)
+        left = sum(file.size - download.present(file, source) for file in files)
         check_room(left, packed_bytes(settings, width=2) if packs else offered.total * keep_original)
         yield from _fetch(listing, files, source, weights=True)
         yield from _verify(files, source)
         if packs or keep_original:
             yield from _make(source, made, files, packs=packs)
-    target = shelf.settle(made if made.exists() else source, _record(offered, packs=packs or is_packed(settings)))
-    (target / fetch.NOTE).unlink(missing_ok=True)
+    target = store.settle(made if made.exists() else source, _record(offered, packs=packs or is_packed(settings)))
+    (target / download.NOTE).unlink(missing_ok=True)
     if not keep_original:
         shutil.rmtree(source, ignore_errors=True)
 
 
 def _from_folder(offered: Offer, quant: Quant) -> Iterator[Progress]:
-    folder, made = offered.origin.folder, shelf.workshop(offered.origin.name)
+    folder, made = offered.origin.folder, store.workshop(offered.origin.name)
     assert folder is not None
     settings = _examine(folder, offered.files)
     packs = _packs(quant, settings)
@@ -96,14 +96,14 @@ def _from_folder(offered: Offer, quant: Quant) -> Iterator[Progress]:
     _check_headers(offered.files, folder)
     shutil.rmtree(made, ignore_errors=True)
     yield from _make(folder, made, offered.files, packs=packs)
-    shelf.settle(made, _record(offered, packs=packs or is_packed(settings)))
+    store.settle(made, _record(offered, packs=packs or is_packed(settings)))
 
 
 def _make(source: Path, made: Path, files: tuple[Remote, ...], *, packs: bool) -> Iterator[Progress]:
     """The model in `made` from the files in `source`, which stay."""
     made.parent.mkdir(parents=True, exist_ok=True)
     if packs:
-        from diffucli.model.quantise import quantise  # noqa: PLC0415 — imports torch
+        from diffucli.model.quantize import quantise
 
         yield from quantise(source, made)
     else:
@@ -115,8 +115,8 @@ def _fetch(listing: Listing, files: tuple[Remote, ...], folder: Path, *, weights
     total, best = sum(file.size for file in files), 0
     for file in files:
         if file.name.endswith(WEIGHTS) is weights:
-            rest = sum(fetch.present(other, folder) for other in files if other is not file)
-            for size in fetch.fetch(listing, file, folder):
+            rest = sum(download.present(other, folder) for other in files if other is not file)
+            for size in download.fetch(listing, file, folder):
                 best = max(best, rest + size)
                 yield Progress("fetching", best, total)
 
@@ -124,7 +124,7 @@ def _fetch(listing: Listing, files: tuple[Remote, ...], folder: Path, *, weights
 def _verify(files: tuple[Remote, ...], folder: Path) -> Iterator[Progress]:
     total, done = sum(file.size for file in files), 0
     for file in files:
-        for size in fetch.verify(file, folder):
+        for size in download.verify(file, folder):
             yield Progress("checking", done + size, total)
         done += file.size
     _check_headers(files, folder)
@@ -154,7 +154,7 @@ def _copy(files: tuple[Remote, ...], source: Path, made: Path) -> Iterator[Progr
 def _examine(folder: Path, files: Iterable[Remote]) -> Mapping[str, Any]:
     """The settings of a checkpoint whose small files are in `folder`. BadCheckpoint: it cannot be run here."""
     settings = support.settings_of(folder, name="this checkpoint")
-    vocabulary.read(folder)
+    tokenizer.read(folder)
     if (folder / INDEX).exists():
         support.check_index(folder / INDEX, frozenset(file.name for file in files if file.name.endswith(WEIGHTS)))
     return settings
@@ -174,14 +174,14 @@ def _packs(quant: Quant, settings: Mapping[str, Any]) -> bool:
 
 def check_room(fetched: int, made: int) -> None:
     """NoRoom unless the disk has room for `fetched` and `made` bytes more."""
-    folder = shelf.root()
+    folder = store.root()
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if fetched + made > free:
         raise NoRoom(
             f"{gigabytes(fetched + made)} are needed on the disk with {folder} ({gigabytes(fetched)} to fetch, "
             f"{gigabytes(made)} for the model), {gigabytes(free)} are free",
-            hint=f"free {gigabytes(fetched + made - free)}, or {shelf.ELSEWHERE}; diffu model list shows what is here",
+            hint=f"free {gigabytes(fetched + made - free)}, or {store.ELSEWHERE}; diffu model list shows what is here",
         )
 
 

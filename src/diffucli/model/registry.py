@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffucli.errors import ModelError
-from diffucli.model import aliases, choice, figures, shelf, support
+from diffucli.model import aliases, choice, figures, store, support
 from diffucli.model.aliases import FIRST_CHOICE, MINI
 from diffucli.model.files import blaming, read_object
 from diffucli.model.packed import is_packed
@@ -32,12 +32,12 @@ class Entry:
     name: str
     folder: Path
     embedded: bool
-    record: shelf.Record | None = None
+    record: store.Record | None = None
 
 
 def entries() -> tuple[Entry, ...]:
     """Every checkpoint that has a name here, the embedded one first; what is half pulled is none."""
-    return (_mini(), *(_pulled(record) for record in shelf.records()))
+    return (_mini(), *(_pulled(record) for record in store.records()))
 
 
 def find(name: str | None) -> Entry:
@@ -86,11 +86,11 @@ def remove(name: str) -> int:
     short = aliases.short(name)
     if short == MINI:
         raise ModelError(f"{MINI} is part of diffu and stays", hint="diffu model list shows what was pulled")
-    if not shelf.traces(short):
-        known = tuple(record.name for record in shelf.records())
+    if not store.traces(short):
+        known = tuple(record.name for record in store.records())
         hint = f"pulled: {', '.join(known)}" if known else "nothing is pulled"
         raise ModelError(f"there is no pulled model {name!r}", hint=hint)
-    freed = shelf.remove(short)
+    freed = store.remove(short)
     if choice.chosen() == short:
         choice.choose(None)
     return freed
@@ -143,7 +143,7 @@ def facts(entry: Entry) -> Facts:
             entry,
             settings,
             parameters=figures.parameters(settings),
-            size=shelf.size(entry.folder),
+            size=store.size(entry.folder),
             bits=FOUR if is_packed(settings) else figures.bits(tensors),
             weights=sum(size for _, size in tensors.values()),
             context=context,
@@ -156,5 +156,5 @@ def _mini() -> Entry:
     return Entry(MINI, Path(str(resources.files("diffucli") / "models" / MINI)), embedded=True)
 
 
-def _pulled(record: shelf.Record) -> Entry:
-    return Entry(record.name, shelf.place(record.name), embedded=False, record=record)
+def _pulled(record: store.Record) -> Entry:
+    return Entry(record.name, store.place(record.name), embedded=False, record=record)

@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import torch  # noqa: TID253 — this room is torch's own
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

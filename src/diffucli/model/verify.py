@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch  # noqa: TID253 — this room is torch's own
+import torch
 from safetensors import safe_open
 
 from diffucli.errors import BadCheckpoint
@@ -66,7 +66,7 @@ def _same(before: Any, after: Any, name: str) -> bool:
 
 def _near(before: Any, after: Any, name: str) -> bool:
     """before, after: what safe_open gives."""
-    from diffucli.model.fourbit import is_near, unpack_rows  # noqa: PLC0415 — bitsandbytes is not everywhere
+    from diffucli.model.fourbit import is_near, unpack_rows
 
     original, written = before.get_tensor(name), after.get_tensor(name)
     first = max(original.shape[0] // 2 - SAMPLE // 2, 0)

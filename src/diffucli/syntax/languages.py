@@ -145,7 +145,7 @@ def grammar(language: Language) -> tree_sitter.Language | None:
     """The language's grammar, imported at the first call; None where it is not installed or not of a usable version."""
     module, function = language.grammar
     try:
-        from tree_sitter import Language as Grammar  # noqa: PLC0415 — importing syntax must load no parser
+        from tree_sitter import Language as Grammar
 
         return Grammar(getattr(import_module(module), function)())
     except (ImportError, ValueError):
@@ -157,7 +157,7 @@ def parse(text: str, language: Language, *, seconds: float = 2.0) -> tree_sitter
     found = grammar(language)
     if found is None:
         return None
-    from tree_sitter import Parser  # noqa: PLC0415 — importing syntax must load no parser
+    from tree_sitter import Parser
 
     data = text.encode("utf-8", "surrogatepass")
     limit = time.monotonic() + seconds

@@ -1,0 +1,1 @@
+"""How fast and how well a model writes, measured."""

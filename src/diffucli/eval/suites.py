@@ -1,0 +1,107 @@
+"""Suites of problems by name: what a recipe kept from training, as problems that can be evaluated."""
+
+from __future__ import annotations
+
+import random
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+
+from diffucli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffucli.eval.problems import AnyProblem, FillProblem, Problem
+    from diffucli.mini.classics import Classic
+    from diffucli.mini.held_out import Hole
+
+COMPOSITIONS, HOLES = 300, 200  # problems, of each group of holes; of the phrasings, all
+T = TypeVar("T")
+
+
+class Suite(StrEnum):
+    """What can be evaluated."""
+
+    mini = "mini"
+
+
+def problems(suite: Suite, *, limit: int | None = None) -> list[AnyProblem]:
+    """The problems of `suite`, always the same ones; at most `limit` a group, picked evenly."""
+    from diffucli.mini import held_out
+
+    assert suite is Suite.mini, "the only one so far"
+    holes = min(limit or HOLES, HOLES)
+    return [
+        *_phrasings(limit),
+        *_programs(limit),
+        *_compositions(limit),
+        *_fills("body of a new composition", held_out.bodies(holes)),
+        *_fills("line of a classic task, renamed", held_out.known_lines(holes)),
+        *_fills("line of open code", held_out.lines(holes)),
+    ]
+
+
+def long_requests(suite: Suite, count: int) -> list[Problem]:
+    """`count` problems of `suite` that ask for whole programs, which nearly fill a canvas; always the same ones.
+
+    UsageError: there are fewer.
+    """
+    assert suite is Suite.mini, "the only one so far"
+    found = _programs(None)
+    if count > len(found):
+        raise UsageError(f"the suite {suite} holds no {count} long requests", hint=f"ask for {len(found)} at most")
+    return _some(found, count)
+
+
+def requests(suite: Suite, count: int) -> list[Problem]:
+    """`count` problems of `suite` that ask for new code, always the same ones; half of each group while these last.
+
+    UsageError: there are fewer.
+    """
+    assert suite is Suite.mini, "the only one so far"
+    phrased = _phrasings(count - min(count // 2, COMPOSITIONS))
+    most = len(phrased) + COMPOSITIONS
+    if count > most:
+        raise UsageError(f"the suite {suite} holds no {count} requests", hint=f"ask for {most} at most")
+    return [*phrased, *_compositions(count - len(phrased))]
+
+
+def _phrasings(limit: int | None) -> list[Problem]:
+    from diffucli.mini.classics import classics, programs
+
+    return _some(_phrased("classic task, new phrasing", [task for task in classics() if task not in programs()]), limit)
+
+
+def _programs(limit: int | None) -> list[Problem]:
+    from diffucli.mini.classics import programs
+
+    return _some(_phrased("program, new phrasing", programs()), limit)
+
+
+def _phrased(group: str, tasks: Sequence[Classic]) -> list[Problem]:
+    from diffucli.eval.problems import Problem
+    from diffucli.mini import held_out
+
+    return [Problem(group, each.text, each.tests) for each in held_out.phrasings(tasks=tasks)]
+
+
+def _compositions(limit: int | None) -> list[Problem]:
+    from diffucli.eval.problems import Problem
+    from diffucli.mini import held_out
+
+    found = held_out.compositions(COMPOSITIONS if limit is None else min(limit, COMPOSITIONS))
+    return [Problem("new composition", each.text, each.tests) for each in found]
+
+
+def _fills(group: str, holes: Sequence[Hole]) -> list[FillProblem]:
+    from diffucli.eval.problems import FillProblem
+
+    return [FillProblem(group, each.before, each.text, each.after, each.tests) for each in holes]
+
+
+def _some(items: Sequence[T], limit: int | None) -> list[T]:
+    """`limit` of the items, their order kept."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    chosen = sorted(random.Random(0).sample(range(len(items)), limit))
+    return [items[i] for i in chosen]

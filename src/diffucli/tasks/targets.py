@@ -1,0 +1,113 @@
+"""What `diffu fill` is to rewrite in a text: the regions that -r names, and holes (`???`) where these are no code.
+
+Knows text and grammars; nothing of models.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from diffucli.edit import holes
+from diffucli.edit.regions import Region, arrange, marks, parse, todos
+from diffucli.errors import UsageError
+from diffucli.syntax import symbols
+from diffucli.syntax.check import check, new_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from diffucli.syntax.languages import Language
+
+_DEFINITION = re.compile(r"^[ \t]*(?=(?:async[ \t]+def|def|class)\b)", re.MULTILINE)
+_NAME = "_"  # stands for every character of a hole where the text must parse
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Regions of a text, sorted and apart. `plain`: the text with a name of the same length for each hole."""
+
+    regions: tuple[Region, ...]
+    plain: str
+    holes: frozenset[tuple[int, int]]
+
+    def is_hole(self, region: Region) -> bool:
+        """Whether a region is a hole of the text, in which nothing stood before."""
+        return (region.start, region.stop) in self.holes
+
+    def bounded(self, length: tuple[int, int]) -> Targets:
+        """The same, with `length` as bounds on the tokens of regions that have none."""
+        low, high = length
+        return replace(self, regions=tuple(r if r.high else replace(r, low=low, high=high) for r in self.regions))
+
+
+def find(text: str, language: Language, specs: Sequence[str], *, all_holes: bool, lenient: bool) -> Targets:
+    """What `specs` name in `text`, and its holes; a hole within a region is part of it.
+
+    all_holes: `???` counts even where it is legal code, as in bash, a string or a comment. lenient: `:todo` and the
+    like may find nothing, and there may be no region at all. UsageError: there is none, or one that cannot be.
+    """
+    seen = _holes(text, language, all_holes=all_holes)
+    plain = _without(text, seen)
+    finders: dict[str, Callable[[str], Sequence[Region]]] = {
+        ":todo": todos,
+        ":marks": marks,
+        ":errors": partial(_broken, language),
+    }
+    wanted = [spec for spec in specs if not (lenient and spec in finders and not finders[spec](plain))]
+    found = parse(wanted, plain, find_symbol=partial(_symbol, plain, language), find_errors=finders[":errors"])
+    bounds = {(hole.start, hole.stop): hole for hole in seen}
+    named = [_bounded(region, bounds.get((region.start, region.stop))) for region in found]
+    free = [hole for hole in seen if not any(r.start <= hole.start and hole.stop <= r.stop for r in named)]
+    regions = arrange([*named, *free])
+    if not regions and not lenient:
+        if "???" in text:
+            raise UsageError("every ??? stands where it is legal, so it is no hole", hint="add --hole, or a region")
+        raise UsageError("there is no ???, and no region is named", hint="name one, such as -r 10:40")
+    return Targets(regions, plain, frozenset(bounds))
+
+
+def _holes(text: str, language: Language, *, all_holes: bool) -> tuple[Region, ...]:
+    """The holes of a text: `???` that cannot be code, since it breaks a text that has names for all of them."""
+    seen = holes.find(text) if "???" in text else ()
+    if all_holes or not seen:
+        return seen
+    if language.hole_is_legal:
+        return ()
+    plain = _without(text, seen)
+    return tuple(hole for hole in seen if not _is_legal(text, plain, hole, language))
+
+
+def _is_legal(text: str, plain: str, hole: Region, language: Language) -> bool:
+    alone = plain[: hole.start] + text[hole.start : hole.stop] + plain[hole.stop :]
+    verdict = new_problems(plain, alone, language)
+    return verdict.known and not verdict.problems
+
+
+def _without(text: str, seen: Sequence[Region]) -> str:
+    """`text` with a name of the same length in each hole, so that offsets stay."""
+    for hole in seen:
+        text = text[: hole.start] + _NAME * (hole.stop - hole.start) + text[hole.stop :]
+    return text
+
+
+def _bounded(region: Region, hole: Region | None) -> Region:
+    """A region that is just a hole keeps the length that the hole asks for."""
+    return region if hole is None else replace(region, low=hole.low, high=hole.high)
+
+
+def _symbol(text: str, language: Language, name: str) -> tuple[int, int]:
+    """The range of a definition; Python's decorators stay, for they say how others use it."""
+    found = symbols.find(text, language, name)
+    if not text.startswith("@", found.start):
+        return found.start, found.stop
+    head = _DEFINITION.search(text, found.start, found.body_start)
+    return found.start if head is None else head.end(), found.stop
+
+
+def _broken(language: Language, text: str) -> tuple[Region, ...]:
+    """The lines that do not parse."""
+    lines = sorted({problem.line for problem in check(text, language).problems})
+    return parse([str(line) for line in lines], text, find_symbol=lambda _: (0, 0))

@@ -1,0 +1,46 @@
+"""The same region in files of two sizes: only what is far from it differs."""
+
+from __future__ import annotations
+
+import ast
+
+from diffucli.bench import growth
+from diffucli.bench.growth import SIZES, Growth
+from diffucli.edit import regions
+
+
+def test_sources_are_python_of_the_size_said_and_the_small_one_is_the_middle_of_the_large_one() -> None:
+    small, large = map(growth.source, SIZES)
+    for text, lines in ((small, SIZES[0]), (large, SIZES[1])):
+        ast.parse(text)
+        assert text.count("\n") == lines
+    assert small in large
+
+
+def test_the_region_is_the_same_five_lines_in_all() -> None:
+    texts = []
+    for lines in SIZES:
+        text = growth.source(lines)
+        (found,) = regions.parse([growth.region(lines)], text, find_symbol=lambda _: (0, 0))
+        texts.append(text[found.start : found.stop])
+    assert texts[0] == texts[1]
+    assert texts[0].count("\n") == 4
+    assert texts[0].lstrip().startswith("for item in items:")
+
+
+def test_sizes_take_turns_and_the_first_turn_does_not_count() -> None:
+    filled: list[int] = []
+
+    def fill(text: str, region: str) -> int:
+        assert region == growth.region(text.count("\n"))
+        filled.append(text.count("\n"))
+        return len(filled)
+
+    found = growth.measure("x", fill, rounds=2)
+    assert filled == [*SIZES] * 3
+    assert found.nfe == (5, 6)
+    assert len(found.seconds) == 2
+
+
+def test_the_ratio_is_the_largest_over_the_smallest() -> None:
+    assert Growth("x", (0.5, 0.6), (3, 3)).ratio == 1.2

@@ -1,0 +1,48 @@
+"""Where the time goes: the parts are all of it, and looking changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffucli.bench.shares import PARTS, Shares, _watched, shares
+from diffucli.bench.speed import Work
+from diffucli.bench.stopwatch import Stopwatch
+from diffucli.bench.writers import FAST_DLLM
+from diffucli.decode.policy import PRESETS
+from diffucli.tasks.engine import Engine
+
+if TYPE_CHECKING:
+    from diffucli.decode.policy import Policy
+    from diffucli.model.load import Checkpoint
+
+POLICIES = {**PRESETS, "dual-cache": FAST_DLLM}
+
+
+def test_shares_sum_to_one() -> None:
+    seconds = dict(zip(PARTS, (6.0, 1.0, 2.0, 1.0), strict=True))
+    parts = Shares("x", nfe=3, seconds=seconds).parts
+    assert parts == pytest.approx({"network": 0.6, "sampling": 0.1, "bookkeeping": 0.2, "drawing": 0.1})
+
+
+def test_every_engine_spends_time_on_every_part(checkpoint: Checkpoint) -> None:
+    engines = {name: Engine(checkpoint, policy) for name, policy in POLICIES.items()}
+    found = list(shares(engines, Work(["a", "b"], rounds=2, length=8)))
+    assert [each.name for each in found] == list(engines)
+    for each in found:
+        assert tuple(each.seconds) == PARTS
+        assert all(seconds > 0 for seconds in each.seconds.values())
+        assert sum(each.parts.values()) == pytest.approx(1)
+        assert each.nfe > 0
+    assert found[0].nfe == 4 * 8, "the run before the others does not count"
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_a_watched_run_is_the_same_run(checkpoint: Checkpoint, policy: Policy) -> None:
+    engine = Engine(checkpoint, policy)
+    ends = []
+    for each in (engine, _watched(engine, Stopwatch())):
+        *_, final = each.generate("a stack class", length=24).events
+        ends.append((final.tokens, final.nfe))  # type: ignore[union-attr]
+    assert ends[0] == ends[1]

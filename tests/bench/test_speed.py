@@ -1,0 +1,59 @@
+"""Figures of a run: they count text alone, and add up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffucli.bench.speed import Ratio, Speed, Work, measure
+from diffucli.bench.writers import DUAL_CACHE, REFERENCE, writers
+from diffucli.decode.policy import PRESETS
+from diffucli.eval.evaluate import text_tokens
+from diffucli.events import Finished
+from diffucli.tasks.engine import Engine
+
+if TYPE_CHECKING:
+    from diffucli.model.load import Checkpoint
+
+SPEED = Speed("balanced", requests=4, tokens=60, nfe=20, seconds=2.0, drawing=0.05, median=0.4)
+
+
+def test_rates_follow_from_the_counts() -> None:
+    assert SPEED.tokens_per_forward == 3
+    assert SPEED.milliseconds_per_step == 100
+    assert SPEED.tokens_per_second == 30
+    assert SPEED.drawn == pytest.approx(0.025)
+
+
+def test_a_comparison_is_in_multiples_of_the_other() -> None:
+    other = Speed("reference", requests=4, tokens=30, nfe=80, seconds=4.0, drawing=0.0, median=1.0)
+    assert SPEED.over(other) == Ratio(rate=4.0, forwards=0.25)
+    assert SPEED.over(SPEED) == Ratio(1.0, 1.0)
+    assert SPEED.over(replace(other, tokens=0)).rate is None
+
+
+def test_every_writer_is_measured_on_every_request_and_round(checkpoint: Checkpoint) -> None:
+    policies = {"one": PRESETS["balanced"], "all": replace(PRESETS["exact"], steps=1)}
+    work = Work(["a", "b", "c"], rounds=2, length=12)
+    speeds = list(measure(writers(checkpoint, policies, [REFERENCE]), work))
+    assert [(speed.name, speed.requests) for speed in speeds] == [(REFERENCE, 6), ("one", 6), ("all", 6)]
+    assert speeds[0].nfe == 6 * 12
+    assert speeds[2].nfe == 6, "one forward a run: the run that warms up is not counted"
+    assert all(speed.seconds > 0 and 0 < speed.median <= speed.seconds for speed in speeds)
+
+
+def test_an_answer_that_may_not_end_fills_the_canvas_by_any_writer(checkpoint: Checkpoint) -> None:
+    work = Work(["a", "b"], length=10, full=True)
+    for speed in measure(writers(checkpoint, PRESETS, [REFERENCE, DUAL_CACHE]), work):
+        assert speed.tokens == 2 * 10, speed.name
+
+
+def test_only_text_up_to_the_first_end_counts(checkpoint: Checkpoint) -> None:
+    words = checkpoint.tokenizer
+    run = Engine(checkpoint, PRESETS["exact"]).generate("a", length=6)
+    text, end = words.encode("x")[0], min(words.ends)
+    written = (text, words.mask, text, end, text, end)
+    tokens = (*run.layout.tokens[: run.layout.holes[0].start], *written)
+    assert text_tokens(run, Finished(tokens, "complete", 6, 0.1), mask=words.mask) == 2

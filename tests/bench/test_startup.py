@@ -1,0 +1,53 @@
+"""Children are watched from outside: what they print and when; here they are cheap ones."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from diffucli.bench import startup
+from diffucli.bench.startup import NAMES, Model, elapsed, first_and_last, measure, phases
+from diffucli.errors import DiffuError
+from diffucli.ui.terminal import BEGIN
+
+MODEL = Model("folder", "cpu", "auto")
+
+
+def child(code: str) -> list[str]:
+    return [sys.executable, "-S", "-c", code]
+
+
+FRAMES = f"""
+import sys, time
+frame = {BEGIN!r}
+for _ in range(3):
+    sys.stderr.write("x" + frame)
+    sys.stderr.flush()
+    time.sleep(0.1)
+sys.exit(%d)
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3], ids=["parses", "does not parse"])
+def test_the_second_frame_is_the_first_with_tokens(code: int) -> None:
+    first, last = first_and_last(child(FRAMES % code))
+    assert 0.1 <= first <= last - 0.1
+
+
+def test_a_child_that_fails_is_told_of_with_what_it_said() -> None:
+    code = "import sys; sys.exit('it broke')"
+    for watch in (elapsed, first_and_last):
+        with pytest.raises(DiffuError, match="ended with 1: it broke"):
+            watch(child(code))
+
+
+def test_phases_are_what_the_child_prints_of_its_model() -> None:
+    code = "import sys, json; print(json.dumps([len(word) for word in sys.argv[1:]]))"
+    assert phases(code, MODEL) == (6, 3, 4)
+
+
+def test_every_name_has_the_median_of_its_laps(monkeypatch: pytest.MonkeyPatch) -> None:
+    laps = iter([tuple(map(float, range(6))), tuple(map(float, range(10, 16))), tuple(map(float, range(1, 7)))])
+    monkeypatch.setattr(startup, "_lap", lambda model: next(laps))
+    assert measure(MODEL, rounds=3) == dict(zip(NAMES, map(float, range(1, 7)), strict=True))

@@ -1,0 +1,39 @@
+"""Laps take all of the time, and each goes to one name."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
+from diffucli.decode.policy import PRESETS
+from diffucli.tasks.engine import Engine
+
+if TYPE_CHECKING:
+    from diffucli.model.load import Checkpoint
+
+
+def test_a_lap_is_the_time_since_the_one_before_it_or_the_start() -> None:
+    times = iter([1.0, 2.0, 5.0, 10.0, 11.0, 13.0])
+    watch = Stopwatch(clock=lambda: next(times))
+    watch.lap("a")
+    watch.lap("b")
+    watch.start()
+    watch.lap("a")
+    watch.lap("a")
+    assert watch.spent == {"a": 1 + 1 + 2, "b": 3}
+
+
+def test_a_device_is_waited_for_before_the_clock_is_read() -> None:
+    told: list[str] = []
+    watch = Stopwatch(clock=lambda: told.append("clock") or 0.0, wait=lambda: told.append("wait"))
+    watch.lap("a")
+    assert told == ["clock", "wait", "clock"]
+
+
+def test_a_drawn_run_ends_as_any_and_each_event_is_a_lap_of_both(checkpoint: Checkpoint) -> None:
+    ticks, words = count(), checkpoint.tokenizer
+    watch = Stopwatch(clock=lambda: float(next(ticks)))
+    final = drawn(Engine(checkpoint, PRESETS["exact"]).generate("a", length=6), words.piece, watch)
+    assert final.nfe == 6
+    assert watch.spent == {BOOKKEEPING: 6 + 2, DRAWING: 6 + 2}

@@ -1,0 +1,42 @@
+"""A vocabulary learned in a second, a few open functions, and a network small enough to train in a test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffucli.mini import bpe
+from diffucli.mini.classics import classics
+from diffucli.mini.corpus import Function
+from diffucli.model import tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffucli.model.tokenizer import Tokenizer
+
+ROWS = 1024
+
+
+@pytest.fixture(scope="session")
+def vocabulary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A vocabulary in the published layout, learned from the classic tasks."""
+    folder = tmp_path_factory.mktemp("vocabulary")
+    texts = [text for task in classics() for text in (*task.solutions, *task.nouns, *task.verbs)]
+    bpe.learn(texts, folder, rows=ROWS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def words(vocabulary_folder: Path) -> Tokenizer:
+    return tokenizer.read(vocabulary_folder)
+
+
+@pytest.fixture(scope="session")
+def functions() -> list[Function]:
+    return [
+        Function("toys", "Twice a number.", "def twice(x):\n    return 2 * x\n"),
+        Function("toys", "The first item.", "def first(items):\n    for item in items:\n        return item\n"),
+        Function("tools", "Nothing at all.", "def nothing(\n    a,\n    b=None,\n):\n    del a, b\n    return None\n"),
+    ]

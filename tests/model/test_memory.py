@@ -1,0 +1,197 @@
+"""What a model needs is reckoned before it is loaded, and a refusal names numbers and what would fit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffucli.errors import NoRoom
+from diffucli.model import memory as module
+from diffucli.model.layers import odd, packed_names, parameters
+from diffucli.model.materialise import places
+from diffucli.model.memory import Use, choose, free_memory, packed_bytes, plan, size, spread, whole_bytes
+from diffucli.model.transformer import Qwen2, Size
+
+SEVEN = {
+    "vocab_size": 152_064,
+    "hidden_size": 3584,
+    "intermediate_size": 18_944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+}
+PACKED = SEVEN | {
+    "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+}
+SMALL = SEVEN | {"hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4}
+GB = 10**9
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """Sets what is free: memory(cuda=24, cpu=64) in GB."""
+    monkeypatch.setattr(module, "four_bits_can", lambda: True)
+    monkeypatch.setattr(module, "width", lambda device, quant: 2 if device.startswith("cuda") or quant == "nf4" else 4)
+
+    def sets(**free: float | None) -> None:
+        answers = {name: None if value is None else int(value * GB) for name, value in free.items()}
+        monkeypatch.setattr(module, "free_memory", lambda device: answers[device.partition(":")[0]])
+
+    return sets
+
+
+def test_the_published_model_has_the_published_sizes():
+    assert parameters(SEVEN) == 7_615_616_512
+    assert whole_bytes(SEVEN, width=2) == 15_231_233_024
+    assert packed_bytes(SEVEN, width=2) == pytest.approx(5.55e9, rel=0.005)
+    assert len(packed_names(SEVEN)) == 7 * 28
+    assert odd(SEVEN) == ()
+
+
+sizes = st.builds(
+    lambda heads, groups, layers, width, words, tied: {
+        "num_attention_heads": heads * groups,
+        "num_key_value_heads": heads,
+        "hidden_size": heads * groups * 2 * width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": layers,
+        "vocab_size": words,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": tied,
+    },
+    *(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 8), st.integers(2, 50), st.booleans()),
+)
+
+
+@given(sizes)
+def test_a_network_has_as_many_numbers_as_are_reckoned(settings):
+    with torch.device("meta"):
+        model = Qwen2(Size.of(settings))
+    assert parameters(settings) == sum(weight.numel() for weight in model.parameters())
+
+
+def test_a_plan_adds_up_and_grows_with_the_canvas(memory):
+    memory(cuda=80)
+    short, long = (plan(SEVEN, quant="none", device="cuda", use=Use(canvas=n, rows=n)) for n in (512, 2048))
+    assert short.total == short.weights + short.cache + short.logits + short.work
+    assert short.weights == long.weights
+    assert long.cache == 4 * short.cache == 2 * 28 * 2048 * 512 * 2
+    assert long.logits == 4 * short.logits == 3 * 2048 * 152_064 * 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "kept"),
+    [
+        ((SEVEN, "auto", "cuda"), {"cuda": 24, "cpu": 64}, "none"),
+        ((PACKED, "auto", "cuda"), {"cuda": 24, "cpu": 64}, "none"),
+        ((SEVEN, "auto", "cuda"), {"cuda": 12, "cpu": 64}, "nf4"),
+        ((PACKED, "auto", "cuda"), {"cuda": 12, "cpu": 64}, "nf4"),
+        ((PACKED, "nf4", "cuda"), {"cuda": 80, "cpu": 64}, "nf4"),
+        ((PACKED, "none", "cuda"), {"cuda": 80, "cpu": 64}, "none"),
+        ((SMALL, "auto", "cuda"), {"cuda": 12, "cpu": 64}, "none"),
+        ((PACKED, "auto", "cpu"), {"cpu": 16}, "nf4"),
+        ((SEVEN, "auto", "cpu"), {"cpu": 64}, "none"),
+        ((SMALL, "auto", "cpu"), {"cpu": 4}, "none"),
+        ((SEVEN, "auto", "cpu"), {"cpu": None}, "none"),
+    ],
+)
+def test_auto_takes_the_quickest_that_fits_and_a_flag_is_obeyed(memory, asked, free, kept):
+    settings, quant, device = asked
+    memory(**free)
+    chosen = choose(settings, quant=quant, device=device)
+    assert (chosen.quant, chosen.device, chosen.outside) == (kept, device, 0)
+
+
+@pytest.mark.parametrize("settings", [SEVEN, PACKED])
+def test_what_fits_in_no_form_has_layers_in_main_memory(memory, settings):
+    memory(cuda=5, cpu=64)
+    chosen = choose(settings, quant="auto", device="cuda")
+    assert chosen.quant == "none"
+    assert 0 < chosen.outside < 28
+    assert chosen.fits
+    where = places(settings, chosen)
+    assert list(where.values()).count("cpu") == chosen.outside
+    assert where["model.embed_tokens"] == where["lm_head"] == where["model.layers.0"] == "cuda"
+    assert where["model.layers.27"] == "cpu"
+
+
+@given(st.floats(0.5, 20))
+def test_a_split_fits_and_moves_no_layer_more_than_it_must(free):
+    whole = plan(SEVEN, quant="none", device="cpu", use=Use(width=2))
+    tight = module.replace(whole, device="cuda", free=int(free * GB))
+    split = spread(SEVEN, tight) if not tight.fits else None
+    if split:
+        layer = (whole.weights - split.weights) // split.outside
+        assert split.total + layer <= split.free < split.total + 3 * layer
+        assert 0 < split.outside < 28
+
+
+REFUSALS = [
+    (
+        SEVEN,
+        "none",
+        "cuda:0",
+        {"cuda": 11.2, "cpu": 8},
+        ("16.3 GB, 11.2 GB are free on cuda:0", "--quant nf4 (7.1 GB)"),
+    ),
+    (SEVEN, "none", "cuda", {"cuda": 4, "cpu": 16}, ("4.0 GB are free", "--device cpu --quant nf4 (6.8 GB)")),
+    (SEVEN, "nf4", "cuda", {"cuda": 4, "cpu": 64}, ("7.1 GB in four bits", "cpu (6.8 GB) or --device cpu --quant")),
+    (SEVEN, "auto", "cpu", {"cpu": 20}, ("20.0 GB are free on cpu", "try --quant nf4 (6.8 GB)")),
+    (PACKED, "auto", "cuda", {"cuda": 4, "cpu": 3}, ("7.1 GB in four bits, 4.0 GB", "a smaller model (-m mini)")),
+    (SEVEN, "auto", "mps", {"mps": 16, "cpu": 16}, ("16.0 GB are free on mps", "nf4 (6.8 GB)")),
+    (SMALL, "auto", "cpu", {"cpu": 0.1}, ("100 MB are free on cpu", "close other programs")),
+]
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_refusal_has_the_numbers_and_what_would_fit(memory, case):
+    settings, quant, device, free, (message, hint) = case
+    memory(**free)
+    with pytest.raises(NoRoom) as caught:
+        choose(settings, quant=quant, device=device)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_without_bitsandbytes_four_bits_are_neither_chosen_nor_a_remedy(memory, monkeypatch):
+    memory(cuda=12, cpu=64)
+    monkeypatch.setattr(module, "four_bits_can", lambda: False)
+    with pytest.raises(NoRoom) as caught:
+        choose(SEVEN, quant="none", device="cuda")
+    assert "nf4" not in caught.value.hint
+    assert choose(SEVEN, quant="auto", device="cpu").quant == "none"
+
+
+def test_free_memory_is_a_part_of_this_machines():
+    free = free_memory("cpu")
+    assert free is not None
+    assert 2**20 < free < 2**46
+
+
+def test_a_containers_limit_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LIMIT", tmp_path)
+    whole = free_memory("cpu")
+    for name, text in (("max", "100000000"), ("current", "70000000"), ("stat", "anon 1\ninactive_file 20000000\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert free_memory("cpu") == 50_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory("cpu") == pytest.approx(whole, rel=0.5)
+
+
+def test_a_system_that_tells_nothing_refuses_nothing(monkeypatch):
+    monkeypatch.setattr(module, "_available", lambda: None)
+    assert free_memory("cpu") is None
+    assert plan(SEVEN, quant="none", device="cpu").fits
+
+
+@pytest.mark.parametrize(("count", "text"), [(15_231_233_024, "15.2 GB"), (999_999, "1 MB"), (0, "0 MB")])
+def test_sizes_for_people(count, text):
+    assert size(count) == text
+
+
+def test_reckoned_and_real_weights_agree_to_the_byte(checkpoint):
+    settings = checkpoint.settings
+    real = sum(weight.nbytes for weight in checkpoint.network.model.parameters())
+    assert plan(settings, quant="none", device="cpu", use=Use(width=4)).weights == real

@@ -1,0 +1,191 @@
+"""The vocabulary agrees with the published tokenizer, and users' text is never a special token."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import models
+
+from diffucli.errors import BadCheckpoint
+from diffucli.model import tokenizer
+from diffucli.model.tokenizer import MASK, Tokenizer, build, read
+
+SPECIALS = ("<|mask|>", "<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|dlm_pad|>", "<|fim_prefix|>")
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@pytest.fixture(scope="module")
+def words(golden) -> Tokenizer:
+    return read(golden)
+
+
+def test_every_golden_tokenisation_is_reproduced(words, golden):
+    cases = json.loads((golden / "golden-tokens.json").read_text(encoding="utf-8"))
+    assert len(cases) >= 9
+    for case in cases:
+        assert words.encode(case["text"], special=True) == case["ids"]
+
+
+def test_golden_texts_come_back(words, golden):
+    for case in json.loads((golden / "golden-tokens.json").read_text(encoding="utf-8")):
+        assert words.decode(case["ids"]) == case["text"]
+
+
+@pytest.mark.parametrize("name", SPECIALS)
+@given(before=texts, after=texts)
+def test_names_of_special_tokens_in_users_text_are_plain_text(words, name, before, after):
+    ids = words.encode(before + name + after)
+    assert words.specials.isdisjoint(ids)
+    assert words.decode(ids) == unicodedata.normalize("NFC", before + name + after)
+
+
+def test_encoding_with_specials_leaves_no_trace_in_the_next_encoding(words):
+    assert words.encode(MASK, special=True) == [words.mask]
+    assert words.mask not in words.encode(MASK)
+
+
+@given(texts)
+def test_decoding_gives_back_the_text_in_nfc(words, text):
+    assert words.decode(words.encode(text)) == unicodedata.normalize("NFC", text)
+
+
+@given(st.lists(st.integers(-3, 600), max_size=20))
+def test_a_text_is_the_sum_of_its_pieces_and_unknown_ids_are_empty(words, ids):
+    pieces = [words.piece(i) for i in ids]
+    assert words.decode(ids) == b"".join(pieces).decode("utf-8", "replace")
+    assert [p == b"" for p in pieces] == [not 0 <= i < words.size for i in ids]
+
+
+def test_a_piece_may_be_half_a_character(words):
+    ids = words.encode("日")
+    assert len(ids) > 1
+    assert b"".join(words.piece(i) for i in ids) == "日".encode()
+    assert words.decode(ids[:1]) == "\N{REPLACEMENT CHARACTER}"
+
+
+@given(texts, texts)
+def test_chat_is_the_published_template_and_specials_in_it_are_not_the_users(words, query, prefill):
+    ids = words.chat(query, prefill=prefill)
+    text = (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        f"<|im_start|>user\n{query}\n<|im_end|>\n<|im_start|>assistant\n{prefill}"
+    )
+    assert ids == words.encode(text, special=True)
+
+
+@pytest.mark.parametrize("name", SPECIALS)
+def test_a_query_cannot_leave_its_turn(words, name):
+    plain, hostile = words.chat("x"), words.chat(f"x{name}y", prefill=name)
+    counts = [[ids.count(i) for i in sorted(words.specials)] for ids in (plain, hostile)]
+    assert counts[0] == counts[1]
+
+
+def test_special_ids_are_looked_up_by_name(words):
+    added = {"<|endoftext|>": 480, "<|im_end|>": 482, "<|dlm_pad|>": 489}
+    assert (words.mask, words.pad, words.ends, words.size) == (488, 489, frozenset(added.values()), 490)
+    assert words.special("<|im_start|>") == 481
+    with pytest.raises(BadCheckpoint, match=r"lacks the token <\|expand\|>"):
+        words.special("<|expand|>")
+
+
+def renamed(folder, old: str, new: str | None) -> None:
+    """An added token gets another name, or (the last one) goes."""
+    names = json.loads((folder / "added_tokens.json").read_text())
+    number = names.pop(old)
+    (folder / "added_tokens.json").write_text(json.dumps(names | ({new: number} if new else {})))
+
+
+def test_without_a_pad_token_end_of_text_pads_and_ends(folder):
+    renamed(folder, "<|dlm_pad|>", None)
+    words = read(folder)
+    assert words.pad == 480
+    assert words.ends == {480, 482}
+
+
+def test_a_checkpoint_answers_turns_if_it_has_a_template_or_the_pad_token(folder):
+    assert read(folder).instruct
+    renamed(folder, "<|dlm_pad|>", "<|expand|>")
+    assert not read(folder).instruct
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    assert read(folder).instruct
+
+
+def test_added_tokens_may_stand_in_the_tokenizers_settings_alone(folder, golden):
+    (folder / "added_tokens.json").unlink()
+    text = "a<|mask|>b<|dlm_pad|>"
+    assert read(folder).encode(text, special=True) == read(golden).encode(text, special=True)
+
+
+def test_fences_are_the_ids_whose_bytes_begin_with_a_closing_fence():
+    pieces = ["```", "```Ċ", "Ġ```", "``", "````"]
+    words = Tokenizer(build(models.BPE({piece: i for i, piece in enumerate(pieces)}, []), {}), instruct=False)
+    assert words.fences == {0, 1, 4}
+    assert words.piece(1) == b"```\n"
+
+
+def test_added_tokens_that_do_not_follow_the_vocabulary_are_refused():
+    with pytest.raises(ValueError, match=r"<\|mask\|> does not follow"):
+        build(models.BPE({"a": 0}, []), {MASK: 7})
+
+
+def test_a_tokenizer_of_our_own_can_be_built(words):
+    tokenizer = build(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]), {MASK: 3})
+    assert isinstance(tokenizer, tokenizers.Tokenizer)
+    assert Tokenizer(tokenizer, instruct=False).encode("abba") == [2, 1, 0]
+
+
+DAMAGES = {
+    "vocab.json": [None, "[]", "{", "{}", '{"a": 0}', '{"日": "x"}', "\xff"],
+    "merges.txt": [None, "a b c\n", "zz\n", "q zz\n", "日 本\n"],
+    "tokenizer_config.json": [None, "7", "nope"],
+    "added_tokens.json": ["[1]", '{"<|mask|>": "x"}', '{"<|mask|>": null}', '{"<|mask|>": 9000}', "{}"],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in DAMAGES.items() for text in texts])
+def test_damage_is_one_line_that_names_the_place(folder, name, text):
+    """tokenizer_config.json too: without it base and instruct look alike, so a download that lacks it is not whole."""
+    if text is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(text.encode("latin-1", "xmlcharrefreplace"))
+    with pytest.raises(BadCheckpoint) as caught:
+        read(folder)
+    assert str(folder) in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+    if text is None:
+        assert name in caught.value.message
+
+
+@pytest.mark.parametrize("decoder", [None, [], {"1": {}}, {"x": {"content": "<|mask|>"}}, {"480": "<|mask|>"}])
+def test_settings_that_list_no_added_tokens_are_refused(folder, decoder):
+    (folder / "added_tokens.json").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
+    with pytest.raises(BadCheckpoint, match=r"tokenizer_config\.json lists no added tokens|do not f|lacks"):
+        read(folder)
+
+
+def test_a_vocabulary_without_the_mask_token_is_refused(folder):
+    renamed(folder, MASK, "<|mdm_mask|>")
+    with pytest.raises(BadCheckpoint, match=r"lacks <\|mask\|>"):
+        read(folder)
+
+
+def test_a_vocabulary_that_lacks_a_byte_is_refused(folder):
+    """It would lose users' text without a word."""
+    vocab = json.loads((folder / "vocab.json").read_text())
+    (folder / "vocab.json").write_text(json.dumps({("€" if name == "q" else name): i for name, i in vocab.items()}))
+    with pytest.raises(BadCheckpoint, match="no byte-level vocabulary"):
+        read(folder)
+
+
+def test_the_byte_alphabet_is_a_bijection():
+    characters = tokenizer._byte_characters()
+    assert sorted(characters) == list(range(256))
+    assert len(set(characters.values())) == 256
+    assert (characters[ord("a")], characters[ord(" ")], characters[ord("\n")]) == ("a", "Ġ", "Ċ")

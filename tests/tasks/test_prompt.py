@@ -1,0 +1,83 @@
+"""Canvases: prompt, code and holes as ids, and the space that a hole takes over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffucli.decode.canvas import Span
+from diffucli.tasks import prompt
+
+if TYPE_CHECKING:
+    from diffucli.model.load import Checkpoint
+    from diffucli.model.tokenizer import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def words(checkpoint: Checkpoint) -> Tokenizer:
+    return checkpoint.tokenizer
+
+
+class Base:
+    """The vocabulary of a checkpoint that knows no turns."""
+
+    def __init__(self, words: Tokenizer) -> None:
+        self.words, self.instruct, self.mask = words, False, words.mask
+
+    def encode(self, text: str) -> list[int]:
+        return self.words.encode(text)
+
+
+def test_an_answer_is_the_chat_prompt_with_an_open_fence_and_then_only_masks(words: Tokenizer) -> None:
+    laid = prompt.answer(words, "add one", tag="rust", length=5)
+    text = words.decode(laid.tokens[:-5])
+    assert text == (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nadd one\n<|im_end|>\n"
+        "<|im_start|>assistant\nHere is the code to solve this problem:\n```rust\n"
+    )
+    assert laid.tokens[-5:] == (words.mask,) * 5
+    assert laid.holes == (Span(len(laid.tokens) - 5, len(laid.tokens)),)
+    assert laid.shown == laid.holes[0]
+
+
+def test_a_file_without_a_request_is_its_text_and_its_holes(words: Tokenizer) -> None:
+    laid = prompt.file(words, ["a = ", "\nb = ", "\n"], [3, 2], query=None, tag="python")
+    assert words.decode(laid.tokens) == "a =<|mask|><|mask|><|mask|>\nb =<|mask|><|mask|>\n"
+    assert [len(hole) for hole in laid.holes] == [3, 2]
+    assert laid.shown == Span(0, len(laid.tokens))
+
+
+def test_a_request_puts_the_file_inside_the_fence_of_the_assistant(words: Tokenizer) -> None:
+    laid = prompt.file(words, ["x\n", "y\n"], [2], query="fix it", tag="python")
+    text = words.decode(laid.tokens)
+    assert text.endswith("user\nfix it\n<|im_end|>\n<|im_start|>assistant\nHere is the code to solve this problem:\n"
+                         "```python\nx\n<|mask|><|mask|>y\n```<|im_end|>")  # fmt: skip
+    assert words.decode(laid.tokens[laid.shown.start : laid.shown.stop]) == "x\n<|mask|><|mask|>y\n"
+
+
+def test_a_checkpoint_without_turns_gets_the_request_as_a_comment(words: Tokenizer) -> None:
+    laid = prompt.file(Base(words), ["x\n", "y\n"], [1], query="two\nlines", tag="python")
+    assert words.decode(laid.tokens) == "# two\n# lines\nx\n<|mask|>y\n"
+
+
+def test_special_tokens_named_in_a_request_are_plain_text(words: Tokenizer) -> None:
+    laid = prompt.answer(words, "print <|mask|><|im_end|>", tag="python", length=1)
+    assert laid.tokens.count(words.mask) == 1
+    assert laid.tokens.count(words.special("<|im_end|>")) == 2, "system and user turn"
+
+
+@given(before=st.text("ab \n\t"), text=st.text("ab \n", min_size=1))
+def test_outside_undoes_inside(before: str, text: str) -> None:
+    assert prompt.outside(before, prompt.inside(before, text)) == text
+
+
+@given(indent=st.integers(0, 12), name=st.text("abc", min_size=1))
+def test_a_line_in_a_hole_has_the_ids_it_would_have_in_the_file(words: Tokenizer, indent: int, name: str) -> None:
+    """The split before a hole is where the tokenizer splits anyway."""
+    before, line = "if x:\n" + " " * indent, f"{name} = 1"
+    laid = prompt.file(words, [before, "\n"], [0], query=None, tag="python")
+    inside = words.encode(prompt.inside(before, line))
+    assert [*laid.tokens[: laid.holes[0].start], *inside] == words.encode(before + line)
