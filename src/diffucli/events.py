@@ -1,6 +1,6 @@
-"""What a decoding run tells the world: frozen plain values, one after the other.
+"""The events of a decoding run: frozen plain values, in the order in which they happen.
 
-Knows nothing of tensors, tokenizers or terminals. A run is `Started`, any number of `Stepped`, `Finished`.
+Knows nothing of tensors, tokenizers or terminals. A run is `Started`, any number of `Stepped` and `Resized`, `Finished`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,25 @@ class Started:
 
     tokens: every token id of the canvas, masks included. mask: the id of the mask token.
     holes: half-open (start, stop) ranges of positions that may be written.
+    shown: the half-open range of the canvas that is text for people; None: all of it.
+    ends: ids of tokens that end a text or pad it.
     """
 
     tokens: tuple[int, ...]
     mask: int
     holes: tuple[tuple[int, int], ...]
+    shown: tuple[int, int] | None = None
+    ends: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """One denoising step, which cost one forward as a rule.
+    """One denoising step.
 
-    positions, tokens, scores: what was committed, position by position (may be empty); a score is what the order ranked
-    by. window: the half-open range written in. masks_left: masks still to be written in the holes. nfe: forwards
-    spent so far, fewer than steps where guesses were right, more where rows were halved. seconds: since the run began.
+    positions, tokens, scores: what was committed, position by position (may be empty); a score is what the commit rule
+    ranked by. remasked: positions that are masks again. window: the half-open range that was written in. masks_left:
+    masks still to be written in the holes. nfe: forwards spent so far; a forward that served several runs is shared out
+    among them, so this may be a fraction. seconds: since the run began.
     """
 
     step: int
@@ -42,37 +47,60 @@ class Stepped:
     scores: tuple[float, ...]
     window: tuple[int, int]
     masks_left: int
-    nfe: int
+    nfe: float
     seconds: float
+    remasked: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """A hole grew or shrank; everything behind it moved by `delta`.
+
+    delta > 0: that many masks now stand in front of what was at `position`. delta < 0: that many tokens from `position`
+    on are gone. holes: all holes after the change. masks_left: as in `Stepped`.
+    """
+
+    position: int
+    delta: int
+    holes: tuple[tuple[int, int], ...]
+    masks_left: int
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The last canvas.
 
-    reason: "complete" (no mask left), "end" (an end token closed a hole; masks that follow it there stay) or "budget"
-    (steps used up). nfe: forwards spent. seconds: wall time of the run.
+    reason: "complete" (no mask is left), "end" (an end token closed a hole; the masks behind it stay) or "budget" (the
+    steps were used up). nfe: forwards spent, as in `Stepped`. seconds: wall time of the run. holes: where they are now.
     """
 
     tokens: tuple[int, ...]
     reason: Reason
-    nfe: int
+    nfe: float
     seconds: float
+    holes: tuple[tuple[int, int], ...] = ()
 
 
-Event = Started | Stepped | Finished
+Event = Started | Stepped | Resized | Finished
 
 
 def fold(events: Iterable[Event]) -> tuple[int, ...]:
-    """The canvas after `events`: the first one with every commit laid over it."""
+    """The canvas after `events`: the first one with every commit, remask and change of length applied in order."""
     canvas: list[int] = []
+    mask = 0
     for event in events:
         match event:
             case Started():
-                canvas = list(event.tokens)
+                canvas, mask = list(event.tokens), event.mask
             case Stepped():
+                for position in event.remasked:
+                    canvas[position] = mask
                 for position, token in zip(event.positions, event.tokens, strict=True):
                     canvas[position] = token
+            case Resized(position, delta) if delta > 0:
+                canvas[position:position] = [mask] * delta
+            case Resized(position, delta):
+                del canvas[position : position - delta]
             case Finished():
                 pass
     return tuple(canvas)
