@@ -27,7 +27,7 @@ def count_{number}(items: list[int], limit: int = {number}) -> int:
 LINES = FUNCTION.count("\n")
 FIRST = 5000  # the number of the function in the middle
 
-Fill = Callable[[str, str], int]
+Fill = Callable[[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Growth:
 
     name: str
     seconds: tuple[float, ...]
-    nfe: tuple[int, ...]
+    nfe: tuple[float, ...]
 
     @property
     def ratio(self) -> float:
@@ -61,7 +61,7 @@ def measure(name: str, fill: Fill, *, rounds: int = 1) -> Growth:
     fill: does all that `diffu fill` does with a text and a region, and gives the forwards spent.
     """
     seconds: list[list[float]] = [[] for _ in SIZES]
-    nfe: list[int] = [0 for _ in SIZES]
+    nfe: list[float] = [0 for _ in SIZES]
     for lap in range(rounds + 1):
         for i, lines in enumerate(SIZES):
             text, begun = source(lines), time.perf_counter()

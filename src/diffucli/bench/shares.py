@@ -30,7 +30,7 @@ class Shares:
     """Seconds that runs of `name` spent on each of PARTS, in `nfe` forwards."""
 
     name: str
-    nfe: int
+    nfe: float
     seconds: Mapping[str, float]
 
     @property
@@ -47,7 +47,7 @@ def shares(engines: Mapping[str, Engine], work: Work) -> Iterator[Shares]:
         timed, piece = _watched(engine, watch), engine.checkpoint.tokenizer.piece
         drawn(work.begin(timed, work.requests[0]), piece, watch)
         watch.spent.clear()
-        nfe = 0
+        nfe = 0.0
         for request in [request for _ in range(work.rounds) for request in work.requests]:
             run = work.begin(timed, request)
             watch.start()

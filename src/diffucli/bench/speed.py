@@ -66,7 +66,7 @@ class Speed:
     name: str
     requests: int
     tokens: int
-    nfe: int
+    nfe: float
     seconds: float
     drawing: float
     median: float
@@ -107,7 +107,7 @@ def measure(
     """
     for writer in writers.values():
         _timed(writer, work, work.requests[0])
-    runs: dict[str, list[tuple[int, int, float, float]]] = {name: [] for name in writers}
+    runs: dict[str, list[tuple[int, float, float, float]]] = {name: [] for name in writers}
     requests = [request for _ in range(work.rounds) for request in work.requests]
     for count, request in enumerate(requests, start=1):
         for name, writer in writers.items():
@@ -116,12 +116,12 @@ def measure(
     return [_speed(name, found) for name, found in runs.items()]
 
 
-def _speed(name: str, runs: Sequence[tuple[int, int, float, float]]) -> Speed:
+def _speed(name: str, runs: Sequence[tuple[int, float, float, float]]) -> Speed:
     tokens, nfe, seconds, drawing = (sum(column) for column in zip(*runs, strict=True))
-    return Speed(name, len(runs), int(tokens), int(nfe), seconds, drawing, median(run[2] for run in runs))
+    return Speed(name, len(runs), int(tokens), nfe, seconds, drawing, median(run[2] for run in runs))
 
 
-def _timed(writer: Writer, work: Work, request: str) -> tuple[int, int, float, float]:
+def _timed(writer: Writer, work: Work, request: str) -> tuple[int, float, float, float]:
     """Tokens, forwards, seconds and seconds of drawing of one run."""
     words, watch = writer.checkpoint.tokenizer, Stopwatch()
     run = work.begin(writer, request)

@@ -47,7 +47,7 @@ def _fill(session: Session) -> Fill:
 
     court = Court(Verify.warn, session.report)  # one run each: what does not parse is told of, not written again
 
-    def fill(text: str, region: str) -> int:
+    def fill(text: str, region: str) -> float:
         wanted = Wanted((region,), holes=False, lang=None, lenient=False)
         (job,) = jobs_of([STDIN], wanted, stdin=text.encode(), stdin_name=NAME)
         return rewrite(job, None, session, court).numbers.nfe

@@ -22,7 +22,7 @@ class Numbers:
     """
 
     seed: int
-    nfe: int
+    nfe: float
     tokens: int
     canvas: int
     left: int

@@ -46,7 +46,7 @@ class Sample:
     """
 
     text: str
-    nfe: int
+    nfe: float
     tokens: int
     seconds: float
 

@@ -30,7 +30,7 @@ class Tally:
     total: int = 0
     left: int = 0
     written: int = 0
-    nfe: int = 0
+    nfe: float = 0.0
     seconds: float = 0.0
 
     @property
