@@ -1,6 +1,6 @@
 """The events of a decoding run: frozen plain values, in the order in which they happen.
 
-Knows nothing of tensors, tokenizers or terminals. A run is `Started`, `Stepped` and `Resized` in any number, `Finished`.
+Knows nothing of tensors, tokenizers or terminals. A run is `Started`, then `Stepped` and `Resized`, then `Finished`.
 """
 
 from __future__ import annotations
