@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diffucli.syntax.check import Verdict
+from diffucli.syntax.check import CheckResult
 
 
 def test_what_parses_is_silent_and_0(diffu):
@@ -48,7 +48,7 @@ def test_json_tells_the_same_and_its_status_is_the_exit_code(diffu):
 
 def test_no_verdict_is_no_pass(diffu, monkeypatch):
     monkeypatch.setattr(
-        "diffucli.syntax.check.check", lambda *_, **__: Verdict(known=False, note="not checked: no grammar")
+        "diffucli.syntax.check.check", lambda *_, **__: CheckResult(checked=False, note="not checked: no grammar")
     )
     done = diffu("check", stdin=b"x")
     assert (done.code, done.out, done.err) == (1, b"", "diffu: <stdin>: not checked: no grammar\n")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from diffucli.cli.report import Numbers, Report, shown
-from diffucli.syntax.check import Verdict
+from diffucli.syntax.check import CheckResult
 
 NUMBERS = Numbers(seed=8124, nfe=64, tokens=118, canvas=128, left=0, load=0.4, seconds=3.1)
 
@@ -25,7 +25,7 @@ def test_the_numbers_are_one_line():
 def test_the_numbers_are_spelled_as_the_terminal_can(monkeypatch, encoding):
     err = io.TextIOWrapper(io.BytesIO(), encoding, errors="strict")
     monkeypatch.setattr(sys, "stderr", err)
-    Report(verbose=True).numbers(NUMBERS, Verdict(known=True))
+    Report(verbose=True).numbers(NUMBERS, CheckResult(checked=True))
     err.flush()
     line = err.buffer.getvalue().decode(encoding)
     assert line.endswith("parses ✓\n" if encoding == "utf-8" else "parses\n")
@@ -43,6 +43,6 @@ def test_who_asks_for_silence_gets_it(capsys):
     for report in (Report(quiet=True, verbose=True), Report(json=True, verbose=True)):
         report.notice("x")
         report.warn("x")
-        report.numbers(NUMBERS, Verdict(known=True))
+        report.numbers(NUMBERS, CheckResult(checked=True))
     Report(json=True, verbose=True).note("x")
     assert capsys.readouterr().err == ""

@@ -15,7 +15,7 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from diffucli.edit import patch, source
-from diffucli.edit.undo import Store
+from diffucli.edit.undo import UndoStore
 from diffucli.errors import DiffuError
 if os.geteuid() == 0:
     os.setgroups([])

@@ -14,7 +14,7 @@ import pytest
 
 from diffucli.edit import patch, source
 from diffucli.edit.patch import Written
-from diffucli.edit.undo import Store
+from diffucli.edit.undo import UndoStore
 from diffucli.errors import DiffuError, TargetChanged, UsageError, WriteFailed
 
 LONG = b"".join(b"line %d\n" % number for number in range(200))
@@ -22,7 +22,7 @@ LONG = b"".join(b"line %d\n" % number for number in range(200))
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "state" / "undo")
+    return UndoStore(tmp_path / "state" / "undo")
 
 
 @pytest.fixture
@@ -350,7 +350,7 @@ def test_without_a_pre_image_nothing_is_written(folder, open_folder, unprivilege
     (open_folder / "home").mkdir(mode=0o555)
     code = """
         try:
-            patch.write(source.read(Path(sys.argv[1])), b"new", store=Store(Path(sys.argv[2], "undo")))
+            patch.write(source.read(Path(sys.argv[1])), b"new", store=UndoStore(Path(sys.argv[2], "undo")))
         except DiffuError as refusal:
             print(type(refusal).__name__, refusal.hint)
     """
@@ -374,7 +374,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(small_disk, store, links):
 
 def test_a_disk_too_full_for_the_pre_image_leaves_the_file_as_it_was(small_disk, folder):
     (folder / "a.py").write_bytes(b"o" * 100_000)
-    refusal = refused_write(folder / "a.py", store=Store(small_disk / "undo"))
+    refusal = refused_write(folder / "a.py", store=UndoStore(small_disk / "undo"))
     assert isinstance(refusal, WriteFailed)
     assert "undo store" in refusal.message
     assert (folder / "a.py").read_bytes() == b"o" * 100_000
@@ -407,7 +407,7 @@ def test_a_file_that_is_a_mount_point_is_written_in_place(small_disk, folder, st
 
 WRITE = """
     try:
-        written = patch.write(source.read(Path(sys.argv[1])), b"new", store=Store(Path(sys.argv[2])))
+        written = patch.write(source.read(Path(sys.argv[1])), b"new", store=UndoStore(Path(sys.argv[2])))
         print("changed", written.changed)
     except DiffuError as refusal:
         print(type(refusal).__name__, refusal)
@@ -424,7 +424,7 @@ def test_in_a_folder_that_may_not_be_changed_the_file_is_written_in_place(open_f
     assert unprivileged(WRITE, project / "a.py", state) == "changed True"
     assert (project / "a.py").read_bytes() == b"new"
     assert (project / "a.py").stat().st_ino == inode
-    assert Store(state).image(Store(state).entries()[0].before).read_bytes() == b"old"
+    assert UndoStore(state).image(UndoStore(state).entries()[0].before).read_bytes() == b"old"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from diffucli.edit import patch, source, undo
-from diffucli.edit.undo import Store
+from diffucli.edit.undo import UndoStore
 from diffucli.errors import TargetChanged, UsageError, WriteFailed
 
 
 @pytest.fixture
 def kept(tmp_path):
-    return Store(tmp_path / "state" / "undo")
+    return UndoStore(tmp_path / "state" / "undo")
 
 
 @pytest.fixture
@@ -204,14 +204,14 @@ def test_a_damaged_entry_is_left_out(kept, file, damage):
 
 
 def test_only_the_newest_entries_are_kept(tmp_path, file):
-    kept = Store(tmp_path / "undo", max_entries=3)
+    kept = UndoStore(tmp_path / "undo", max_entries=3)
     ids = written(kept, file, *(b"%d" % number for number in range(1, 8)))
     assert [entry.id for entry in kept.entries()] == ids[:3:-1]
     assert sorted(path.read_bytes() for path in (kept.root / "objects").iterdir()) == [b"4", b"5", b"6", b"7"]
 
 
 def test_images_within_the_bound_are_kept_and_the_last_write_always(tmp_path, file):
-    kept = Store(tmp_path / "undo", max_bytes=2500)
+    kept = UndoStore(tmp_path / "undo", max_bytes=2500)
     written(kept, file, *(b"%d" % number * 1000 for number in range(1, 6)))
     assert len(kept.entries()) == 1  # three images of 1000 bytes are too many for two
     written(kept, file, b"a" * 10_000)
@@ -221,7 +221,7 @@ def test_images_within_the_bound_are_kept_and_the_last_write_always(tmp_path, fi
 
 
 def test_what_a_crash_left_behind_goes_after_a_day(tmp_path, file):
-    kept = Store(tmp_path / "undo", max_entries=1)
+    kept = UndoStore(tmp_path / "undo", max_entries=1)
     written(kept, file, b"1")
     for name, age in {".diffu-new": 0, ".diffu-old": 2 * 86_400}.items():
         (kept.root / "objects" / name).touch()
@@ -261,9 +261,9 @@ WRITER = """
 import sys
 from pathlib import Path
 from diffucli.edit import patch
-from diffucli.edit.undo import Store
+from diffucli.edit.undo import UndoStore
 for number in range(8):
-    patch.create(Path(sys.argv[1]), b"%d" % number, store=Store(Path(sys.argv[2])))
+    patch.create(Path(sys.argv[1]), b"%d" % number, store=UndoStore(Path(sys.argv[2])))
 """
 
 

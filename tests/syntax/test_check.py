@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffucli.syntax.check import Verdict, check, is_substantial, new_problems
+from diffucli.syntax.check import CheckResult, check, is_substantial, new_diagnostics
 from diffucli.syntax.languages import LANGUAGES, Language, by_name
 
 PYTHON = by_name("python")
@@ -50,7 +50,7 @@ each_language = pytest.mark.parametrize("language", LANGUAGES, ids=lambda langua
 
 @each_language
 def test_valid_text_parses(language: Language) -> None:
-    assert check(VALID[language.name], language) == Verdict(known=True)
+    assert check(VALID[language.name], language) == CheckResult(checked=True)
 
 
 @each_language
@@ -106,7 +106,7 @@ def test_the_checkers_own_future_imports_do_not_reach_the_text() -> None:
 def test_problems_stand_where_a_reader_counts_characters(
     name: str, text: str, point: tuple[int, int], message: str, shown: str
 ) -> None:
-    problem = check(text, by_name(name)).problems[0]
+    problem = check(text, by_name(name)).diagnostics[0]
     assert ((problem.line, problem.column), problem.message) == (point, message)
     assert text[problem.start : problem.stop] == shown
 
@@ -123,27 +123,27 @@ def test_problems_stand_where_a_reader_counts_characters(
     ids=["null byte", "surrogate", "parser stack", "recursion", "parentheses"],
 )
 def test_what_breaks_the_compiler_is_a_problem_and_no_crash(source: str) -> None:
-    assert len(check(source, PYTHON).problems) == 1
+    assert len(check(source, PYTHON).diagnostics) == 1
 
 
 def test_deep_nesting_does_not_overflow_the_walk() -> None:
     verdict = check("(" * 3000, by_name("js"))
-    assert verdict.known
-    assert verdict.problems
+    assert verdict.checked
+    assert verdict.diagnostics
 
 
 def test_a_parser_that_hangs_leaves_the_verdict_unknown_within_the_bound() -> None:
     began = time.monotonic()
     verdict = check("<a {{b:>c:d(e f)", by_name("tsx"), seconds=0.3)
     assert time.monotonic() - began < 1.5
-    assert verdict == Verdict(known=False, note="not checked: the parser took longer than 0.3 s")
+    assert verdict == CheckResult(checked=False, note="not checked: the parser took longer than 0.3 s")
     assert not verdict.ok
 
 
 def test_a_missing_grammar_is_no_verdict_and_never_a_pass() -> None:
     absent = Language("absent", (), ("tree_sitter_absent", "language"))
-    for verdict in (check("x", absent), new_problems("x", "y", absent), new_problems(None, "y", absent)):
-        assert not verdict.known
+    for verdict in (check("x", absent), new_diagnostics("x", "y", absent), new_diagnostics(None, "y", absent)):
+        assert not verdict.checked
         assert not verdict.ok
         assert "absent" in verdict.note
 
@@ -153,7 +153,7 @@ def test_a_missing_grammar_is_no_verdict_and_never_a_pass() -> None:
 def test_every_problem_lies_in_the_text_at_the_line_and_column_it_names(text: str, language: Language) -> None:
     verdict = check(text, language, seconds=0.5)
     starts = [0, *accumulate(len(line) for line in text.splitlines(keepends=True))]
-    for problem in verdict.problems:
+    for problem in verdict.diagnostics:
         assert 0 <= problem.start <= problem.stop <= len(text)
         assert problem.start == starts[problem.line - 1] + problem.column - 1
 
@@ -165,56 +165,56 @@ MACROS = "FOO(x)\nint main() { BAR(a) return 0; }\n"
 @settings(max_examples=10, deadline=None)
 @given(st.text("(){};= \nab", max_size=20))
 def test_an_edit_that_changes_nothing_is_to_blame_for_nothing(language: Language, text: str) -> None:
-    verdict = new_problems(text, text, language, seconds=0.5)
-    assert not verdict.problems
+    verdict = new_diagnostics(text, text, language, seconds=0.5)
+    assert not verdict.diagnostics
 
 
 def test_c_that_already_shows_errors_stays_writable() -> None:
     c = by_name("c")
     assert not check(MACROS, c).ok
-    assert new_problems(MACROS, "// one more line\n" + MACROS + "int g(void) { return 1; }\n", c).ok
+    assert new_diagnostics(MACROS, "// one more line\n" + MACROS + "int g(void) { return 1; }\n", c).ok
 
 
 def test_a_new_error_beside_old_ones_counts_and_so_does_a_second_copy_of_one() -> None:
     c = by_name("c")
-    added = new_problems(MACROS, MACROS + "int g(void) { return (1; }\n", c).problems
+    added = new_diagnostics(MACROS, MACROS + "int g(void) { return (1; }\n", c).diagnostics
     assert [(problem.line, problem.message) for problem in added] == [(3, "missing `)`")]
     old = "int g(void) { return (1; }\n"
-    assert len(new_problems(old, old + old, c).problems) == 1
+    assert len(new_diagnostics(old, old + old, c).diagnostics) == 1
 
 
 @pytest.mark.parametrize("before", [None, "x = 1\n"])
 def test_without_earlier_errors_every_problem_counts(before: str | None) -> None:
-    assert len(new_problems(before, "x = (\n", PYTHON).problems) == 1
+    assert len(new_diagnostics(before, "x = (\n", PYTHON).diagnostics) == 1
 
 
 def test_python_that_did_not_compile_may_be_edited_elsewhere() -> None:
     before = "a = 1\nif x:\nprint 'old'\n"
-    assert new_problems(before, before.replace("a = 1", "a = 2\nb = 3"), PYTHON).ok
+    assert new_diagnostics(before, before.replace("a = 1", "a = 2\nb = 3"), PYTHON).ok
 
 
 def test_python_that_did_not_compile_is_not_a_licence_to_break_more() -> None:
     before = "a = 1\nb = 2\nprint 'old'\nc = 3\n"
-    earlier = new_problems(before, before.replace("a = 1", "a = )"), PYTHON)
-    later = new_problems(before, before.replace("c = 3", "c = [3"), PYTHON)
-    assert [problem.line for problem in earlier.problems] == [1]
-    assert later.problems
+    earlier = new_diagnostics(before, before.replace("a = 1", "a = )"), PYTHON)
+    later = new_diagnostics(before, before.replace("c = 3", "c = [3"), PYTHON)
+    assert [problem.line for problem in earlier.diagnostics] == [1]
+    assert later.diagnostics
 
 
 def test_mending_the_first_of_two_python_errors_is_not_blamed_for_the_second() -> None:
     before = "x = )\ny = 1\nprint 'old'\n"
-    assert new_problems(before, before.replace(")", "1"), PYTHON).ok
+    assert new_diagnostics(before, before.replace(")", "1"), PYTHON).ok
 
 
 def test_a_neutral_hole_hides_no_error_behind_it() -> None:
     after = "try:\n    a()\nb = 1\n"
-    assert not new_problems("_\nb = 1\n", after, PYTHON).ok
+    assert not new_diagnostics("_\nb = 1\n", after, PYTHON).ok
 
 
 @each_language
 def test_filling_a_hole_is_not_blamed_for_the_holes_own_error(language: Language) -> None:
     text = HOLES[language.name]
-    assert new_problems(text.replace("@", "???"), text.replace("@", "1"), language).ok
+    assert new_diagnostics(text.replace("@", "???"), text.replace("@", "1"), language).ok
 
 
 @pytest.mark.parametrize("name", sorted(VALID))

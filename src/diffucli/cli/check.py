@@ -32,11 +32,11 @@ def check(
         read = source.from_bytes(streams.read_stdin(), named) if is_stdin else source.read(path)
         name, language = str(named or "<stdin>"), language_of(read.text, named, lang)
         verdict = judge(read.text, language, name=name)
-        results.append({"file": name, "parses": verdict.ok if verdict.known else None, "problems": places(verdict)})
+        results.append({"file": name, "parses": verdict.ok if verdict.checked else None, "problems": places(verdict)})
         status = status if verdict.ok else 1
-        for problem in () if report.json else verdict.problems:
+        for problem in () if report.json else verdict.diagnostics:
             tell(f"{name}:{problem.line}:{problem.column}: {problem.message}")
-        if not verdict.known:
+        if not verdict.checked:
             report.warn(f"{name}: {verdict.note}")
     if report.json:
         report.object("diffu.check/1", status, files=results)

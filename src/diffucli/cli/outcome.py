@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from diffucli.edit.patch import Written
     from diffucli.edit.source import Source
-    from diffucli.syntax.check import Verdict
+    from diffucli.syntax.check import CheckResult
     from diffucli.syntax.languages import Language
 
 CONTEXT = 3  # lines shown around what does not parse
@@ -27,7 +27,7 @@ ANSWER = "the answer"
 class Refused(Unparsable):
     """New text that was not written. excerpt: what of `text` to show; problems: as --json tells them."""
 
-    def __init__(self, message: str, *, text: str, excerpt: str, verdict: Verdict) -> None:
+    def __init__(self, message: str, *, text: str, excerpt: str, verdict: CheckResult) -> None:
         hint = "try --temp 0.7 with another --seed, or --verify warn"
         super().__init__(f"{message}; nothing was written", hint=hint)
         self.text, self.excerpt, self.problems = text, excerpt, places(verdict)
@@ -37,7 +37,7 @@ class Refused(Unparsable):
 class Opinion:
     """What there is to say of a new `text`. message: what is wrong with it; excerpt: what of it to show then."""
 
-    verdict: Verdict
+    verdict: CheckResult
     text: str
     message: str = ""
     excerpt: str = ""
@@ -57,8 +57,8 @@ class Court:
         if self.verify is Verify.off:
             return _unchecked(code)
         verdict, message = check.check(code, language, name=ANSWER), ""
-        if verdict.problems:
-            problem = verdict.problems[0]
+        if verdict.diagnostics:
+            problem = verdict.diagnostics[0]
             message = f"{ANSWER} does not parse: line {problem.line}: {problem.message}"
         elif not check.is_substantial(code, language):
             message = f"{ANSWER} holds no code"
@@ -70,10 +70,10 @@ class Court:
 
         if self.verify is Verify.off:
             return _unchecked(after)
-        verdict = check.new_problems(before, after, language)
-        if not verdict.problems:
+        verdict = check.new_diagnostics(before, after, language)
+        if not verdict.diagnostics:
             return Opinion(verdict, after)
-        problem = verdict.problems[0]
+        problem = verdict.diagnostics[0]
         message = f"{name}:{problem.line}:{problem.column}: {problem.message}"
         return Opinion(verdict, after, message, _around(after, problem.line))
 
@@ -81,9 +81,9 @@ class Court:
         """Whether `rule` would refuse the text."""
         return bool(opinion.message) and self.verify is Verify.error
 
-    def rule(self, opinion: Opinion) -> Verdict:
+    def rule(self, opinion: Opinion) -> CheckResult:
         """The verdict. Refused: something is wrong with the text, and that is an error."""
-        if not opinion.verdict.known and self.verify is not Verify.off:
+        if not opinion.verdict.checked and self.verify is not Verify.off:
             self.report.warn(opinion.verdict.note)
         if self.refuses(opinion):
             raise Refused(opinion.message, text=opinion.text, excerpt=opinion.excerpt, verdict=opinion.verdict)
@@ -95,7 +95,7 @@ class Court:
 def _unchecked(text: str) -> Opinion:
     from diffucli.syntax import check
 
-    return Opinion(check.Verdict(known=False, note="not checked"), text)
+    return Opinion(check.CheckResult(checked=False, note="not checked"), text)
 
 
 def require_target(path: Path) -> None:
@@ -112,17 +112,17 @@ def require_target(path: Path) -> None:
 def create(path: Path, new: bytes, report: Report) -> str | None:
     """Writes `new` to `path`, new or not; the id that `diffu undo` takes, None where nothing changed."""
     from diffucli.edit import patch
-    from diffucli.edit.undo import Store, default_root
+    from diffucli.edit.undo import UndoStore, default_root
 
-    return _told(patch.create(path, new, store=Store(default_root())), path, report)
+    return _told(patch.create(path, new, store=UndoStore(default_root())), path, report)
 
 
 def overwrite(read: Source, new: bytes, report: Report) -> str | None:
     """Writes `new` over the file that was read; as `create`."""
     from diffucli.edit import patch
-    from diffucli.edit.undo import Store, default_root
+    from diffucli.edit.undo import UndoStore, default_root
 
-    return _told(patch.write(read, new, store=Store(default_root())), read.path, report)
+    return _told(patch.write(read, new, store=UndoStore(default_root())), read.path, report)
 
 
 def _told(written: Written, path: Path | None, report: Report) -> str | None:

@@ -11,7 +11,7 @@ from diffucli.cli import options as flag
 from diffucli.cli import streams
 
 if TYPE_CHECKING:
-    from diffucli.syntax.check import Verdict
+    from diffucli.syntax.check import CheckResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Report:
         if self.verbose and not self.json:
             say(text)
 
-    def numbers(self, numbers: Numbers, verdict: Verdict) -> None:
+    def numbers(self, numbers: Numbers, verdict: CheckResult) -> None:
         """The last line of a run."""
         self.notice(_spelled(numbers.line(mark(verdict))))
 
@@ -70,21 +70,21 @@ class Report:
         streams.put(json.dumps({"schema": schema, "status": status, **values}).encode() + b"\n")
 
 
-def run_values(numbers: Numbers, verdict: Verdict) -> dict[str, object]:
+def run_values(numbers: Numbers, verdict: CheckResult) -> dict[str, object]:
     """What --json says of a run."""
-    return {"run": asdict(numbers), "parses": verdict.ok if verdict.known else None, "problems": places(verdict)}
+    return {"run": asdict(numbers), "parses": verdict.ok if verdict.checked else None, "problems": places(verdict)}
 
 
-def places(verdict: Verdict) -> list[dict[str, object]]:
+def places(verdict: CheckResult) -> list[dict[str, object]]:
     """The problems of a verdict as plain values."""
-    return [{"line": p.line, "column": p.column, "message": p.message} for p in verdict.problems]
+    return [{"line": p.line, "column": p.column, "message": p.message} for p in verdict.diagnostics]
 
 
-def mark(verdict: Verdict) -> str:
+def mark(verdict: CheckResult) -> str:
     """A verdict in two words."""
-    if not verdict.known:
+    if not verdict.checked:
         return verdict.note or "not checked"
-    return "does not parse" if verdict.problems else "parses ✓"
+    return "does not parse" if verdict.diagnostics else "parses ✓"
 
 
 def say(text: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from diffucli.cli.report import Numbers
     from diffucli.cli.session import Session
     from diffucli.edit.source import Source
-    from diffucli.syntax.check import Verdict
+    from diffucli.syntax.check import CheckResult
     from diffucli.syntax.languages import Language
     from diffucli.tasks.targets import Targets
 
@@ -58,7 +58,7 @@ class Rewritten:
     job: Job
     text: str
     new: bytes
-    verdict: Verdict
+    verdict: CheckResult
     numbers: Numbers
 
     @property

@@ -12,7 +12,7 @@ from diffucli.cli.report import Report, say, tell
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
-    from diffucli.edit.undo import Entry
+    from diffucli.edit.undo import Write
 
 
 def undo(
@@ -23,11 +23,11 @@ def undo(
     as_json: flag.Json = False,
 ) -> None:
     """Restore a file to what it held before diffu wrote it; refuses if it changed since."""
-    from diffucli.edit.undo import Store, default_root
+    from diffucli.edit.undo import UndoStore, default_root
 
     if listing and (redo or entry):
         raise UsageError("--list goes alone", hint="leave out the id and --redo")
-    store, report = Store(default_root()), Report(quiet=quiet, json=as_json)
+    store, report = UndoStore(default_root()), Report(quiet=quiet, json=as_json)
     found = store.entries() if listing else (store.redo(entry) if redo else store.undo(entry),)
     if as_json:
         values = [{"id": e.id, "time": e.time, "path": str(e.path), "undone": e.undone} for e in found]
@@ -39,12 +39,12 @@ def undo(
         say(_done(found[0]))
 
 
-def _row(entry: Entry) -> str:
+def _row(entry: Write) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time))
     return f"{entry.id}  {when}  {'written' if entry.undone is None else 'undone':8} {entry.path}"
 
 
-def _done(entry: Entry) -> str:
+def _done(entry: Write) -> str:
     if entry.undone is None:
         return f"wrote {entry.path} again (undo with: diffu undo {entry.id})"
     what = "removed" if entry.before is None else "restored"

@@ -36,7 +36,7 @@ _LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Write:
     """One write.
 
     time, undone: seconds since the epoch; undone is None while the write stands. path: the real file.
@@ -52,7 +52,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class UndoStore:
     """The undo store in the folder `root`; nothing exists there before the first write.
 
     It keeps the newest `max_entries` writes within `max_bytes` of images, and the last write in any case.
@@ -65,7 +65,7 @@ class Store:
     def record(self, path: Path, *, before: bytes | None, after: bytes) -> str:
         """Keep both images of a write that is about to happen; its id. WriteFailed: they could not be kept."""
         with self._locked():
-            entry = Entry(
+            entry = Write(
                 id=self._free_id(),
                 time=max([time.time(), *(known.time + 1e-3 for known in self.entries()[:1])]),
                 path=path,
@@ -81,14 +81,14 @@ class Store:
         with self._locked():
             self._drop(entry for entry in self.entries() if entry.id == entry_id)
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[Write, ...]:
         """All writes, newest first; damaged entries are left out."""
         found = (_read(file) for file in (self.root / "entries").glob("*.json"))
         return tuple(
             sorted((entry for entry in found if entry), key=lambda entry: (entry.time, entry.id), reverse=True)
         )
 
-    def undo(self, entry_id: str | None = None) -> Entry:
+    def undo(self, entry_id: str | None = None) -> Write:
         """Put back what was there before a write (None: the last that stands); a file it created is deleted.
 
         UsageError: there is no such write, or it is undone already. TargetChanged: the file is not what that write made
@@ -103,7 +103,7 @@ class Store:
                 raise UsageError(f"{entry.id} is undone already", hint=f"diffu undo {entry.id} --redo brings it back")
             return self._turn(replace(entry, undone=time.time()), have=entry.after, want=entry.before)
 
-    def redo(self, entry_id: str | None = None) -> Entry:
+    def redo(self, entry_id: str | None = None) -> Write:
         """Write again what was undone (None: what was undone last). Raises as `undo`."""
         with self._locked():
             undone = [entry for entry in self.entries() if entry.undone is not None]
@@ -119,7 +119,7 @@ class Store:
         """Where the image with that SHA-256 lies."""
         return self.root / "objects" / digest
 
-    def _turn(self, entry: Entry, *, have: str | None, want: str | None) -> Entry:
+    def _turn(self, entry: Write, *, have: str | None, want: str | None) -> Write:
         """Change the file from one image to the other, its entry first; a file that is there already stays."""
         current = patch.content(entry.path)
         if _digest(current) not in {have, want}:
@@ -139,7 +139,7 @@ class Store:
             raise
         return entry
 
-    def _named(self, entry_id: str) -> Entry:
+    def _named(self, entry_id: str) -> Write:
         entries = self.entries()
         for entry in entries:
             if entry.id == entry_id:
@@ -165,7 +165,7 @@ class Store:
             patch.swap(image, data)
         return digest
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: Write) -> None:
         values = asdict(entry) | {"path": str(entry.path)}
         patch.swap(self._file(entry.id), json.dumps(values).encode("ascii"))
 
@@ -190,7 +190,7 @@ class Store:
                 self._drop(entries[count:])
                 return
 
-    def _drop(self, entries: Iterable[Entry]) -> None:
+    def _drop(self, entries: Iterable[Write]) -> None:
         """Delete entries and the images that only they named, with those that a crash left behind a day ago."""
         dropped = set()
         for entry in entries:
@@ -239,15 +239,15 @@ def _digest(data: bytes | None) -> str | None:
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
-def _images(entry: Entry) -> set[str]:
+def _images(entry: Write) -> set[str]:
     return {digest for digest in (entry.before, entry.after) if digest is not None}
 
 
-def _read(file: Path) -> Entry | None:
+def _read(file: Path) -> Write | None:
     """The entry in `file`; None where it is damaged."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         values = json.loads(file.read_bytes())
-        entry = Entry(
+        entry = Write(
             id=file.stem,
             time=float(values["time"]),
             path=Path(values["path"]),

@@ -17,7 +17,7 @@ from diffucli.decode.policy import careful
 from diffucli.eval.problems import AnyProblem, FillProblem, Problem, Sample, Verdict, judge
 from diffucli.events import Finished
 from diffucli.syntax import languages
-from diffucli.syntax.check import check, is_substantial, new_problems
+from diffucli.syntax.check import check, is_substantial, new_diagnostics
 from diffucli.tasks.engine import Engine, Gap, Run
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _is_code(text: str) -> bool:
 
 def _parses_around(problem: FillProblem) -> Callable[[str], bool]:
     before = problem.before + problem.expected + problem.after
-    return lambda text: not new_problems(before, problem.before + text + problem.after, PYTHON).problems
+    return lambda text: not new_diagnostics(before, problem.before + text + problem.after, PYTHON).diagnostics
 
 
 def _answered(writer: Writer, *, request: str, length: int | None) -> Sample:

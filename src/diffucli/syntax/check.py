@@ -1,6 +1,6 @@
-"""What does not parse in a text: Python by its own compiler, the other languages by tree-sitter.
+"""Syntax diagnostics: Python is checked by its own compiler, every other language by tree-sitter.
 
-Knows nothing of files, holes or models. A language whose grammar is missing has no verdict, and no verdict is no pass.
+Knows nothing of files, holes or models. Without a grammar a text is reported as not checked, which is never a pass.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import warnings
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from diffucli.syntax import languages
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _CLOSERS = frozenset(_PAIRS.values())
 _SHOWN = 24  # characters of an unexpected text that a message quotes
-_Found = tuple[int, int, str]  # start and stop in characters, message
+_Error = tuple[int, int, str]  # start, stop, message
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that does not parse.
+class Diagnostic:
+    """One syntax error.
 
-    line, column: 1-based, in characters. start, stop: half-open character offsets; equal where something is missing.
+    line, column: 1-based, in characters. start, stop: half-open character offsets; equal if something is missing there.
     """
 
     line: int
@@ -43,62 +43,61 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check found. known: whether it could judge at all; if not, `note` says why and there are no problems."""
+class CheckResult:
+    """The result of a check. checked: False if the text could not be checked; `note` then says why."""
 
-    known: bool
-    problems: tuple[Problem, ...] = ()
+    checked: bool
+    diagnostics: tuple[Diagnostic, ...] = ()
     note: str = ""
 
     @property
     def ok(self) -> bool:
-        return self.known and not self.problems
+        return self.checked and not self.diagnostics
 
 
-def check(text: str, language: Language, *, name: str = "<text>", seconds: float = 2.0) -> Verdict:
-    """The problems of a whole text, leftmost first.
+def check(text: str, language: Language, *, name: str = "<text>", seconds: float = 2.0) -> CheckResult:
+    """Check a whole text; the diagnostics are sorted by position.
 
-    For Python the compiler decides, and it tells of its first error only. name: the file's name, for the compiler.
-    seconds: how long tree-sitter may take; beyond it the verdict is not known.
+    CPython's compiler reports its first error only. name: the file name passed to the compiler. seconds: time limit for
+    tree-sitter; past it the text counts as not checked.
     """
     body = text.removeprefix("\ufeff")
     if language.name == "python":
-        return _verdict(text, len(text) - len(body), _compile(body, name))
+        return _result(text, len(text) - len(body), _compile(body, name))
     return _check_tree(text, language, seconds)
 
 
-def new_problems(before: str | None, after: str, language: Language, *, seconds: float = 2.0) -> Verdict:
-    """The problems of `after` that an edit of `before` is to blame for: those that `before` did not have.
+def new_diagnostics(before: str | None, after: str, language: Language, *, seconds: float = 2.0) -> CheckResult:
+    """Check `after` and keep only the diagnostics that the edit introduced, i.e. those that `before` did not have.
 
-    Two problems are the same if their messages and the stripped texts of their lines are; they are counted, so a second
-    copy is new. If `before` had none (or is None) every problem of `after` counts: pass None for a new file, and where
-    `before` has holes replace each by a name such as `_` first, so that a hole's own error hides nothing.
+    Two diagnostics are equal if their messages and the stripped texts of their lines are equal. They are counted, so a
+    second copy of an old error is new. If `before` is None (a new file) or has no errors, every diagnostic of `after`
+    is kept. Replace each hole of `before` by a name such as `_` first; otherwise the error of the hole hides others.
 
-    Python's compiler stops at its first error, so in a file that was already broken it cannot tell new from old. There
-    its error counts if it stands on a line that `before` did not have, and tree-sitter, which reads on after an error,
-    is asked about the rest.
+    CPython's compiler stops at its first error, so it cannot compare two broken texts. In that case its error counts if
+    it is on a line that `before` did not have; if not, tree-sitter, which continues after an error, compares them.
     """
-    now = check(after, language, seconds=seconds)
-    if before is None or now.ok or not now.known:
-        return now
+    new = check(after, language, seconds=seconds)
+    if before is None or new.ok or not new.checked:
+        return new
     old = check(before, language, seconds=seconds)
-    if not old.problems:
-        return now
+    if not old.diagnostics:
+        return new
     if language.name != "python":
-        return Verdict(known=True, problems=tuple(_added(before, old, after, now)))
-    kept = _stripped(before)
-    written = tuple(problem for problem in now.problems if _stripped(after)[problem.line - 1] not in kept)
+        return replace(new, diagnostics=_added(before, old, after, new))
+    unchanged = set(_stripped(before))
+    on_new_lines = tuple(one for one in new.diagnostics if _stripped(after)[one.line - 1] not in unchanged)
     trees = _check_tree(before, language, seconds), _check_tree(after, language, seconds)
-    if written or not all(tree.known for tree in trees):
-        return Verdict(known=True, problems=written)
-    return Verdict(known=True, problems=tuple(_added(before, trees[0], after, trees[1])))
+    if on_new_lines or not all(tree.checked for tree in trees):
+        return replace(new, diagnostics=on_new_lines)
+    return replace(new, diagnostics=_added(before, trees[0], after, trees[1]))
 
 
 def is_substantial(text: str, language: Language) -> bool:
-    """Whether a text is more than names, literals and comments: one bare word is a valid Python program.
+    """Whether a text has more than names, literals and comments: a bare word of prose is a valid Python program.
 
-    Says nothing of whether it parses, except that Python which does not is never substantial. Without a grammar any
-    text that is not blank will do.
+    Python that does not parse is not substantial; other languages are not checked for errors. Without a grammar every
+    text that is not blank is substantial.
     """
     if language.name == "python":
         return _is_substantial_python(text)
@@ -109,7 +108,7 @@ def is_substantial(text: str, language: Language) -> bool:
 
 
 def _is_composed(node: tree_sitter.Node) -> bool:
-    """A definition, call or element has a named part below it; a word, literal or comment has none."""
+    """Whether a node has named children, as a definition, call or element does; a word, literal or comment does not."""
     if not node.is_named or node.is_error or node.type in _BARE:
         return False
     return any(child.is_named and child.type != "command_name" for child in node.children)
@@ -144,8 +143,8 @@ def _is_substantial_python(text: str) -> bool:
     )
 
 
-def _compile(text: str, name: str) -> list[_Found]:
-    """CPython's first complaint, if any; compiling runs nothing."""
+def _compile(text: str, name: str) -> list[_Error]:
+    """CPython's first error, if any. Compiling executes nothing."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -161,13 +160,13 @@ def _compile(text: str, name: str) -> list[_Found]:
     return []
 
 
-def _place(text: str, error: SyntaxError) -> _Found:
+def _place(text: str, error: SyntaxError) -> _Error:
     starts = _line_starts(text)
     message = error.msg
-    if error.lineno is None:  # only a null byte has no line
+    if error.lineno is None:  # only the error about a null byte has no line
         at = max(text.find("\0"), 0)
         return at, min(at + 1, len(text)), message
-    in_bytes = not text.isascii() and _parses(text)  # the compiler proper counts bytes, the parser before it characters
+    in_bytes = not text.isascii() and _parses(text)  # the parser counts characters, the later stages bytes
     start = _at(text, starts, (error.lineno, error.offset or 1), in_bytes=in_bytes)
     stop = start + (start < len(text) and text[start] not in "\r\n")
     if error.end_lineno and error.end_offset and error.end_offset > 0:
@@ -186,7 +185,7 @@ def _parses(text: str) -> bool:
 
 
 def _at(text: str, starts: list[int], point: tuple[int, int], *, in_bytes: bool) -> int:
-    """The character offset of a 1-based line and column, kept within that line."""
+    """The character offset of a 1-based line and column, clamped to that line."""
     line = min(max(point[0], 1), len(starts)) - 1
     start, stop = starts[line], starts[line + 1] if line + 1 < len(starts) else len(text)
     column = max(point[1] - 1, 0)
@@ -195,15 +194,15 @@ def _at(text: str, starts: list[int], point: tuple[int, int], *, in_bytes: bool)
     return min(start + column, stop)
 
 
-def _check_tree(text: str, language: Language, seconds: float) -> Verdict:
+def _check_tree(text: str, language: Language, seconds: float) -> CheckResult:
     if languages.grammar(language) is None:
-        return Verdict(known=False, note=f"not checked: no grammar for {language.name} is installed")
+        return CheckResult(checked=False, note=f"not checked: no grammar for {language.name} is installed")
     tree = languages.parse(text, language, seconds=seconds)
     if tree is None:
-        return Verdict(known=False, note=f"not checked: the parser took longer than {seconds:g} s")
+        return CheckResult(checked=False, note=f"not checked: the parser took longer than {seconds:g} s")
     offset = languages.characters(text)
     found = [(offset(start), offset(stop), message) for start, stop, message in _errors(tree.root_node)]
-    return _verdict(text, 0, found)
+    return _result(text, 0, found)
 
 
 def _nodes(root: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
@@ -214,8 +213,8 @@ def _nodes(root: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
         stack.extend(reversed(node.children))
 
 
-def _errors(root: tree_sitter.Node) -> Iterator[_Found]:
-    """Errors in bytes. A node that has an error which none of its visible children has is reported itself."""
+def _errors(root: tree_sitter.Node) -> Iterator[_Error]:
+    """Errors with byte offsets. A node is reported itself if it has an error that none of its children has."""
     stack = [root]
     while stack:
         node = stack.pop()
@@ -246,7 +245,7 @@ def _is_wrong(node: tree_sitter.Node) -> bool:
 
 
 def _unclosed(error: tree_sitter.Node) -> tree_sitter.Node | None:
-    """The first bracket in an error that nothing in it closes."""
+    """The first bracket in an error node that is not closed within the node."""
     opened: list[tree_sitter.Node] = []
     for child in error.children:
         for token in child.children if child.is_error else [child]:
@@ -266,27 +265,31 @@ def _line_starts(text: str) -> list[int]:
     return [0, *(match.end() for match in re.finditer(r"\r\n?|\n", text))]
 
 
-def _verdict(text: str, shift: int, found: list[_Found]) -> Verdict:
+def _result(text: str, shift: int, errors: list[_Error]) -> CheckResult:
+    """A result of errors in character offsets, which are `shift` less than those in `text`."""
     starts = _line_starts(text)
-    problems = []
-    for start, stop, message in sorted(found):
+    diagnostics = []
+    for start, stop, message in sorted(errors):
         line = bisect_right(starts, start + shift)
         column = start + shift - starts[line - 1] + 1
-        problems.append(Problem(line, column, message, start + shift, stop + shift))
-    return Verdict(known=True, problems=tuple(problems))
+        diagnostics.append(Diagnostic(line, column, message, start + shift, stop + shift))
+    return CheckResult(checked=True, diagnostics=tuple(diagnostics))
 
 
 def _stripped(text: str) -> list[str]:
     return [line.strip() for line in re.split(r"\r\n?|\n", text)]
 
 
-def _added(before: str, old: Verdict, after: str, now: Verdict) -> Iterator[Problem]:
+def _added(before: str, old: CheckResult, after: str, new: CheckResult) -> tuple[Diagnostic, ...]:
+    """The diagnostics of `after` that `before` does not have as many times."""
     lines = _stripped(before)
-    left = Counter((problem.message, lines[problem.line - 1]) for problem in old.problems)
+    left = Counter((diagnostic.message, lines[diagnostic.line - 1]) for diagnostic in old.diagnostics)
     lines = _stripped(after)
-    for problem in now.problems:
-        key = problem.message, lines[problem.line - 1]
+    added = []
+    for diagnostic in new.diagnostics:
+        key = diagnostic.message, lines[diagnostic.line - 1]
         if left[key] > 0:
             left[key] -= 1
         else:
-            yield problem
+            added.append(diagnostic)
+    return tuple(added)

@@ -14,7 +14,7 @@ from diffucli.edit import holes
 from diffucli.edit.regions import Region, arrange, marks, parse, todos
 from diffucli.errors import UsageError
 from diffucli.syntax import symbols
-from diffucli.syntax.check import check, new_problems
+from diffucli.syntax.check import check, new_diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,8 +82,8 @@ def _holes(text: str, language: Language, *, all_holes: bool) -> tuple[Region, .
 
 def _is_legal(text: str, plain: str, hole: Region, language: Language) -> bool:
     alone = plain[: hole.start] + text[hole.start : hole.stop] + plain[hole.stop :]
-    verdict = new_problems(plain, alone, language)
-    return verdict.known and not verdict.problems
+    verdict = new_diagnostics(plain, alone, language)
+    return verdict.checked and not verdict.diagnostics
 
 
 def _without(text: str, seen: Sequence[Region]) -> str:
@@ -109,5 +109,5 @@ def _symbol(text: str, language: Language, name: str) -> tuple[int, int]:
 
 def _broken(language: Language, text: str) -> tuple[Region, ...]:
     """The lines that do not parse."""
-    lines = sorted({problem.line for problem in check(text, language).problems})
+    lines = sorted({problem.line for problem in check(text, language).diagnostics})
     return parse([str(line) for line in lines], text, find_symbol=lambda _: (0, 0))
