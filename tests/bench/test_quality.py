@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from diffucli.bench.quality import Quality, verdicts
 from diffucli.bench.reference import Published
 from diffucli.decode.policy import PRESETS
-from diffucli.eval.problems import AnyProblem, Problem, Verdict
+from diffucli.eval.problems import CodeProblem, Judgement, Problem
 from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def test_one_problem_has_no_error_and_equals_do_not_differ() -> None:
 
 
 def test_every_problem_is_answered_and_judged_in_order(checkpoint: Checkpoint) -> None:
-    problems = [Problem("g", request, "") for request in ("a", "b", "c")]
-    judged: list[AnyProblem] = []
+    problems = [CodeProblem("g", request, "") for request in ("a", "b", "c")]
+    judged: list[Problem] = []
 
-    def judge(problem: AnyProblem, text: str) -> Verdict:
+    def judge(problem: Problem, text: str) -> Judgement:
         judged.append(problem)
-        return Verdict(problem is problems[1], parses=True, reason=text)
+        return Judgement(problem is problems[1], parses=True, reason=text)
 
     for writer in (Published.of(checkpoint), Engine(checkpoint, PRESETS["fast"])):
         judged.clear()

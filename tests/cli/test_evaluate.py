@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffucli.eval import suites
-from diffucli.eval.problems import FillProblem, Problem
+from diffucli.eval.problems import CodeProblem, FillProblem
 from diffucli.eval.suites import Suite
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ RIGHT, WRONG = "def f(x):\n    return x + 1\n```<|im_end|>", "def f(x):\n    ret
 
 
 @pytest.fixture
-def three(monkeypatch: pytest.MonkeyPatch) -> list[Problem | FillProblem]:
+def three(monkeypatch: pytest.MonkeyPatch) -> list[CodeProblem | FillProblem]:
     """A suite of two requests and a line."""
     problems = [
-        Problem("requests", "add one", "assert candidate(1) == 2\n"),
-        Problem("requests", "add 1", "assert candidate(3) == 4\n"),
+        CodeProblem("requests", "add one", "assert candidate(1) == 2\n"),
+        CodeProblem("requests", "add 1", "assert candidate(3) == 4\n"),
         FillProblem("lines", "def f(x):\n    ", "return x", "\n"),
     ]
     monkeypatch.setattr("diffucli.cli.evaluate.problems", lambda suite, limit: problems[-limit:] if limit else problems)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffucli import chart
-from diffucli.eval.problems import Problem
+from diffucli.eval.problems import CodeProblem
 from diffucli.mini import corpus, journal, recipe, rows
 from diffucli.mini.classics import classics
 from diffucli.mini.corpus import Function
@@ -31,7 +31,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "Recipe", partial(recipe.Recipe, compiled=False, batch_tokens=1024))
     monkeypatch.setattr(rows, "request", lambda rng, _tasks=(): (task := rng.choice(classics()[:5]), task.nouns[0]))
     monkeypatch.setattr(corpus, "functions", lambda *_: iter([Function("toys", "One.", "def one():\n    return 1\n")]))
-    problem = Problem("requests", "add one", "assert candidate(1) == 2\n")
+    problem = CodeProblem("requests", "add one", "assert candidate(1) == 2\n")
     monkeypatch.setattr("diffucli.cli.card.problems", lambda suite, limit: [problem])
     monkeypatch.setattr("diffucli.cli.card.SAMPLES", 1)
     monkeypatch.setattr("diffucli.tasks.engine.ANSWER", 16)

@@ -12,8 +12,8 @@ import pytest
 
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import evaluate, solver
-from diffucli.eval.passk import reports
-from diffucli.eval.problems import AnyProblem, FillProblem, Problem, Sample, Verdict, judge
+from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, Sample, judge
+from diffucli.eval.report import group_reports
 from diffucli.events import Finished
 from diffucli.tasks.engine import Engine
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 GOOD, BAD = "def add(a, b):\n    return a + b\n", "def add(a, b):\n    return a - b\n"
 SLOW, QUITS = "def add(a, b):\n    while True:\n        pass\n", "raise SystemExit(0)\n"
 TESTS = "assert candidate(2, 2) == 4\n"
-PROBLEMS = [Problem("code", f"add {i}", TESTS) for i in range(3)]
+PROBLEMS = [CodeProblem("code", f"add {i}", TESTS) for i in range(3)]
 
 
 def writes(text: str) -> Sample:
     return Sample(text, nfe=1, tokens=2, seconds=0.1)
 
 
-def always(problem: AnyProblem, text: str) -> Verdict:
-    return Verdict(passed=True, parses=True, reason=text)
+def always(problem: Problem, text: str) -> Judgement:
+    return Judgement(passed=True, parses=True, reason=text)
 
 
 def test_a_known_solver_has_exact_rates() -> None:
@@ -40,13 +40,13 @@ def test_a_known_solver_has_exact_rates() -> None:
     texts = {"add 0": [GOOD, GOOD], "add 1": [GOOD, BAD], "add 2": [SLOW, QUITS]}
     problems = [*PROBLEMS, FillProblem("line", "x = ", "1", "\n")]
 
-    def solve(problem: AnyProblem, seed: int) -> Sample:
-        return writes(texts[problem.request][seed] if isinstance(problem, Problem) else "12"[seed])
+    def solve(problem: Problem, seed: int) -> Sample:
+        return writes(texts[problem.request][seed] if isinstance(problem, CodeProblem) else "12"[seed])
 
     found = list(evaluate(problems, solve, seeds=range(2), judge=partial(judge, seconds=1.0)))
-    code, line = reports(found)
+    code, line = group_reports(found)
     assert (code.passes[1], line.passes[1]) == (0.5, 0.5)
-    assert [r.verdict.reason for r in found] == ["ok", "ok", "ok", "error", "timeout", "exit", "ok", "differs"]
+    assert [r.judgement.reason for r in found] == ["ok", "ok", "ok", "error", "timeout", "exit", "ok", "differs"]
     assert [(r.index, r.seed) for r in found] == [(i, seed) for i in range(4) for seed in range(2)]
 
 
@@ -54,7 +54,7 @@ def test_a_known_solver_has_exact_rates() -> None:
 def test_results_come_in_order_however_long_judging_takes(workers: int) -> None:
     first = Event()
 
-    def judged(problem: AnyProblem, text: str) -> Verdict:
+    def judged(problem: Problem, text: str) -> Judgement:
         if text == "add 0" and workers > 1:
             assert first.wait(5)
         if text == "add 1":
@@ -62,13 +62,13 @@ def test_results_come_in_order_however_long_judging_takes(workers: int) -> None:
         return always(problem, text)
 
     found = evaluate(PROBLEMS, lambda p, _: writes(p.request), seeds=[7], workers=workers, judge=judged)  # type: ignore[union-attr]
-    assert [r.verdict.reason for r in found] == ["add 0", "add 1", "add 2"]
+    assert [r.judgement.reason for r in found] == ["add 0", "add 1", "add 2"]
 
 
 def test_nothing_is_solved_before_it_is_asked_for() -> None:
     solved: list[int] = []
 
-    def solve(problem: AnyProblem, seed: int) -> Sample:
+    def solve(problem: Problem, seed: int) -> Sample:
         solved.append(seed)
         return writes("x")
 
@@ -80,7 +80,7 @@ def test_nothing_is_solved_before_it_is_asked_for() -> None:
 
 
 def test_an_error_of_a_solver_comes_out() -> None:
-    def solve(problem: AnyProblem, seed: int) -> Sample:
+    def solve(problem: Problem, seed: int) -> Sample:
         raise LookupError
 
     with pytest.raises(LookupError):

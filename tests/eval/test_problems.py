@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from diffucli.eval.problems import FillProblem, Problem, judge
+from diffucli.eval.problems import CodeProblem, FillProblem, judge
 
-ADD = Problem("g", "add two numbers", "assert candidate(1, 2) == 3\nassert candidate(0, 0) == 0\n")
+ADD = CodeProblem("g", "add two numbers", "assert candidate(1, 2) == 3\nassert candidate(0, 0) == 0\n")
 LINE = FillProblem("g", "def f(x):\n    ", "return x + 1", "\n")
 
 

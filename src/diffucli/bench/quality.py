@@ -7,13 +7,12 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from diffucli.eval.evaluate import answer, evaluate
-from diffucli.eval.problems import AnyProblem, Problem, Sample, judge
+from diffucli.eval.problems import CodeProblem, Problem, Sample, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from diffucli.bench.writers import Writer
-    from diffucli.eval.evaluate import Judge
+    from diffucli.eval.evaluate import Judge, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +58,13 @@ class Paired:
 
 
 def verdicts(
-    writer: Writer, problems: Sequence[Problem], *, length: int | None = None, judge: Judge = judge
+    writer: Writer, problems: Sequence[CodeProblem], *, length: int | None = None, judge: Judge = judge
 ) -> Iterator[bool]:
     """Whether `writer` solves each of `problems`, one after the other."""
 
-    def solve(problem: AnyProblem, _: int) -> Sample:
-        assert isinstance(problem, Problem)
+    def solve(problem: Problem, _: int) -> Sample:
+        assert isinstance(problem, CodeProblem)
         return answer(writer, problem.request, length=length)
 
     for result in evaluate(problems, solve, seeds=[0], judge=judge):
-        yield result.verdict.passed
+        yield result.judgement.passed

@@ -16,7 +16,7 @@ from diffucli.tasks.engine import ANSWER
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from diffucli.bench.writers import Writer
+    from diffucli.eval.evaluate import Writer
     from diffucli.tasks.engine import Run
 
 REQUESTS = (

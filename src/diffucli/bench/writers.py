@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from diffucli.bench.reference import Published
 from diffucli.decode.commit import Threshold
@@ -12,30 +12,12 @@ from diffucli.tasks.engine import Engine
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from diffucli.events import Finished
+    from diffucli.eval.evaluate import Writer
     from diffucli.model.load import Checkpoint
-    from diffucli.tasks.engine import Run
 
 REFERENCE = "reference"
 DUAL_CACHE = "dual-cache"
 FAST_DLLM = Policy(Threshold(0.9), block=32, cache="dual", stop=False)  # arXiv 2505.22618, with its dual cache
-
-
-class Writer(Protocol):
-    """What answers requests: an `Engine`, or the published loop in its place."""
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """What it writes with."""
-        ...
-
-    def generate(self, query: str, *, tag: str = "python", length: int | None = None, least: int = 0) -> Run:
-        """A run that answers `query`."""
-        ...
-
-    def answer_of(self, run: Run, final: Finished) -> tuple[str, bool]:
-        """The code of such a run, and whether it came to an end by itself."""
-        ...
 
 
 def writers(checkpoint: Checkpoint, policies: Mapping[str, Policy], against: Sequence[str] = ()) -> dict[str, Writer]:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from diffucli.bench.speed import Work
     from diffucli.bench.tables import Found, Row
-    from diffucli.bench.writers import Writer
     from diffucli.cli.progress import Show
-    from diffucli.eval.problems import Problem
+    from diffucli.eval.evaluate import Writer
+    from diffucli.eval.problems import CodeProblem
     from diffucli.model.load import Checkpoint
     from diffucli.model.registry import Entry
 
@@ -36,7 +36,7 @@ class Task:
     """What every writer is to do: requests to be timed, and problems to be solved."""
 
     work: Work
-    problems: Sequence[Problem]
+    problems: Sequence[CodeProblem]
 
 
 @grouped

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from diffucli.bench.speed import Work
     from diffucli.decode.policy import Policy
-    from diffucli.eval.problems import Problem
+    from diffucli.eval.problems import CodeProblem
 
 WRITING, INSTEAD = "Writing answers", "Instead of that"
 
@@ -153,7 +153,7 @@ class Asked:
 
         return Work(self.requests(), rounds=rounds, length=self.length, full=self.full)
 
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[CodeProblem]:
         """What every preset is to solve. UsageError: more than there are."""
         from diffucli.eval.suites import Suite, long_requests, requests
 

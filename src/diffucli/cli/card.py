@@ -41,7 +41,7 @@ def make(folder: Path, card: Path, report: Report, *, limit: int | None = None, 
 
 
 def _table(choice: Choice, report: Report, limit: int | None, *, samples: int) -> str:
-    from diffucli.eval.table import table
+    from diffucli.eval.report import table
 
     at_work = session.begin(choice, report, live=Live.never, fps=1)
-    return table(measure(at_work, problems(Suite.mini, limit=limit), samples=samples))
+    return f"{table(measure(at_work, problems(Suite.mini, limit=limit), samples=samples))}\n"

@@ -1,4 +1,4 @@
-"""`diffu eval`: how good a checkpoint is, by running what it writes."""
+"""`diffu eval`: measures how good a checkpoint is by running what it writes."""
 
 from __future__ import annotations
 
@@ -20,73 +20,70 @@ if TYPE_CHECKING:
 
     from diffucli.cli.session import Session
     from diffucli.decode.policy import Policy
-    from diffucli.eval.evaluate import Result
-    from diffucli.eval.passk import Report as Rates
-    from diffucli.eval.problems import AnyProblem
+    from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.problems import Problem
+    from diffucli.eval.report import GroupReport
 
 
 @grouped
 def evaluate(
     choice: Choice,
     report: Report,
-    suite: Annotated[Suite, typer.Option(help="Which problems.")] = Suite.mini,
+    suite: Annotated[Suite, typer.Option(help="Suite of problems.")] = Suite.mini,
     samples: Annotated[int, typer.Option("-n", "--samples", min=1, help="Samples of each problem.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Problems of each group at most.")] = None,
 ) -> None:
-    """Measure a model on problems it was not trained on; what it writes is run in the sandbox.
+    """Measure a model on problems it was not trained on; its answers run in the sandbox.
 
-    Samples of a problem take the seed and those after it; pass@10 is told where there are ten. NFE: forwards spent;
-    tokens: of text; TPF: tokens a forward; s: seconds of decoding. -v tells of every sample.
+    The first sample of a problem uses the seed, the next ones the seeds after it. pass@10 is shown if there are ten
+    samples. NFE: forwards; tokens: of text; TPF: tokens per forward; s: seconds of decoding. -v shows every sample.
     """
     from diffucli.cli import session
-    from diffucli.eval.table import table
+    from diffucli.eval.report import table
 
     if samples > 1:
-        _refuse_equal(session.policy_of(choice))
-    at_work = session.begin(choice, report, live=Live.never, fps=1)
-    rates = measure(at_work, problems(suite, limit=limit), samples=samples)
-    policy = at_work.engine.policy
+        _require_sampling(session.policy_of(choice))
+    opened = session.begin(choice, report, live=Live.never, fps=1)
+    groups = measure(opened, problems(suite, limit=limit), samples=samples)
+    policy = opened.engine.policy
     if report.json:
         how = {"preset": choice.preset, "temperature": policy.sampling.temperature, "seed": policy.seed}
-        groups = [{**asdict(each), "tpf": each.tpf, "rate": each.rate} for each in rates]
-        report.object("diffu.eval/1", 0, suite=suite, model=at_work.entry.name, samples=samples, **how, groups=groups)
+        values = [{**asdict(each), "tpf": each.tpf, "rate": each.rate} for each in groups]
+        report.object("diffu.eval/1", 0, suite=suite, model=opened.entry.name, samples=samples, **how, groups=values)
     else:
-        streams.put(table(rates).encode())
+        streams.put(f"{table(groups)}\n".encode())
         report.notice(f"seed {policy.seed} · {samples} a problem · {choice.preset}")
 
 
-def measure(session: Session, asked: Sequence[AnyProblem], *, samples: int) -> list[Rates]:
-    """The reports on every group of `asked`, with progress on stderr; seeds count up from the session's own."""
+def measure(session: Session, problems: Sequence[Problem], *, samples: int) -> list[GroupReport]:
+    """Reports on every group of `problems`, with progress on stderr; seeds count up from the session's seed."""
     from diffucli.eval.evaluate import evaluate, solver
-    from diffucli.eval.passk import reports
+    from diffucli.eval.report import group_reports
 
     first = session.engine.policy.seed
-    results = evaluate(asked, solver(session.engine), seeds=range(first, first + samples))
-    return reports(_watched(results, len(asked) * samples, session.report))
+    results = evaluate(problems, solver(session.engine), seeds=range(first, first + samples))
+    return group_reports(_with_progress(results, len(problems) * samples, session.report))
 
 
-def _watched(results: Iterable[Result], total: int, report: Report) -> Iterator[Result]:
-    """Every result, told of on the way."""
+def _with_progress(results: Iterable[JudgedSample], total: int, report: Report) -> Iterator[JudgedSample]:
+    from diffucli.eval.problems import CodeProblem
+
     passed = 0
     with meter("evaluating", report) as show:
         for count, result in enumerate(results, start=1):
-            passed += result.verdict.passed
+            passed += result.judgement.passed
             show(count / total, f"{count} of {total} · {passed} passed")
-            report.note(f"{result.verdict.reason:8} {_title(result.problem)}")
+            problem = result.problem
+            title = problem.request if isinstance(problem, CodeProblem) else problem.expected
+            report.note(f"{result.judgement.reason:8} {title}")
             yield result
 
 
-def _title(problem: AnyProblem) -> str:
-    from diffucli.eval.problems import Problem
-
-    return problem.request if isinstance(problem, Problem) else problem.expected
-
-
-def _refuse_equal(policy: Policy) -> None:
-    """UsageError where every sample of a problem would be the same: no draw, neither of tokens nor of the order."""
+def _require_sampling(policy: Policy) -> None:
+    """Raises UsageError if all samples of a problem would be equal: neither tokens nor their order are random."""
     from diffucli.decode.commit import Independent, TopK
 
     commit = policy.commit
-    drawn = isinstance(commit, Independent) or (isinstance(commit, TopK) and commit.alg_temp > 0)
-    if policy.sampling.temperature == 0 and not drawn:
+    random_order = isinstance(commit, Independent) or (isinstance(commit, TopK) and commit.alg_temp > 0)
+    if policy.sampling.temperature == 0 and not random_order:
         raise UsageError("without a temperature all samples of a problem are the same", hint="add --temp 0.7")

@@ -1,1 +1,1 @@
-"""How good a checkpoint is at a policy: problems, samples, and the share that passes."""
+"""How good a checkpoint and a policy are: problems, samples, and the share of them that pass."""

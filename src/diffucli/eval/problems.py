@@ -1,6 +1,6 @@
-"""Problems, what a model wrote for them, and the verdict on it: tests in the sandbox, or the text that stood there.
+"""Problems, answers to them, and how an answer is judged: by tests in the sandbox, or by the text it replaces.
 
-Knows nothing of models or of where problems come from.
+Does not know models, nor where problems come from.
 """
 
 from __future__ import annotations
@@ -11,10 +11,19 @@ from diffucli import sandbox
 from diffucli.syntax import languages
 from diffucli.syntax.check import check
 
+TEST_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """A request, and asserts on `candidate` that tell whether the code written for it is right."""
+class CodeProblem:
+    """A request for code.
+
+    Attributes:
+        group: The group that results are reported by.
+        request: What the model is asked to write.
+        tests: Asserts on `candidate`, the last function or class of the answer.
+
+    """
 
     group: str
     request: str
@@ -23,9 +32,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class FillProblem:
-    """Code with one hole between `before` and `after`, and the text that stood in it.
+    """Python code with one hole.
 
-    tests: asserts on `candidate` that tell whether the whole is right; where there are none, the text must be the same.
+    Attributes:
+        group: The group that results are reported by.
+        before: The code to the left of the hole.
+        expected: The text that was cut out.
+        after: The code to the right of the hole.
+        tests: Asserts on `candidate` in the filled code. If empty, the answer must equal `expected`.
+
     """
 
     group: str
@@ -35,14 +50,19 @@ class FillProblem:
     tests: str = ""
 
 
-AnyProblem = Problem | FillProblem
+Problem = CodeProblem | FillProblem
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was written for a problem.
+    """One answer to a problem.
 
-    nfe: forwards spent; tokens: of text, without what ends or pads it; seconds: wall time of the run.
+    Attributes:
+        text: The code, or the content of the hole.
+        nfe: Number of forwards.
+        tokens: Number of tokens of text, without end and padding tokens.
+        seconds: Wall time of decoding.
+
     """
 
     text: str
@@ -52,10 +72,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """passed: the tests reach their end, or the text is the expected one. parses: as a whole Python file.
+class Judgement:
+    """How good an answer is.
 
-    reason: "ok", or why it did not pass: the sandbox's word for tests ("error", "timeout", …), or "differs".
+    Attributes:
+        passed: Whether the tests reached their end or, without tests, whether the text equals the expected one.
+        parses: Whether the answer, with the code around it, is valid Python.
+        reason: "ok"; otherwise the sandbox's reason ("error", "timeout", "exit") or "differs".
+
     """
 
     passed: bool
@@ -63,27 +87,22 @@ class Verdict:
     reason: str
 
 
-def judge(problem: AnyProblem, text: str, *, seconds: float = 5.0) -> Verdict:
-    """The verdict on `text`. seconds: wall clock for code and tests together; what takes longer has failed."""
+def judge(problem: Problem, text: str, *, seconds: float = TEST_SECONDS) -> Judgement:
+    """Judges `text` as an answer to `problem`. Code and tests together fail after `seconds` of wall time."""
     match problem:
         case FillProblem(tests=""):
-            same = _words(text) == _words(problem.expected)
-            return Verdict(same, _parses(problem.before + text + problem.after), "ok" if same else "differs")
+            same = text.split() == problem.expected.split()  # the amount of white space does not matter
+            return Judgement(same, _parses(problem.before + text + problem.after), "ok" if same else "differs")
         case FillProblem():
-            return _tested(problem.before + text + problem.after, problem.tests, seconds)
-        case Problem():
-            return _tested(text, problem.tests, seconds)
+            return _run_tests(problem.before + text + problem.after, problem.tests, seconds)
+        case CodeProblem():
+            return _run_tests(text, problem.tests, seconds)
 
 
-def _tested(code: str, tests: str, seconds: float) -> Verdict:
+def _run_tests(code: str, tests: str, seconds: float) -> Judgement:
     outcome = sandbox.run_tests(code, tests, seconds=seconds)
-    return Verdict(outcome.ok, _parses(code), outcome.reason)
+    return Judgement(outcome.ok, _parses(code), outcome.reason)
 
 
 def _parses(text: str) -> bool:
     return bool(text.strip()) and check(text, languages.by_name("python")).ok
-
-
-def _words(text: str) -> list[str]:
-    """What is compared: the text but for the amount of white space."""
-    return text.split()

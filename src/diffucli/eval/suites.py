@@ -1,4 +1,4 @@
-"""Suites of problems by name: what a recipe kept from training, as problems that can be evaluated."""
+"""Suites of problems by name, made from what a recipe holds out of training."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from diffucli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from diffucli.eval.problems import AnyProblem, FillProblem, Problem
+    from diffucli.eval.problems import CodeProblem, FillProblem, Problem
     from diffucli.mini.classics import Classic
     from diffucli.mini.held_out import Hole
 
-COMPOSITIONS, HOLES = 300, 200  # problems, of each group of holes; of the phrasings, all
+COMPOSITIONS, HOLES = 300, 200  # compositions, and problems in each group of holes; all phrasings are used
 T = TypeVar("T")
 
 
 class Suite(StrEnum):
-    """What can be evaluated."""
+    """The suites that can be evaluated."""
 
     mini = "mini"
 
 
-def problems(suite: Suite, *, limit: int | None = None) -> list[AnyProblem]:
-    """The problems of `suite`, always the same ones; at most `limit` a group, picked evenly."""
+def problems(suite: Suite, *, limit: int | None = None) -> list[Problem]:
+    """The problems of `suite`, the same ones every time; at most `limit` a group."""
     from diffucli.mini import held_out
 
     assert suite is Suite.mini, "the only one so far"
@@ -41,10 +41,10 @@ def problems(suite: Suite, *, limit: int | None = None) -> list[AnyProblem]:
     ]
 
 
-def long_requests(suite: Suite, count: int) -> list[Problem]:
-    """`count` problems of `suite` that ask for whole programs, which nearly fill a canvas; always the same ones.
+def long_requests(suite: Suite, count: int) -> list[CodeProblem]:
+    """`count` problems of `suite` whose answers are whole programs that nearly fill a canvas; the same ones every time.
 
-    UsageError: there are fewer.
+    Raises UsageError if there are fewer.
     """
     assert suite is Suite.mini, "the only one so far"
     found = _programs(None)
@@ -53,10 +53,11 @@ def long_requests(suite: Suite, count: int) -> list[Problem]:
     return _some(found, count)
 
 
-def requests(suite: Suite, count: int) -> list[Problem]:
-    """`count` problems of `suite` that ask for new code, always the same ones; half of each group while these last.
+def requests(suite: Suite, count: int) -> list[CodeProblem]:
+    """`count` problems of `suite` that ask for code, the same ones every time.
 
-    UsageError: there are fewer.
+    Half are new phrasings and half new compositions, as far as there are enough of each. Raises UsageError if there
+    are fewer than `count` in all.
     """
     assert suite is Suite.mini, "the only one so far"
     phrased = _phrasings(count - min(count // 2, COMPOSITIONS))
@@ -66,31 +67,31 @@ def requests(suite: Suite, count: int) -> list[Problem]:
     return [*phrased, *_compositions(count - len(phrased))]
 
 
-def _phrasings(limit: int | None) -> list[Problem]:
+def _phrasings(limit: int | None) -> list[CodeProblem]:
     from diffucli.mini.classics import classics, programs
 
     return _some(_phrased("classic task, new phrasing", [task for task in classics() if task not in programs()]), limit)
 
 
-def _programs(limit: int | None) -> list[Problem]:
+def _programs(limit: int | None) -> list[CodeProblem]:
     from diffucli.mini.classics import programs
 
     return _some(_phrased("program, new phrasing", programs()), limit)
 
 
-def _phrased(group: str, tasks: Sequence[Classic]) -> list[Problem]:
-    from diffucli.eval.problems import Problem
+def _phrased(group: str, tasks: Sequence[Classic]) -> list[CodeProblem]:
+    from diffucli.eval.problems import CodeProblem
     from diffucli.mini import held_out
 
-    return [Problem(group, each.text, each.tests) for each in held_out.phrasings(tasks=tasks)]
+    return [CodeProblem(group, each.text, each.tests) for each in held_out.phrasings(tasks=tasks)]
 
 
-def _compositions(limit: int | None) -> list[Problem]:
-    from diffucli.eval.problems import Problem
+def _compositions(limit: int | None) -> list[CodeProblem]:
+    from diffucli.eval.problems import CodeProblem
     from diffucli.mini import held_out
 
     found = held_out.compositions(COMPOSITIONS if limit is None else min(limit, COMPOSITIONS))
-    return [Problem("new composition", each.text, each.tests) for each in found]
+    return [CodeProblem("new composition", each.text, each.tests) for each in found]
 
 
 def _fills(group: str, holes: Sequence[Hole]) -> list[FillProblem]:
@@ -100,7 +101,7 @@ def _fills(group: str, holes: Sequence[Hole]) -> list[FillProblem]:
 
 
 def _some(items: Sequence[T], limit: int | None) -> list[T]:
-    """`limit` of the items, their order kept."""
+    """`limit` of the items, chosen at random with a fixed seed, in their original order."""
     if limit is None or limit >= len(items):
         return list(items)
     chosen = sorted(random.Random(0).sample(range(len(items)), limit))

@@ -1,7 +1,8 @@
-"""pass@k is the mean over all ways to choose k samples, and reports are exact."""
+"""pass@k is the mean over all ways to choose k samples; reports are exact, and their table shows them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from math import sqrt
 from statistics import fmean
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffucli.eval.evaluate import Result
-from diffucli.eval.passk import pass_at, reports
-from diffucli.eval.problems import FillProblem, Problem, Sample, Verdict
+from diffucli.eval.evaluate import JudgedSample
+from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Sample
+from diffucli.eval.report import GroupReport, group_reports, pass_at, table
 
 
 @given(data=st.data(), samples=st.integers(1, 9))
@@ -34,15 +35,15 @@ def test_more_than_there_is_cannot_be_asked(k: int, samples: int, passed: int) -
         pass_at(k, samples=samples, passed=passed)
 
 
-def results(group: str, outcomes: list[list[bool]], first: int = 0) -> list[Result]:
+def results(group: str, outcomes: list[list[bool]], first: int = 0) -> list[JudgedSample]:
     """A problem for each list, a sample for each outcome; its number and seed show in its cost."""
     return [
-        Result(
+        JudgedSample(
             index,
-            Problem(group, f"request {index}", ""),
+            CodeProblem(group, f"request {index}", ""),
             seed,
             Sample("x", nfe=2 + seed, tokens=10 * (2 + seed), seconds=0.5),
-            Verdict(passed, parses=passed or seed == 0, reason="ok" if passed else "error"),
+            Judgement(passed, parses=passed or seed == 0, reason="ok" if passed else "error"),
         )
         for index, each in enumerate(outcomes, start=first)
         for seed, passed in enumerate(each)
@@ -50,7 +51,7 @@ def results(group: str, outcomes: list[list[bool]], first: int = 0) -> list[Resu
 
 
 def test_a_report_of_single_samples() -> None:
-    (report,) = reports(results("a", [[True], [False], [True], [True]]))
+    (report,) = group_reports(results("a", [[True], [False], [True], [True]]))
     assert (report.group, report.problems, report.samples) == ("a", 4, 1)
     assert report.passes == {1: 0.75}
     assert report.error == pytest.approx(0.5 / sqrt(4))
@@ -59,7 +60,7 @@ def test_a_report_of_single_samples() -> None:
 
 
 def test_ten_samples_tell_of_ten() -> None:
-    (report,) = reports(results("a", [[True] + [False] * 9, [False] * 10]))
+    (report,) = group_reports(results("a", [[True] + [False] * 9, [False] * 10]))
     assert report.passes == pytest.approx({1: 0.05, 10: 0.5})
     assert report.parses == pytest.approx(2 / 20)
     assert report.nfe == pytest.approx(6.5)
@@ -67,17 +68,46 @@ def test_ten_samples_tell_of_ten() -> None:
 
 def test_groups_come_in_their_order_however_results_are_mixed() -> None:
     one, two = results("b", [[True], [True]]), results("a", [[False]], first=2)
-    found = reports([one[0], *two, one[1]])
+    found = group_reports([one[0], *two, one[1]])
     assert [(r.group, r.problems, r.passes[1]) for r in found] == [("b", 2, 1.0), ("a", 1, 0.0)]
 
 
 def test_one_problem_has_no_error_and_none_no_report() -> None:
-    assert reports([]) == []
-    assert reports(results("a", [[True]]))[0].error == 0
+    assert group_reports([]) == []
+    assert group_reports(results("a", [[True]]))[0].error == 0
 
 
 def test_equal_problems_count_each() -> None:
     problem, sample = FillProblem("a", "", "x", ""), Sample("x", 1, 1, 0.0)
-    twice = [Result(i, problem, 0, sample, Verdict(passed=bool(i), parses=True, reason="")) for i in range(2)]
-    (report,) = reports(twice)
+    twice = [JudgedSample(i, problem, 0, sample, Judgement(passed=bool(i), parses=True, reason="")) for i in range(2)]
+    (report,) = group_reports(twice)
     assert (report.problems, report.passes[1], report.rate) == (2, 0.5, 0.0)
+
+
+ONE = GroupReport("tasks", 499, 1, {1: 0.875}, 0.015, 0.99, 12.34, 61.5, 0.251)
+
+
+def test_a_row_tells_what_a_report_holds() -> None:
+    assert table([ONE]) == (
+        "| group | problems |       pass@1 | parses |  NFE | tokens | TPF |    s | tok/s |\n"
+        "| ----- | -------: | -----------: | -----: | ---: | -----: | --: | ---: | ----: |\n"
+        "| tasks |      499 | 87.5 % ± 1.5 | 99.0 % | 12.3 |   61.5 | 5.0 | 0.25 |   245 |"
+    )
+
+
+def test_ten_samples_have_a_column() -> None:
+    ten = replace(ONE, samples=10, passes={1: 0.8, 10: 1.0})
+    header, _, row = table([ten]).splitlines()
+    assert "| pass@10 |" in header
+    assert "| 100.0 % |" in row
+    assert "pass@10" not in table([ten, ONE]), "only what every group has"
+
+
+def test_rows_are_aligned() -> None:
+    lines = table([ONE, replace(ONE, group="a much longer name", problems=3)]).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines) == 4
+
+
+def test_no_reports_are_a_header() -> None:
+    assert table([]).startswith("| group | problems | parses |")

@@ -1,0 +1,120 @@
+"""pass@k and costs by group, and their table.
+
+Does not know how samples are generated or judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from math import comb, sqrt
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+from diffucli import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from diffucli.eval.evaluate import JudgedSample
+
+KS = (1, 10)
+COST_COLUMNS = ("parses", "NFE", "tokens", "TPF", "s", "tok/s")
+
+
+def pass_at(k: int, *, samples: int, passed: int) -> float:
+    """Unbiased estimate of the probability that at least one of `k` samples passes.
+
+    samples: number of samples drawn; passed: how many of them passed. The estimate is 1 - C(n - c, k) / C(n, k), from
+    Chen et al. 2021, "Evaluating Large Language Models Trained on Code", section 2.1.
+    """
+    assert 1 <= k <= samples
+    assert 0 <= passed <= samples
+    return 1 - comb(samples - passed, k) / comb(samples, k)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReport:
+    """Pass rates and mean costs of one group of problems.
+
+    Attributes:
+        group: Name of the group.
+        problems: Number of problems.
+        samples: Samples of each problem.
+        passes: pass@k by k, for each k in KS that there are enough samples for.
+        error: Standard error of pass@1 over the problems.
+        parses: Share of samples that parse.
+        nfe: Mean number of forwards a sample.
+        tokens: Mean number of tokens of text a sample.
+        seconds: Mean wall time of decoding a sample.
+
+    """
+
+    group: str
+    problems: int
+    samples: int
+    passes: Mapping[int, float]
+    error: float
+    parses: float
+    nfe: float
+    tokens: float
+    seconds: float
+
+    @property
+    def tpf(self) -> float:
+        """Tokens of text per forward."""
+        return self.tokens / self.nfe
+
+    @property
+    def rate(self) -> float:
+        """Tokens of text per second of decoding."""
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+
+def group_reports(results: Iterable[JudgedSample]) -> list[GroupReport]:
+    """One report per group, in the order in which the groups first appear."""
+    groups: dict[str, list[JudgedSample]] = {}
+    for result in results:
+        groups.setdefault(result.problem.group, []).append(result)
+    return [_group_report(group, found) for group, found in groups.items()]
+
+
+def _group_report(group: str, results: Sequence[JudgedSample]) -> GroupReport:
+    ordered = sorted(results, key=lambda result: result.index)
+    passed = [[r.judgement.passed for r in each] for _, each in groupby(ordered, key=lambda result: result.index)]
+    samples = min(map(len, passed))
+    rates = {k: [pass_at(k, samples=len(each), passed=sum(each)) for each in passed] for k in KS if k <= samples}
+    return GroupReport(
+        group=group,
+        problems=len(passed),
+        samples=samples,
+        passes={k: fmean(each) for k, each in rates.items()},
+        error=stdev(rates[1]) / sqrt(len(passed)) if len(passed) > 1 else 0.0,
+        parses=fmean(r.judgement.parses for r in results),
+        nfe=fmean(r.sample.nfe for r in results),
+        tokens=fmean(r.sample.tokens for r in results),
+        seconds=fmean(r.sample.seconds for r in results),
+    )
+
+
+def table(reports: Sequence[GroupReport]) -> str:
+    """A Markdown table with one row per group; it has pass@10 only if every group has ten samples."""
+    ks = [k for k in (reports[0].passes if reports else ()) if all(k in each.passes for each in reports)]
+    header = ["group", "problems", *(f"pass@{k}" for k in ks), *COST_COLUMNS]
+    return markdown.table(header, [_cells(each, ks) for each in reports])
+
+
+def _cells(report: GroupReport, ks: Sequence[int]) -> list[str]:
+    first, *more = (f"{100 * report.passes[k]:.1f} %" for k in ks)
+    return [
+        report.group,
+        str(report.problems),
+        f"{first} ± {100 * report.error:.1f}",
+        *more,
+        f"{100 * report.parses:.1f} %",
+        f"{report.nfe:.1f}",
+        f"{report.tokens:.1f}",
+        f"{report.tpf:.1f}",
+        f"{report.seconds:.2f}",
+        f"{report.rate:.0f}",
+    ]

@@ -1,0 +1,36 @@
+"""Markdown that reads well both on a terminal and in a page: tables with aligned columns, and lists of values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, text: Collection[int] = (0,)) -> str:
+    """A table with aligned columns, without a final newline.
+
+    text: the columns of text, aligned to the left. All others hold numbers and are aligned to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    left = [column in text for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        columns = zip(cells, widths, left, strict=True)
+        return _line([cell.ljust(width) if is_left else cell.rjust(width) for cell, width, is_left in columns])
+
+    rule = ["-" * width if is_left else "-" * (width - 1) + ":" for width, is_left in zip(widths, left, strict=True)]
+    return "\n".join([line(header), _line(rule), *map(line, rows)])
+
+
+def bullets(values: Mapping[str, object]) -> str:
+    """A list with one `- name: value` a line; underscores in names become spaces, floats get one decimal place."""
+    return "\n".join(
+        f"- {name.replace('_', ' ')}: {f'{value:.1f}' if isinstance(value, float) else value}"
+        for name, value in values.items()
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
