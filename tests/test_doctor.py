@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_found(house, monkeypatch):
 def test_folders_have_sizes(house):
     (house / "state" / "undo").mkdir(parents=True)
     (house / "state" / "undo" / "x").write_bytes(bytes(3_000_000))
-    assert "3 MB" in found(house)["undo"].text
+    assert "3.0 MB" in found(house)["undo"].text
 
 
 def test_little_disk_is_found(house, monkeypatch):

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
 from diffucli.errors import DiffuError
+from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -117,11 +118,14 @@ def _torch() -> Finding:
 def _gpu() -> Finding:
     import torch
 
-    from diffucli.model.memory import free_memory, size
+    from diffucli.model.memory import free_memory
 
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
-        told = [f"{torch.cuda.get_device_name(i)} ({size(free_memory(f'cuda:{i}') or 0)} free)" for i in range(count)]
+        told = [
+            f"{torch.cuda.get_device_name(i)} ({format_bytes(free_memory(f'cuda:{i}') or 0)} free)"
+            for i in range(count)
+        ]
         return Finding("gpu", "ok", ", ".join(told))
     if shutil.which("nvidia-smi"):
         remedy = "install torch for your CUDA (pytorch.org tells the command), or update the driver"
@@ -130,10 +134,12 @@ def _gpu() -> Finding:
 
 
 def _memory() -> Finding:
-    from diffucli.model.memory import free_memory, size
+    from diffucli.model.memory import free_memory
 
     free = free_memory("cpu")
-    return Finding("memory", "note", "unknown" if free is None else f"{size(free)} free, {os.cpu_count()} cores")
+    return Finding(
+        "memory", "note", "unknown" if free is None else f"{format_bytes(free)} free, {os.cpu_count()} cores"
+    )
 
 
 def _four_bits() -> Finding:
@@ -181,8 +187,6 @@ def folders() -> dict[str, Path]:
 
 
 def _folder(name: str) -> Finding:
-    from diffucli.model.memory import size
-
     path = folders()[name]
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
@@ -190,19 +194,17 @@ def _folder(name: str) -> Finding:
     if not path.exists():
         return Finding(name, "note", f"{path} (nothing yet)")
     held = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
-    return Finding(name, "ok", f"{path} ({size(held)})")
+    return Finding(name, "ok", f"{path} ({format_bytes(held)})")
 
 
 def _disk() -> Finding:
-    from diffucli.model.memory import size
-
     path = folders()["models"]
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if free < LOW_DISK:
         remedy = "make room, or set DIFFU_HOME to a folder on another disk"
-        return Finding("disk", "bad", f"{size(free)} free at {there}: no room for a 7B model", remedy)
-    return Finding("disk", "ok", f"{size(free)} free at {there}")
+        return Finding("disk", "bad", f"{format_bytes(free)} free at {there}: no room for a 7B model", remedy)
+    return Finding("disk", "ok", f"{format_bytes(free)} free at {there}")
 
 
 def _terminal() -> Finding:
@@ -234,11 +236,9 @@ def _model() -> Finding:
 
 def describe(plan: Plan) -> str:
     """A plan in a line."""
-    from diffucli.model.memory import size
-
     kind = "in four bits" if plan.quant == "nf4" else "unpacked"
     outside = f", {plan.outside} layers in main memory" if plan.outside else ""
-    return f"{kind} on {plan.device}{outside}, {size(plan.total)} of memory"
+    return f"{kind} on {plan.device}{outside}, {format_bytes(plan.total)} of memory"
 
 
 def speed(plan: Plan, settings: Mapping[str, Any]) -> str:

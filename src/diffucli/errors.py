@@ -12,6 +12,15 @@ DiffuError
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ALLOCATION_FAILED = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+LESS_MEMORY = "try a smaller --length or --block, --quant nf4, or --device cpu"
+
 
 class DiffuError(Exception):
     """A user's problem: `message` names it, `hint` says what to do about it."""
@@ -56,3 +65,21 @@ class TargetChanged(DiffuError):
 
 class WriteFailed(DiffuError):
     """The system refused the write; the file is as it was."""
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Whether `exc` means that memory ran out. Most allocators of torch raise RuntimeError, the CPU's among them."""
+    if isinstance(exc, RuntimeError):
+        return any(text in str(exc) for text in ALLOCATION_FAILED)
+    return isinstance(exc, MemoryError)
+
+
+@contextmanager
+def as_out_of_memory(what: str, *, hint: str = LESS_MEMORY) -> Iterator[None]:
+    """Raises NoRoom, naming `what`, in place of any error inside that means that memory ran out."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as exc:
+        if not is_out_of_memory(exc):
+            raise
+        raise NoRoom(f"the device ran out of memory for {what}", hint=hint) from exc

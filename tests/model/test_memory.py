@@ -11,7 +11,7 @@ from diffucli.errors import NoRoom
 from diffucli.model import memory as module
 from diffucli.model.layers import odd, packed_names, parameters
 from diffucli.model.materialise import places
-from diffucli.model.memory import Use, choose, free_memory, packed_bytes, plan, size, spread, whole_bytes
+from diffucli.model.memory import Use, choose, free_memory, packed_bytes, plan, spread, whole_bytes
 from diffucli.model.transformer import Qwen2, Size
 
 SEVEN = {
@@ -184,11 +184,6 @@ def test_a_system_that_tells_nothing_refuses_nothing(monkeypatch):
     monkeypatch.setattr(module, "_available", lambda: None)
     assert free_memory("cpu") is None
     assert plan(SEVEN, quant="none", device="cpu").fits
-
-
-@pytest.mark.parametrize(("count", "text"), [(15_231_233_024, "15.2 GB"), (999_999, "1 MB"), (0, "0 MB")])
-def test_sizes_for_people(count, text):
-    assert size(count) == text
 
 
 def test_reckoned_and_real_weights_agree_to_the_byte(checkpoint):

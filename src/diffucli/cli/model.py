@@ -10,6 +10,7 @@ from diffucli.cli import options as flag
 from diffucli.cli import pull
 from diffucli.cli.report import Report, tell
 from diffucli.errors import ModelError
+from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
     from diffucli.model.registry import Entry, Facts
@@ -49,7 +50,7 @@ def listing(as_json: flag.Json = False) -> None:
     for entry, facts in found:
         kind = "embedded" if entry.embedded else str(entry.folder)
         figures = (
-            f"{_count(facts.parameters):>7} parameters  {facts.bits:>2} bit  {_bytes(facts.size):>9}"
+            f"{_count(facts.parameters):>7} parameters  {facts.bits:>2} bit  {format_bytes(facts.size):>9}"
             if facts
             else "damaged or missing"
         )
@@ -103,8 +104,8 @@ def show(name: Name = None, as_json: flag.Json = False) -> None:
         return
     shown = values | {
         "parameters": _count(facts.parameters),
-        "size": _bytes(facts.size),
-        "memory": f"{_bytes(facts.memory)} at least",
+        "size": format_bytes(facts.size),
+        "memory": f"{format_bytes(facts.memory)} at least",
         "licence": facts.licence or "unknown",
         "revision": facts.revision or "none",
         "special_tokens": ", ".join(f"{name} {token}" for name, token in facts.special.items()),
@@ -123,7 +124,3 @@ def path(name: Name = None) -> None:
 
 def _count(number: int) -> str:
     return f"{number / 1e9:.2f} B" if number >= 1e9 else f"{number / 1e6:.1f} M"  # noqa: PLR2004
-
-
-def _bytes(number: int) -> str:
-    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"  # noqa: PLR2004

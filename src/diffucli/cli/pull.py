@@ -15,13 +15,14 @@ from diffucli.cli.groups import grouped
 from diffucli.cli.options import Quant
 from diffucli.cli.report import Report, say
 from diffucli.errors import UsageError
+from diffucli.units import format_bytes, format_progress
 
 if TYPE_CHECKING:
     from diffucli.model.offer import Offer
-    from diffucli.model.progress import Progress
+    from diffucli.units import JobProgress
 
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
-Show = Callable[["Progress"], None]
+Show = Callable[["JobProgress"], None]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask; for pull: the licence is accepted.")]
 
 
@@ -49,7 +50,7 @@ def pull(
     offered = offer(name, revision=revision)
     done = is_done(offered, quant=quant.value, keep_original=keep_original)
     for file in offered.files:
-        report.note(f"{file.name}  {_bytes(file.size)}")
+        report.note(f"{file.name}  {format_bytes(file.size)}")
     if not done:
         _consent(offered, report, yes=yes)
         _draw(pulling(offered, quant=quant.value, keep_original=keep_original), offered, report)
@@ -62,7 +63,9 @@ def pull(
         return
     state = "is here already" if done else "is here"
     _note(
-        report, f"{entry.name} {state}: {_bytes(size)} in {entry.folder}; diffu model use {entry.name} makes it yours"
+        report,
+        f"{entry.name} {state}: {format_bytes(size)} in {entry.folder}; "
+        f"diffu model use {entry.name} makes it the default",
     )
 
 
@@ -93,7 +96,7 @@ def rm(
     from diffucli.model.aliases import MINI, short
 
     if not yes and short(name) != MINI and (traces := store.traces(short(name))):
-        taken = _bytes(sum(map(store.size, traces)))
+        taken = format_bytes(sum(map(store.size, traces)))
         if not _confirmed(f"Delete {short(name)} ({taken})?"):
             raise UsageError(f"{name} stays", hint="answer y, or add -y")
     for folder in store.traces(short(name)):
@@ -102,7 +105,7 @@ def rm(
     if report.json:
         report.object("diffu.removed/1", 0, name=short(name), freed=freed)
     else:
-        _note(report, f"{short(name)} is deleted: {_bytes(freed)} freed")
+        _note(report, f"{short(name)} is deleted: {format_bytes(freed)} freed")
 
 
 def _note(report: Report, text: str) -> None:
@@ -117,7 +120,7 @@ def _consent(offered: Offer, report: Report, *, yes: bool) -> None:
     if listing is None:
         return
     licence = f"{listing.licence or 'none stated'}, {listing.licence_link}"
-    _note(report, f"{listing.repository} at {listing.commit[:12]}, {_bytes(offered.total)} · licence: {licence}")
+    _note(report, f"{listing.repository} at {listing.commit[:12]}, {format_bytes(offered.total)} · licence: {licence}")
     if not yes and not _confirmed(f"Do you accept the licence of {listing.repository} ({licence})?"):
         raise UsageError("the licence was not accepted, so nothing was fetched", hint="answer y, or add -y")
 
@@ -132,10 +135,10 @@ def _confirmed(question: str) -> bool:
         raise KeyboardInterrupt from exc
 
 
-def _draw(steps: Iterable[Progress], offered: Offer, report: Report) -> None:
+def _draw(steps: Iterable[JobProgress], offered: Offer, report: Report) -> None:
     """Pulls the work to its end, showing how far it is."""
     if 0 < offered.present < offered.total:
-        _note(report, f"resuming at {_of(offered.present, offered.total)}")
+        _note(report, f"resuming at {format_progress(offered.present, offered.total)}")
     last = None
     try:
         with _meter(report) as show:
@@ -144,7 +147,7 @@ def _draw(steps: Iterable[Progress], offered: Offer, report: Report) -> None:
                 show(step)
     except KeyboardInterrupt:
         if last:
-            where = f"{last.stage} at {_of(last.done, last.total)}"
+            where = f"{last.stage} at {format_progress(last.done, last.total)}"
             _note(report, f"stopped {where}; the same command goes on from there")
         raise
 
@@ -166,7 +169,7 @@ def _meter(report: Report) -> Iterator[Show]:
 def _lines() -> Show:
     stage, said = "", 0.0
 
-    def show(step: Progress) -> None:
+    def show(step: JobProgress) -> None:
         nonlocal stage, said
         now = time.monotonic()
         if step.stage != stage or now - said >= EVERY:
@@ -176,10 +179,10 @@ def _lines() -> Show:
     return show
 
 
-def _words(step: Progress) -> str:
+def _words(step: JobProgress) -> str:
     if not step.total:
         return f"{step.stage} for another pull of the same model"
-    return f"{step.stage}: {_of(step.done, step.total)} ({step.done / step.total:.0%})"
+    return f"{step.stage}: {format_progress(step.done, step.total)} ({step.done / step.total:.0%})"
 
 
 @contextmanager
@@ -196,7 +199,7 @@ def _bar() -> Iterator[Show]:
     with Bar(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def show(step: Progress) -> None:
+        def show(step: JobProgress) -> None:
             if step.stage not in tasks:
                 for task in tasks.values():
                     bar.update(task, visible=False)
@@ -206,13 +209,3 @@ def _bar() -> Iterator[Show]:
             bar.update(tasks[step.stage], completed=step.done)
 
         yield show
-
-
-def _of(done: int, total: int) -> str:
-    unit, name = (1e9, "GB") if total >= 1e8 else (1e6, "MB")  # noqa: PLR2004
-    return f"{done / unit:.1f} of {total / unit:.1f} {name}"
-
-
-def _bytes(number: int) -> str:
-    unit, name = (1e9, "GB") if number >= 1e8 else (1e6, "MB") if number >= 1e5 else (1e3, "kB")  # noqa: PLR2004
-    return f"{number / unit:.1f} {name}"

@@ -5,13 +5,12 @@ Safetensors only, and no code of the checkpoint is ever run.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from diffucli.errors import BadCheckpoint, NoRoom, UsageError
+from diffucli.errors import BadCheckpoint, UsageError, as_out_of_memory
 from diffucli.model import tokenizer
 from diffucli.model.cuda_graph import recorder
 from diffucli.model.files import REPAIR, blaming
@@ -23,10 +22,10 @@ from diffucli.model.support import settings_of
 from diffucli.model.transformer import Qwen2, Size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from diffucli.model.memory import Plan, Quant
+    from diffucli.model.memory import Quant
     from diffucli.model.shards import Shape
     from diffucli.model.tokenizer import Tokenizer
 
@@ -69,7 +68,8 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
         wanted = wanted_shapes(size)
     check_shapes(folder, wanted)
     chosen = choose(settings, quant=quant, device=str(place))
-    with _within_memory(folder, chosen), blaming(f"{folder} cannot be loaded"):
+    out_of_memory = as_out_of_memory(f"{folder} on {chosen.device}", hint="try --quant nf4 or --device cpu")
+    with blaming(f"{folder} cannot be loaded"), out_of_memory:
         network = Network(materialise(Source(folder, settings, size), chosen), recorder=recorder(chosen))
         self_check(network, folder)
     return Checkpoint(folder, network, words, settings)
@@ -106,17 +106,3 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as exc:
         raise unknown from exc
     return device
-
-
-@contextmanager
-def _within_memory(folder: Path, chosen: Plan) -> Iterator[None]:
-    """NoRoom where the machine runs out of memory all the same, which each allocator reports in its own way."""
-    try:
-        yield
-    except BadCheckpoint as exc:
-        cause = exc.__cause__
-        if isinstance(cause, MemoryError) or (isinstance(cause, RuntimeError) and "memory" in str(cause)):
-            raise NoRoom(
-                f"not enough memory on {chosen.device} for {folder}", hint="try --quant nf4 or --device cpu"
-            ) from cause
-        raise

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from diffucli.errors import NoRoom
 from diffucli.model.layers import JOINED, is_large, key_width, matrices, packable, parameters
 from diffucli.model.packed import is_packed
+from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -181,22 +182,17 @@ def spread(settings: Mapping[str, Any], whole: Plan) -> Plan | None:
 
 def refuse(chosen: Plan, others: Sequence[Plan]) -> NoRoom:
     """The refusal of a plan that does not fit, with those of `others` that do as remedies."""
-    ways = [f"{_flags(chosen, other)} ({size(other.total)})" for other in others if other.fits]
+    ways = [f"{_flags(chosen, other)} ({format_bytes(other.total)})" for other in others if other.fits]
     hint = f"try {' or '.join(ways)}" if ways else "close other programs, or use a smaller model (-m mini)"
-    free = size(chosen.free or 0)
+    free = format_bytes(chosen.free or 0)
     kept = "" if chosen.quant == "none" else " in four bits"
-    return NoRoom(f"the model needs {size(chosen.total)}{kept}, {free} are free on {chosen.device}", hint=hint)
+    return NoRoom(f"the model needs {format_bytes(chosen.total)}{kept}, {free} are free on {chosen.device}", hint=hint)
 
 
 def _flags(chosen: Plan, other: Plan) -> str:
     """What to add to the command line to get from one plan to the other."""
     flags = [f"--device {other.device}"] if other.device != chosen.device else []
     return " ".join([*flags, f"--quant {other.quant}"] if other.quant != chosen.quant else flags)
-
-
-def size(count: int) -> str:
-    """Bytes for people, in GB; MB below one."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"  # noqa: PLR2004
 
 
 def free_memory(device: str) -> int | None:

@@ -16,9 +16,9 @@ from diffucli.model.layers import is_large
 from diffucli.model.memory import packed_bytes
 from diffucli.model.offer import WEIGHTS
 from diffucli.model.packed import is_packed
-from diffucli.model.progress import Progress
 from diffucli.model.shards import INDEX
 from diffucli.model.store import Record
+from diffucli.units import JobProgress, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ Quant = Literal["auto", "nf4", "none"]
 BLOCK = 1 << 24  # bytes copied at a time
 
 
-def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> Iterator[Progress]:
+def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> Iterator[JobProgress]:
     """Makes the model of an offer, yielding how far it is: waiting, fetching, checking, copying, and quantise's stages.
 
     quant: "auto" packs large checkpoints. keep_original: the files as published stay too.
@@ -39,7 +39,7 @@ def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) 
     """
     name = offered.origin.name
     if not store.is_free(name):
-        yield Progress("waiting", 0, 0)
+        yield JobProgress("waiting", 0, 0)
     with store.locked(name, wait=True), store.writing(store.root()):
         if is_done(offered, quant=quant, keep_original=keep_original):
             return
@@ -62,7 +62,7 @@ def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = Fals
     return same and kept and quant in {"auto", known.quant}
 
 
-def _from_hub(offered: Offer, listing: Listing, *, quant: Quant, keep_original: bool) -> Iterator[Progress]:
+def _from_hub(offered: Offer, listing: Listing, *, quant: Quant, keep_original: bool) -> Iterator[JobProgress]:
     name, files = offered.origin.name, offered.files
     source, made = store.originals(name), store.workshop(name)
     if download.ready(source, files) and made.exists():
@@ -87,7 +87,7 @@ def _from_hub(offered: Offer, listing: Listing, *, quant: Quant, keep_original: 
         shutil.rmtree(source, ignore_errors=True)
 
 
-def _from_folder(offered: Offer, quant: Quant) -> Iterator[Progress]:
+def _from_folder(offered: Offer, quant: Quant) -> Iterator[JobProgress]:
     folder, made = offered.origin.folder, store.workshop(offered.origin.name)
     assert folder is not None
     settings = _examine(folder, offered.files)
@@ -99,7 +99,7 @@ def _from_folder(offered: Offer, quant: Quant) -> Iterator[Progress]:
     store.settle(made, _record(offered, packs=packs or is_packed(settings)))
 
 
-def _make(source: Path, made: Path, files: tuple[Remote, ...], *, packs: bool) -> Iterator[Progress]:
+def _make(source: Path, made: Path, files: tuple[Remote, ...], *, packs: bool) -> Iterator[JobProgress]:
     """The model in `made` from the files in `source`, which stay."""
     made.parent.mkdir(parents=True, exist_ok=True)
     if packs:
@@ -110,7 +110,7 @@ def _make(source: Path, made: Path, files: tuple[Remote, ...], *, packs: bool) -
         yield from _copy(files, source, made)
 
 
-def _fetch(listing: Listing, files: tuple[Remote, ...], folder: Path, *, weights: bool) -> Iterator[Progress]:
+def _fetch(listing: Listing, files: tuple[Remote, ...], folder: Path, *, weights: bool) -> Iterator[JobProgress]:
     """Fetches the small files, or the weights; `done` counts what is here of all files and never goes back."""
     total, best = sum(file.size for file in files), 0
     for file in files:
@@ -118,14 +118,14 @@ def _fetch(listing: Listing, files: tuple[Remote, ...], folder: Path, *, weights
             rest = sum(download.present(other, folder) for other in files if other is not file)
             for size in download.fetch(listing, file, folder):
                 best = max(best, rest + size)
-                yield Progress("fetching", best, total)
+                yield JobProgress("fetching", best, total)
 
 
-def _verify(files: tuple[Remote, ...], folder: Path) -> Iterator[Progress]:
+def _verify(files: tuple[Remote, ...], folder: Path) -> Iterator[JobProgress]:
     total, done = sum(file.size for file in files), 0
     for file in files:
         for size in download.verify(file, folder):
-            yield Progress("checking", done + size, total)
+            yield JobProgress("checking", done + size, total)
         done += file.size
     _check_headers(files, folder)
 
@@ -137,7 +137,7 @@ def _check_headers(files: tuple[Remote, ...], folder: Path) -> None:
             figures.tensors(folder / file.name)
 
 
-def _copy(files: tuple[Remote, ...], source: Path, made: Path) -> Iterator[Progress]:
+def _copy(files: tuple[Remote, ...], source: Path, made: Path) -> Iterator[JobProgress]:
     """A copy of `files` in `made`, in one step at its end."""
     aside, total, done = made.with_name(f".{made.name}"), sum(file.size for file in files), 0
     shutil.rmtree(aside, ignore_errors=True)
@@ -147,7 +147,7 @@ def _copy(files: tuple[Remote, ...], source: Path, made: Path) -> Iterator[Progr
             while block := old.read(BLOCK):
                 new.write(block)
                 done += len(block)
-                yield Progress("copying", done, total)
+                yield JobProgress("copying", done, total)
     aside.rename(made)
 
 
@@ -179,15 +179,11 @@ def check_room(fetched: int, made: int) -> None:
     free = shutil.disk_usage(folder).free
     if fetched + made > free:
         raise NoRoom(
-            f"{gigabytes(fetched + made)} are needed on the disk with {folder} ({gigabytes(fetched)} to fetch, "
-            f"{gigabytes(made)} for the model), {gigabytes(free)} are free",
-            hint=f"free {gigabytes(fetched + made - free)}, or {store.ELSEWHERE}; diffu model list shows what is here",
+            f"{format_bytes(fetched + made)} are needed on the disk with {folder} ({format_bytes(fetched)} to fetch, "
+            f"{format_bytes(made)} for the model), {format_bytes(free)} are free",
+            hint=f"free {format_bytes(fetched + made - free)}, or {store.ELSEWHERE}; "
+            "diffu model list shows the models on this disk",
         )
-
-
-def gigabytes(number: int) -> str:
-    """A number of bytes for people."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"  # noqa: PLR2004
 
 
 def _record(offered: Offer, *, packs: bool) -> Record:

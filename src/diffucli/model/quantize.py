@@ -21,12 +21,12 @@ from diffucli.model.layers import odd, packed_names
 from diffucli.model.load import wanted_shapes
 from diffucli.model.memory import packed_bytes
 from diffucli.model.packed import KEY, KIND, PARTS, is_packed
-from diffucli.model.progress import Progress
 from diffucli.model.shards import INDEX, SINGLE, check_shapes, shards
 from diffucli.model.stream import Stream
 from diffucli.model.support import settings_of
 from diffucli.model.transformer import Size
 from diffucli.model.verify import kept, pieces, verify
+from diffucli.units import JobProgress, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ class _Job:
         return sum(shard.stat().st_size for shard in self.sources)
 
 
-def quantise(source: Path, target: Path) -> Iterator[Progress]:
+def quantise(source: Path, target: Path) -> Iterator[JobProgress]:
     """Writes the checkpoint in `source` to the new folder `target` in NF4; head, embeddings, norms, biases in bf16.
 
     Yields bytes of the source read, then bytes of the result verified. Works on the GPU where there is one. What an
@@ -132,14 +132,14 @@ def _check_space(job: _Job) -> None:
     needed, free = packed_bytes(job.settings, width=2) - there, shutil.disk_usage(job.part).free
     if needed > free:
         raise ModelError(
-            f"{job.part} needs {needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free", hint="make room there"
+            f"{job.part} needs {format_bytes(needed)} of disk, {format_bytes(free)} are free", hint="make room there"
         )
 
 
-def _convert(job: _Job) -> Iterator[Progress]:
+def _convert(job: _Job) -> Iterator[JobProgress]:
     """Writes each shard that is not there yet."""
     done, device = 0, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    yield Progress(QUANTISING, done, job.total)
+    yield JobProgress(QUANTISING, done, job.total)
     for shard in job.sources:
         end = done + shard.stat().st_size
         written = job.part / shard.name
@@ -147,10 +147,10 @@ def _convert(job: _Job) -> Iterator[Progress]:
             half = written.with_name(written.name + HALF)
             for size in _write(job, shard, half, device):
                 done += size
-                yield Progress(QUANTISING, done, job.total)
+                yield JobProgress(QUANTISING, done, job.total)
             half.rename(written)
         done = end
-        yield Progress(QUANTISING, done, job.total)
+        yield JobProgress(QUANTISING, done, job.total)
 
 
 def _write(job: _Job, shard: Path, half: Path, device: torch.device) -> Iterator[int]:
@@ -190,10 +190,10 @@ def _finite(shard: Path, name: str) -> Iterator[None]:
         raise BadCheckpoint(f"{shard}: {name} holds {exc}", hint=REPAIR) from exc
 
 
-def _verify(job: _Job) -> Iterator[Progress]:
+def _verify(job: _Job) -> Iterator[JobProgress]:
     """Reads every shard back; one that is not what it should be takes all the work with it."""
     total, done = sum((job.part / shard.name).stat().st_size for shard in job.sources), 0
-    yield Progress(VERIFYING, done, total)
+    yield JobProgress(VERIFYING, done, total)
     for shard in job.sources:
         written = job.part / shard.name
         try:
@@ -202,7 +202,7 @@ def _verify(job: _Job) -> Iterator[Progress]:
             shutil.rmtree(job.part, ignore_errors=True)
             raise
         done += written.stat().st_size
-        yield Progress(VERIFYING, done, total)
+        yield JobProgress(VERIFYING, done, total)
 
 
 def _finish(job: _Job) -> None:
