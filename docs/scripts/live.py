@@ -23,8 +23,7 @@ def main(request: str) -> None:
     checkpoint = load(entry.folder)
     policy = replace(PRESETS["balanced"], commit=TopK(linear), block=None, cache="none", steps=24)
     run = Engine(checkpoint, policy).generate(request, length=96)
-    view = View(run.layout.shown.start, run.layout.shown.stop, "python", run.ends, entry.name)
-    frame = Frame(checkpoint.tokenizer.piece, view)
+    frame = Frame(checkpoint.tokenizer.piece, View("python", entry.name))
     for event in run.events:
         frame.take(event)
         if isinstance(event, Stepped) and event.masks_left <= 96 // 2:

@@ -9,7 +9,7 @@ def written(*runs, encoding="utf-8"):
     pen = Pen(encoding)
     for raw in runs:
         pen.write(raw, standalone(raw, encoding), "i")
-    return pen.sheet(None)
+    return pen.sheet()
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Cn", "Zl", "Zp", "M", "Lo"])), st.data())
@@ -23,7 +23,7 @@ def test_however_the_bytes_are_split_the_text_is_whole(text, data):
 @given(st.lists(st.binary(max_size=5)))
 def test_shades_and_code_are_as_long_as_the_text(runs):
     sheet = written(*runs)
-    assert len(sheet.text) == len(sheet.shades) == len(sheet.code) == sheet.focus
+    assert len(sheet.text) == len(sheet.shades) == len(sheet.code)
 
 
 def test_an_incomplete_character_is_shown_as_such_at_the_end_and_before_a_glyph():
@@ -31,7 +31,7 @@ def test_an_incomplete_character_is_shown_as_such_at_the_end_and_before_a_glyph(
     pen.write("é".encode()[:1], None, "i")
     pen.glyph("░", "m")
     pen.write("é".encode()[1:], None, "i")
-    assert pen.sheet(None).text == "�░�"
+    assert pen.sheet().text == "�░�"
     assert written("日".encode()[:2]).text == "�"
 
 
@@ -39,7 +39,7 @@ def test_a_character_has_the_shade_of_the_token_that_ends_it():
     pen = Pen("utf-8")
     pen.write(b"\xc3", None, "0")
     pen.write(b"\xa9!", None, "i")
-    sheet = pen.sheet(None)
+    sheet = pen.sheet()
     assert (sheet.text, sheet.shades) == ("é!", "ii")
 
 
@@ -47,7 +47,7 @@ def test_the_lexer_sees_a_blank_for_a_glyph():
     pen = Pen("utf-8")
     pen.write(b"a", "a", "i")
     pen.glyph("░", "m")
-    assert pen.sheet(None).code == "a "
+    assert pen.sheet().code == "a "
 
 
 @pytest.mark.parametrize("before", [b"", b"\n", b" "])
@@ -59,7 +59,7 @@ def test_a_combining_mark_on_a_mask_is_written_out_but_on_a_letter_combines():
     pen = Pen("utf-8")
     pen.glyph("░", "m")
     pen.write("\u0301".encode(), "\u0301", "i")
-    assert pen.sheet(None).text == "░\\u0301"
+    assert pen.sheet().text == "░\\u0301"
     assert written(b"e", "\u0301".encode()).text == "e\u0301"
 
 

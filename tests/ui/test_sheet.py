@@ -10,7 +10,7 @@ TEXT = st.text(st.sampled_from("ab \n\t日🙂░\u0301"), max_size=80)
 
 
 def sheet(text, shade=INK):
-    return Sheet(text, text, shade * len(text), 0)
+    return Sheet(text, text, shade * len(text))
 
 
 def plain(lines):
@@ -28,8 +28,10 @@ def test_rows_fit_the_width_and_lose_nothing_but_newlines(text, width):
 def test_every_character_stands_in_the_row_that_is_said(text, width):
     spans = rows(text, width)
     for index in range(len(text) + 1):
-        start, stop = spans[row_of(spans, index)]
+        row = row_of(spans, index)
+        start, stop = spans[row]
         assert start <= index <= stop
+        assert index < stop or row + 1 == len(spans) or text[index] == "\n"
 
 
 def test_a_wide_character_that_does_not_fit_goes_to_the_next_row():

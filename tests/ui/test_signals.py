@@ -31,12 +31,13 @@ def events():
                 os.read(GATE, 1)  # the test says when to go on
             yield Stepped(step, (step - 1,), (step,), (0.9,), (0, 6), 6 - step, step, step / 10)
         yield Finished((1, 2, 3, 4, 5, 6), "complete", 6, 0.6)
+        return 6
     finally:
         os.write(REPORT, b"closed")
 
 print("above")
 done = show(events(), lambda token: f"line {token} {'x' * 40}\\n".encode(), view=View(title="pty"), fps=1e9, share=1e9)
-print("below", done.nfe)
+print("below", done)
 """
 WAITING = "3 masks left"
 
@@ -135,7 +136,7 @@ def test_a_fatal_signal_cleans_up_and_kills(run, number):
 
 
 def test_ctrl_c_cleans_up_and_is_a_keyboard_interrupt(run):
-    it = run()
+    it = run("import sys; sys.tracebacklimit = 1\n")
     it.feed(until=WAITING)
     os.write(it.master, b"\x03")
     it.feed()

@@ -54,8 +54,7 @@ def wait_for(device: torch.device) -> Callable[[], None]:
 
 def drawn(run: Run, piece: Callable[[int], bytes], watch: Stopwatch) -> Finished:
     """The end of `run`, drawn 20 times a second at most; frames are laps of DRAWING, what is left of BOOKKEEPING."""
-    view = View(run.layout.shown.start, run.layout.shown.stop, ends=run.ends)
-    frame, pace, final = Frame(piece, view), Pace(20), None
+    frame, pace, final = Frame(piece, View()), Pace(20), None
     with Screen(io.StringIO(), size=lambda: SCREEN) as screen:
         for event in run.events:
             watch.lap(BOOKKEEPING)

@@ -9,6 +9,7 @@ import gc
 import random
 import sys
 import time
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import environ
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from diffucli.cli.options import Alg, Choice, Live
 from diffucli.cli.report import Numbers, Report
 from diffucli.errors import UsageError
+from diffucli.events import Finished
 
 __all__ = ["Choice", "Session", "begin", "policy_of"]
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from diffucli.decode.policy import Policy
-    from diffucli.events import Finished
+    from diffucli.events import Event
     from diffucli.model.registry import Entry
     from diffucli.tasks.engine import Engine, Run
 
@@ -76,14 +78,26 @@ class Session:
         return None if policy is None else replace(self, engine=replace(self.engine, policy=policy))
 
     def _pull(self, run: Run, language: str) -> Finished:
-        from diffucli.ui import View, last, show, wants_live
+        from diffucli.ui import View, pull, show, wants_live
 
-        silent = self.report.quiet or self.report.json
+        events, silent = _finished(run.events), self.report.quiet or self.report.json
         if silent or not wants_live(sys.stderr, self.live.value, environ):
-            return last(run.events)
-        title = self.entry.folder.resolve().name
-        view = View(run.layout.shown.start, run.layout.shown.stop, language, run.ends, title)
-        return show(run.events, self.engine.checkpoint.tokenizer.piece, view=view, fps=self.fps)
+            return pull(events)
+        view = View(language, self.entry.folder.resolve().name)
+        return show(events, self.engine.checkpoint.tokenizer.piece, view=view, fps=self.fps)
+
+
+def _finished(events: Iterator[Event]) -> Generator[Event, None, Finished]:
+    """Yields `events`, closes them however this ends, and returns the last one."""
+    last = None
+    try:
+        for last in events:
+            yield last
+    finally:
+        if isinstance(events, Generator):
+            events.close()
+    assert isinstance(last, Finished), "a run ends with Finished"
+    return last
 
 
 def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:

@@ -6,7 +6,7 @@ Knows nothing of terminals, files or syntax.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +18,7 @@ from diffucli.decode.predict import predictor
 from diffucli.decode.sample import Rules
 from diffucli.decode.speculate import Speculative
 from diffucli.errors import UsageError
+from diffucli.events import Started
 from diffucli.tasks import prompt
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Engine:
             return Speculative(stepwise(), policy, rules)
 
         forward = Cautious(speculative, stepwise) if policy.speculate else Cautious(stepwise)
-        return Run(laid, within_memory(denoise(canvas, forward, policy, rules)), ends, note)
+        return Run(laid, within_memory(_shown(denoise(canvas, forward, policy, rules), laid, ends)), ends, note)
 
     def _read(self, tokens: Sequence[int]) -> tuple[str, bool]:
         """Text up to the first end token, and whether there was one; masks that are left say nothing."""
@@ -172,6 +173,16 @@ class Engine:
         head = _fitting(words.encode, before, room - sum(len(words.encode(line)) for line in tail))
         note = _unseen(len(before) - len(head), len(after) - len(tail))
         return ["".join(head[::-1]), *parts[1:-1], "".join(tail)], note
+
+
+def _shown(events: Iterator[Event], laid: Layout, ends: frozenset[int]) -> Iterator[Event]:
+    """`events`, of which the first says what part of the canvas is shown and which tokens end a text."""
+    for event in events:
+        yield (
+            replace(event, shown=(laid.shown.start, laid.shown.stop), ends=ends)
+            if isinstance(event, Started)
+            else event
+        )
 
 
 def _unseen(above: int, below: int) -> str:

@@ -4,8 +4,8 @@ Knows events and bytes, never a tensor.
 """
 
 from diffucli.ui.frame import Frame, View
-from diffucli.ui.live import last, show
+from diffucli.ui.live import pull, show
 from diffucli.ui.picture import picture
 from diffucli.ui.terminal import wants_live
 
-__all__ = ["Frame", "View", "last", "picture", "show", "wants_live"]
+__all__ = ["Frame", "View", "picture", "pull", "show", "wants_live"]

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from diffucli.errors import UsageError
 from diffucli.events import Event, Finished
@@ -20,8 +19,9 @@ from diffucli.ui.signals import dying_clean, pausing_clean
 from diffucli.ui.terminal import Screen, reflows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
+T = TypeVar("T")
 
 SHARE, LONGEST = 0.04, 0.2  # of the time at most is spent on frames, as long as they are no more seconds apart
 
@@ -52,61 +52,54 @@ class Pace:
 
 
 def show(
-    events: Iterator[Event],
+    events: Generator[Event, None, T],
     pieces: Callable[[int], bytes],
     *,
     view: View,
     out: TextIO | None = None,
     fps: float = 20,
     share: float = SHARE,
-) -> Finished:
-    """Runs `events` to the end and draws them on `out` (standard error) meanwhile; nothing stays on the screen.
+) -> T:
+    """Runs `events` to the end, draws them on `out` (standard error) meanwhile, and returns what they return.
 
-    `pieces` gives a token's bytes. fps, share: see Pace. `events` is closed however this ends. SIGTERM and SIGHUP end
-    it and then kill the process as they would have; Ctrl-Z gives the terminal back until the run goes on. Raises
-    UsageError for an `fps` that is not above 0.
+    Nothing stays on the screen. pieces: gives a token's bytes. fps, share: see Pace. `events` is closed however this
+    ends. SIGTERM and SIGHUP end the run cleanly and then kill the process; Ctrl-Z gives the terminal back until the
+    process continues. Raises UsageError for an `fps` that is not above 0.
     """
-    if not fps > 0:
-        raise UsageError(f"{fps:g} frames a second cannot be drawn", hint="--fps takes a number above 0")
     out = sys.stderr if out is None else out
-    frame = Frame(pieces, view, encoding=out.encoding or "ascii")
-    with dying_clean():
+    with closing(events), dying_clean():
+        if not fps > 0:
+            raise UsageError(f"{fps:g} frames a second cannot be drawn", hint="--fps takes a number above 0")
+        frame = Frame(pieces, view, encoding=out.encoding or "ascii")
         return play(events, frame, Screen(out, wraps=reflows(os.environ)), pace=Pace(fps, share=share))
 
 
-def play(events: Iterator[Event], frame: Frame, screen: Screen, *, pace: Pace) -> Finished:
-    """Folds `events` into `frame` and paints it when `pace` allows, and at the end."""
-    final = None
-    with _closing(events), screen, pausing_clean(screen.leave, screen.enter):
-        for event in events:
-            frame.take(event)
-            if isinstance(event, Finished):
-                final = event
-                screen.paint(frame)
-            elif pace.due():
-                screen.paint(frame)
-                pace.done()
-    return _finished(final)
+def play(events: Generator[Event, None, T], frame: Frame, screen: Screen, *, pace: Pace) -> T:
+    """Applies `events` to `frame` and paints it when `pace` allows and when a canvas is finished."""
+
+    def see(event: Event) -> None:
+        frame.take(event)
+        if isinstance(event, Finished):
+            screen.paint(frame)
+        elif pace.due():
+            screen.paint(frame)
+            pace.done()
+
+    with closing(events), screen, pausing_clean(screen.leave, screen.enter):
+        return _returned(events, see)
 
 
-def last(events: Iterator[Event]) -> Finished:
-    """Runs `events` to the end and draws nothing."""
-    final = None
-    with _closing(events):
-        for event in events:
-            final = event if isinstance(event, Finished) else final
-    return _finished(final)
+def pull(events: Generator[Event, None, T]) -> T:
+    """Runs `events` to the end, draws nothing, and returns what they return."""
+    with closing(events):
+        return _returned(events, lambda _: None)
 
 
-def _finished(final: Finished | None) -> Finished:
-    assert final is not None, "a run ends with Finished"
-    return final
-
-
-@contextmanager
-def _closing(events: Iterator[Event]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if isinstance(events, Generator):
-            events.close()
+def _returned(events: Generator[Event, None, T], see: Callable[[Event], None]) -> T:
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        see(event)

@@ -54,11 +54,10 @@ class Pen:
             self._inside = False
             self._put(rest, rest)
 
-    def sheet(self, focus: int | None) -> Sheet:
-        """All that was written; without a `focus` the end stays in view."""
+    def sheet(self) -> Sheet:
+        """All that was written."""
         self.end()
-        focus = self.length if focus is None else focus
-        return Sheet("".join(self._text), "".join(self._code), "".join(self._shades), focus)
+        return Sheet("".join(self._text), "".join(self._code), "".join(self._shades))
 
     def _put(self, text: str, code: str) -> None:
         if not text:

@@ -5,9 +5,11 @@ Knows nothing of tokens or events: it is given characters and the shade of each.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, get_character_cell_size
@@ -30,13 +32,11 @@ class Sheet:
     """What is on the canvas, not yet cut into rows.
 
     text: characters as shown. code: the same with blanks for masks, for the lexer. shades: one a character.
-    focus: index into `text` that should stay in view.
     """
 
     text: str
     code: str
     shades: str
-    focus: int
 
 
 def rows(text: str, width: int) -> list[Span]:
@@ -53,13 +53,13 @@ def rows(text: str, width: int) -> list[Span]:
 
 
 def row_of(spans: list[Span], index: int) -> int:
-    """The row in which character `index` stands; the last one if it stands behind all of them."""
-    return next((row for row, (_, stop) in enumerate(spans) if index <= stop), len(spans) - 1)
+    """The row in which character `index` stands: a newline in the row that it ends, the end of the text in the last."""
+    return bisect_right(spans, index, key=itemgetter(0)) - 1
 
 
-def scroll(top: int, focus: int, *, total: int, height: int) -> int:
-    """The first row to show: `top` as long as row `focus` is in view, else one that puts it a quarter down."""
-    if not top <= focus < top + height:
+def scroll(top: int, focus: int | None, *, total: int, height: int) -> int:
+    """The first row to show: `top` while row `focus` (if any) is in view, else the one that puts it a quarter down."""
+    if focus is not None and not top <= focus < top + height:
         top = focus - height // 4
     return max(0, min(top, total - height))
 
