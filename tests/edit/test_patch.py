@@ -1,4 +1,4 @@
-"""Diffs that git applies, and writes that lose nothing."""
+"""Diffs that git applies, and writes of one or several files that lose nothing."""
 
 import errno
 import os
@@ -7,13 +7,16 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from diffucli.edit import patch, source
-from diffucli.edit.patch import Written
+from diffucli.edit.patch import Change, Written
 from diffucli.edit.undo import UndoStore
 from diffucli.errors import DiffuError, TargetChanged, UsageError, WriteFailed
 
@@ -129,7 +132,7 @@ def test_a_write_changes_the_bytes_and_says_what_undoes_it(folder, store):
     (folder / "a.py").write_bytes(b"old")
     written = patch.write(source.read(folder / "a.py"), b"new", store=store)
     assert (folder / "a.py").read_bytes() == b"new"
-    assert written == Written(folder / "a.py", changed=True, entry=store.entries()[0].id)
+    assert written == Written(folder / "a.py", changed=True, undo_id=store.writes()[0].id)
 
 
 def test_nothing_but_the_file_is_left_in_its_folder(folder, store):
@@ -167,9 +170,9 @@ def test_the_same_bytes_are_not_written_at_all(folder, store):
     (folder / "a.py").write_bytes(b"old")
     before = (folder / "a.py").stat()
     written = patch.write(source.read(folder / "a.py"), b"old", store=store)
-    assert written == Written(folder / "a.py", changed=False, entry=None)
+    assert written == Written(folder / "a.py", changed=False, undo_id=None)
     assert (folder / "a.py").stat() == before
-    assert store.entries() == ()
+    assert store.writes() == ()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the name of a descriptor")
@@ -187,9 +190,11 @@ def test_everything_is_synced_and_the_pre_image_first(folder, store, monkeypatch
     monkeypatch.setattr(os, "fsync", fsync)
     patch.write(source.read(folder / "a.py"), b"new", store=store)
     kept = [(where, b"old") for where in ("objects", "objects", "objects", "objects", "entries", "entries")]
-    assert synced[:6] == kept
-    ways = {1: [("project", b"old"), ("project", b"new")], 2: [("project", b"old")] + 2 * [("project", b"new")]}
-    assert synced[6:] == ways[links]
+    ways = {
+        1: [("project", b"old"), *kept, ("project", b"new")],
+        2: [*kept, ("project", b"old"), *3 * [("project", b"new")]],
+    }
+    assert synced == ways[links]
 
 
 def test_a_symlink_stays_and_its_target_changes(folder, store):
@@ -221,7 +226,7 @@ def test_a_file_that_changed_meanwhile_is_left_alone(folder, store, links):
     with pytest.raises(TargetChanged, match="changed on disk since it was read"):
         patch.write(read, b"new", store=store)
     assert (folder / "a.py").read_bytes() == b"theirs"
-    assert store.entries() == ()
+    assert store.writes() == ()
 
 
 def test_a_change_in_the_last_moment_is_seen_too(folder, store, monkeypatch):
@@ -238,13 +243,13 @@ def test_a_change_in_the_last_moment_is_seen_too(folder, store, monkeypatch):
         patch.write(read, b"new", store=store)
     assert (folder / "a.py").read_bytes() == b"theirs"
     assert names(folder) == ["a.py"]
-    assert store.entries() == ()
+    assert store.writes() == ()
 
 
 def test_a_write_in_place_looks_again_too(folder):
     (folder / "a.py").write_bytes(b"theirs")
     with pytest.raises(TargetChanged):
-        patch._overwrite(folder / "a.py", b"new", old=b"old")
+        patch._overwrite(Change(folder / "a.py", b"old", b"new"))
     assert (folder / "a.py").read_bytes() == b"theirs"
 
 
@@ -252,11 +257,11 @@ def test_a_store_that_fails_afterwards_does_not_hide_why_the_write_was_refused(f
     (folder / "a.py").write_bytes(b"old")
 
     class Hasty:
-        def record(self, path, *, before, after):
-            path.write_bytes(b"theirs")
-            return "beef"
+        def record(self, changes):
+            changes[0].target.write_bytes(b"theirs")
+            return ["beef"]
 
-        def forget(self, entry_id):
+        def forget(self, ids):
             raise WriteFailed("no")
 
     with pytest.raises(TargetChanged):
@@ -279,7 +284,7 @@ def test_a_file_without_write_permission_is_refused_even_to_root(folder, store):
     assert isinstance(refusal, WriteFailed)
     assert "is read-only" in refusal.message
     assert (folder / "a.py").read_bytes() == b"old"
-    assert store.entries() == ()
+    assert store.writes() == ()
 
 
 def test_stdin_cannot_be_written_back():
@@ -304,8 +309,8 @@ def test_a_new_file_gets_the_usual_mode(folder, store):
         os.umask(mask)
     assert (folder / "new.py").read_bytes() == b"new"
     assert stat.S_IMODE((folder / "new.py").stat().st_mode) == 0o640
-    assert store.entries()[0].before is None
-    assert written.entry == store.entries()[0].id
+    assert store.writes()[0].before is None
+    assert written.undo_id == store.writes()[0].id
 
 
 def test_a_new_file_over_an_old_one_is_a_write_like_any_other(folder, store):
@@ -340,7 +345,7 @@ def test_a_new_file_wants_its_folder(folder, name):
 def test_a_file_that_appeared_meanwhile_is_not_overwritten(folder):
     (folder / "a.py").write_bytes(b"theirs")
     with pytest.raises(TargetChanged, match="appeared meanwhile"):
-        patch.put(folder / "a.py", b"new", old=None)
+        patch.write_all([Change(folder / "a.py", None, b"new")], store=None)
     assert (folder / "a.py").read_bytes() == b"theirs"
 
 
@@ -369,7 +374,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(small_disk, store, links):
     assert refusal.__cause__.errno == errno.ENOSPC
     assert path.read_bytes() == LONG
     assert len(names(small_disk)) == links
-    assert store.entries() == ()
+    assert store.writes() == ()
 
 
 def test_a_disk_too_full_for_the_pre_image_leaves_the_file_as_it_was(small_disk, folder):
@@ -387,7 +392,7 @@ def test_a_disk_mounted_read_only_leaves_the_file_as_it_was(small_disk, store):
     assert isinstance(refused_write(small_disk / "a.py", store=store), WriteFailed)
     with pytest.raises(WriteFailed, match="Read-only file system"):
         patch.create(small_disk / "new.py", b"new", store=store)
-    assert store.entries() == ()
+    assert store.writes() == ()
 
 
 def test_a_file_that_is_a_mount_point_is_written_in_place(small_disk, folder, store):
@@ -424,7 +429,7 @@ def test_in_a_folder_that_may_not_be_changed_the_file_is_written_in_place(open_f
     assert unprivileged(WRITE, project / "a.py", state) == "changed True"
     assert (project / "a.py").read_bytes() == b"new"
     assert (project / "a.py").stat().st_ino == inode
-    assert UndoStore(state).image(UndoStore(state).entries()[0].before).read_bytes() == b"old"
+    assert UndoStore(state).object_path(UndoStore(state).writes()[0].before).read_bytes() == b"old"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -449,8 +454,8 @@ class Failing:
     """Lets the first writes pass, refuses one after half its bytes, and at once the others up to `times`."""
 
     def __init__(self, monkeypatch, *, passed, times):
-        self.calls, self.passed, self.times, self.write = 0, passed, times, patch._write_all
-        monkeypatch.setattr(patch, "_write_all", self)
+        self.calls, self.passed, self.times, self.write = 0, passed, times, patch._write_fully
+        monkeypatch.setattr(patch, "_write_fully", self)
 
     def __call__(self, file, data):
         self.calls += 1
@@ -481,6 +486,310 @@ def test_the_pre_image_outlives_a_write_that_could_not_be_taken_back(folder, sto
         store.undo()
     kept = Path(changed.value.hint.rpartition(" ")[2])
     assert kept.read_bytes() == b"the old bytes"
+
+
+@pytest.fixture
+def three(folder):
+    """Three files as they were read, and what is to be written into each."""
+    for name in "abc":
+        (folder / f"{name}.py").write_bytes(b"old " + name.encode())
+    return [Change.of_source(source.read(folder / f"{name}.py"), b"new " + name.encode()) for name in "abc"]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+UNCHANGED = {"a.py": b"old a", "b.py": b"old b", "c.py": b"old c"}
+
+
+def test_several_files_are_written_and_each_can_be_undone(folder, store, three):
+    written = patch.write_all(three, store=store)
+    assert contents(folder) == {"a.py": b"new a", "b.py": b"new b", "c.py": b"new c"}
+    assert [one.path.name for one in written] == ["a.py", "b.py", "c.py"]
+    assert [write.id for write in store.writes()] == [one.undo_id for one in written[::-1]]
+    assert store.undo(written[1].undo_id).path == folder / "b.py"
+    assert contents(folder) == {"a.py": b"new a", "b.py": b"old b", "c.py": b"new c"}
+
+
+def test_of_several_files_those_that_do_not_change_are_not_written(folder, store, three):
+    three[1] = Change(three[1].target, three[1].old, three[1].old)
+    written = patch.write_all(three, store=store)
+    assert [(one.changed, one.undo_id is None) for one in written] == [(True, False), (False, True), (True, False)]
+    assert len(store.writes()) == 2
+
+
+def test_nothing_to_write_touches_no_store(store):
+    assert patch.write_all([], store=store) == []
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize("trouble", ["changed", "gone", "read-only", "a folder", "appeared"])
+def test_if_one_file_cannot_be_written_none_is(folder, store, three, trouble, position):
+    target, expected = three[position].target, dict(UNCHANGED)
+    match trouble:
+        case "changed":
+            target.write_bytes(b"theirs")
+            expected[target.name] = b"theirs"
+        case "gone":
+            target.unlink()
+            del expected[target.name]
+        case "read-only":
+            target.chmod(0o444)
+        case "a folder":
+            target.unlink()
+            (target / "inside").mkdir(parents=True)
+        case "appeared":
+            three[position] = Change(target, None, b"new")
+    with pytest.raises(DiffuError) as refusal:
+        patch.write_all(three, store=store)
+    assert str(target) in refusal.value.message
+    if trouble == "a folder":
+        (target / "inside").rmdir()
+        target.rmdir()
+        del expected[target.name]
+    assert contents(folder) == expected
+    assert store.writes() == ()
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_if_one_folder_and_its_file_cannot_be_changed_no_file_is_written(open_folder, unprivileged, position):
+    folders = [open_folder / name for name in "abc"]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "x.py").write_bytes(b"old")
+        (folder / "x.py").chmod(0o644 if number == position and os.geteuid() == 0 else 0o666)
+        folder.chmod(0o777)
+    if os.geteuid() != 0:
+        (folders[position] / "x.py").chmod(0o444)
+    folders[position].chmod(0o555)
+    code = """
+        *folders, state = map(Path, sys.argv[1:])
+        changes = [patch.Change.of_source(source.read(folder / "x.py"), b"new") for folder in folders]
+        try:
+            patch.write_all(changes, store=UndoStore(state))
+        except DiffuError as refusal:
+            print(type(refusal).__name__, len(UndoStore(state).writes()))
+    """
+    assert unprivileged(code, *folders, open_folder / "state") == "WriteFailed 0"
+    assert [contents(folder) for folder in folders] == [{"x.py": b"old"}] * 3
+
+
+def test_a_new_file_in_a_folder_that_cannot_be_written_stops_the_others(open_folder, unprivileged):
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o555)
+    (open_folder / "a.py").write_bytes(b"old")
+    (open_folder / "a.py").chmod(0o666)
+    code = """
+        changes = [
+            patch.Change.of_path(Path(sys.argv[1], "a.py"), b"new"),
+            patch.Change.of_path(Path(sys.argv[1], "closed", "b.py"), b"new"),
+        ]
+        try:
+            patch.write_all(changes, store=None)
+        except DiffuError as refusal:
+            print(refusal.message)
+    """
+    assert unprivileged(code, open_folder).endswith("closed/b.py: Permission denied")
+    assert contents(closed) == {}
+    assert (open_folder / "a.py").read_bytes() == b"old"
+
+
+def test_several_files_on_a_full_disk_stay_as_they_were(small_disk, folder, store):
+    for path in (folder / "a.py", small_disk / "b.py", folder / "c.py"):
+        path.write_bytes(b"old")
+    paths = [folder / "a.py", small_disk / "b.py", folder / "c.py"]
+    changes = [Change.of_source(source.read(path), b"x" * 100_000) for path in paths]
+    with pytest.raises(WriteFailed, match="No space left") as refusal:
+        patch.write_all(changes, store=store)
+    assert refusal.value.hint == "free some space on that disk"
+    assert (contents(folder), contents(small_disk)) == ({"a.py": b"old", "c.py": b"old"}, {"b.py": b"old"})
+    assert store.writes() == ()
+
+
+@pytest.mark.parametrize("way", ["same name", "symlink", "hard link", "new"])
+def test_two_changes_of_one_file_are_refused(folder, store, way):
+    one, other = folder / "a.py", folder / "b.py"
+    one.write_bytes(b"old")
+    match way:
+        case "same name":
+            other = one
+        case "symlink":
+            other.symlink_to(one)
+        case "hard link":
+            os.link(one, other)
+        case "new":
+            one.unlink()
+            other.symlink_to(one)
+    with pytest.raises(UsageError, match="are one file"):
+        patch.write_all([Change.of_path(one, b"1"), Change.of_path(other, b"2")], store=store)
+    assert store.writes() == ()
+    assert not one.exists() or one.read_bytes() == b"old"
+
+
+class Fault:
+    """Lets the low-level call number `at` that changes the disk fail, after half its work if it is a write."""
+
+    CALLS = (
+        (patch, "_write_fully"),
+        (Path, "replace"),
+        (os, "fsync"),
+        (patch.shutil, "copystat"),
+        (os, "utime"),
+    )
+
+    def __init__(self, monkeypatch, at, error):
+        self.calls, self.at, self.error = 0, at, error
+        for owner, name in self.CALLS:
+            monkeypatch.setattr(owner, name, self.wrapped(getattr(owner, name), name))
+
+    def wrapped(self, call, name):
+        def calling(*arguments, **more):
+            self.calls += 1
+            if self.calls == self.at + 1:
+                if name == "_write_fully":
+                    call(arguments[0], arguments[1][: len(arguments[1]) // 2])
+                raise self.error
+            return call(*arguments, **more)
+
+        return calling
+
+
+KINDS = ("plain", "linked", "symlink", "new", "same")
+
+
+def made(folder, kinds):
+    """A file of each kind, and a change of it."""
+    for number, kind in enumerate(kinds):
+        path = folder / f"{number}.py"
+        if kind == "symlink":
+            path = folder / f"{number}.real"
+            (folder / f"{number}.py").symlink_to(path)
+        if kind != "new":
+            path.write_bytes(b"the old bytes of %d" % number)
+        if kind == "linked":
+            os.link(path, folder / f"{number}.link")
+        new = path.read_bytes() if kind == "same" else b"new bytes " * (number + 1)
+        yield Change.of_path(folder / f"{number}.py", new)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(KINDS), min_size=1, max_size=4),
+    st.integers(0, 60),
+    st.sampled_from([errno.ENOSPC, errno.EIO, None]),
+)
+def test_whatever_call_fails_all_files_are_written_or_none(kinds, at, code):
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as monkeypatch:
+        folder, store = Path(name, "project"), UndoStore(Path(name, "undo"))
+        folder.mkdir()
+        changes = list(made(folder, kinds))
+        before = contents(folder)
+        fault = Fault(monkeypatch, at, KeyboardInterrupt() if code is None else OSError(code, os.strerror(code)))
+        try:
+            written = patch.write_all(changes, store=store)
+        except (WriteFailed, KeyboardInterrupt):
+            assert fault.calls > at
+            assert contents(folder) == before
+            assert store.writes() == ()
+            assert not [path for path in (store.root / "objects").glob("*") if path.is_file()]
+        else:
+            assert [change.target.read_bytes() for change in changes] == [change.new for change in changes]
+            assert {write.id for write in store.writes()} == {one.undo_id for one in written if one.changed}
+            monkeypatch.undo()
+            for _ in store.writes():
+                store.undo()
+            assert contents(folder) == before
+
+
+def test_files_written_in_place_go_first_for_they_may_need_space(folder, store, three, monkeypatch):
+    os.link(folder / "c.py", folder / "d.py")
+    order = []
+    replace = patch._replace
+    monkeypatch.setattr(patch, "_replace", lambda staged: (order.append(staged.change.target.name), replace(staged)))
+    patch.write_all(three, store=store)
+    assert order == ["c.py", "a.py", "b.py"]
+    assert (folder / "d.py").read_bytes() == b"new c"
+
+
+def test_the_space_of_staged_files_is_free_before_others_are_restored(folder, store, three, monkeypatch):
+    replace, seen = Path.replace, []
+
+    def failing(path, target):
+        if target.name == "c.py":
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(path, target)
+
+    def restoring(change):
+        seen.append((change.target.name, [name for name in names(folder) if name.startswith(".")]))
+        return restore(change)
+
+    restore = patch._restore
+    monkeypatch.setattr(Path, "replace", failing)
+    monkeypatch.setattr(patch, "_restore", restoring)
+    with pytest.raises(WriteFailed, match="Input/output error"):
+        patch.write_all(three, store=store)
+    assert seen == [("b.py", []), ("a.py", [])]
+    assert contents(folder) == UNCHANGED
+
+
+def test_a_file_that_cannot_be_restored_is_named_and_can_be_undone(folder, store, three, monkeypatch):
+    replace, calls = Path.replace, []
+
+    def failing(path, target):
+        if target.parent == folder:
+            calls.append(target.name)
+            if len(calls) in {3, 4}:  # the third file, and the restoration of the second
+                raise OSError(errno.EIO, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(WriteFailed, match=r"b\.py: was written and could not be restored \(.*c\.py: Input") as refusal:
+        patch.write_all(three, store=store)
+    assert refusal.value.hint == "diffu undo says where its former content is kept"
+    assert calls == ["a.py", "b.py", "c.py", "b.py", "a.py"]
+    assert contents(folder) == {**UNCHANGED, "b.py": b"new b"}
+    assert [write.path.name for write in store.writes()] == ["b.py"]
+    store.undo()
+    assert contents(folder) == UNCHANGED
+
+
+def test_what_somebody_else_writes_meanwhile_is_not_overwritten_by_the_restoration(folder, store, three, monkeypatch):
+    replace = Path.replace
+
+    def failing(path, target):
+        if target.name == "c.py":
+            (folder / "a.py").write_bytes(b"theirs")
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(WriteFailed):
+        patch.write_all(three, store=store)
+    assert contents(folder) == {**UNCHANGED, "a.py": b"theirs"}
+    assert store.writes() == ()
+
+
+def test_a_change_while_the_pre_images_are_kept_is_seen_too(folder, store, three, monkeypatch):
+    record = UndoStore.record
+
+    def slow(self, changes):
+        (folder / "b.py").write_bytes(b"theirs")
+        return record(self, changes)
+
+    monkeypatch.setattr(UndoStore, "record", slow)
+    with pytest.raises(TargetChanged, match=r"b\.py: changed on disk since it was read; nothing was written"):
+        patch.write_all(three, store=store)
+    assert contents(folder) == {**UNCHANGED, "b.py": b"theirs"}
+    assert store.writes() == ()
+
+
+def test_the_writes_of_one_record_are_not_pruned(tmp_path, folder, three):
+    store = UndoStore(tmp_path / "undo", max_writes=1, max_bytes=1)
+    patch.create(folder / "z.py", b"new", store=store)
+    patch.write_all(three, store=store)
+    assert [write.path.name for write in store.writes()] == ["c.py", "b.py", "a.py"]
 
 
 LOOP = """

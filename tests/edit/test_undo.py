@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from diffucli.edit import patch, source, undo
+from diffucli.edit.patch import Change
 from diffucli.edit.undo import UndoStore
 from diffucli.errors import TargetChanged, UsageError, WriteFailed
 
@@ -28,26 +29,26 @@ def file(tmp_path):
 
 def written(kept, file, *versions):
     """The ids of writing one version after the other."""
-    return [patch.create(file, version, store=kept).entry for version in versions]
+    return [patch.create(file, version, store=kept).undo_id for version in versions]
 
 
 def test_before_the_first_write_there_is_nothing(kept):
-    assert kept.entries() == ()
+    assert kept.writes() == ()
     assert not kept.root.exists()
 
 
 def test_an_entry_says_what_happened(kept, file):
-    (entry_id,) = written(kept, file, b"1")
-    (entry,) = kept.entries()
-    assert (entry.id, entry.path, entry.undone) == (entry_id, file, None)
-    assert kept.image(entry.before).read_bytes() == b"0"
-    assert kept.image(entry.after).read_bytes() == b"1"
-    assert len(entry_id) == 4
+    (write_id,) = written(kept, file, b"1")
+    (entry,) = kept.writes()
+    assert (entry.id, entry.path, entry.undone) == (write_id, file, None)
+    assert kept.object_path(entry.before).read_bytes() == b"0"
+    assert kept.object_path(entry.after).read_bytes() == b"1"
+    assert len(write_id) == 4
 
 
 def test_undo_walks_back_and_redo_walks_forth(kept, file):
     ids = written(kept, file, b"1", b"2", b"3")
-    assert [entry.id for entry in kept.entries()] == ids[::-1]
+    assert [entry.id for entry in kept.writes()] == ids[::-1]
     seen = []
     for step in (kept.undo, kept.undo, kept.redo, kept.undo, kept.undo, kept.redo, kept.redo, kept.redo):
         step()
@@ -82,17 +83,17 @@ def test_an_unknown_id_lists_the_recent_ones(kept, file):
     ids = written(kept, file, *(b"%d" % number for number in range(1, 9)))
     with pytest.raises(UsageError) as refusal:
         kept.redo("../x")
-    assert all(f"{entry_id} (a.py)" in refusal.value.hint for entry_id in ids[-5:])
+    assert all(f"{write_id} (a.py)" in refusal.value.hint for write_id in ids[-5:])
     assert ids[0] not in refusal.value.hint
 
 
 def test_undone_twice_or_redone_without_need_is_refused(kept, file):
-    (entry_id,) = written(kept, file, b"1")
+    (write_id,) = written(kept, file, b"1")
     with pytest.raises(UsageError, match="is not undone"):
-        kept.redo(entry_id)
-    kept.undo(entry_id)
+        kept.redo(write_id)
+    kept.undo(write_id)
     with pytest.raises(UsageError, match="is undone already"):
-        kept.undo(entry_id)
+        kept.undo(write_id)
     assert file.read_bytes() == b"0"
 
 
@@ -106,13 +107,13 @@ def test_a_file_that_was_created_is_deleted_and_made_again(kept, tmp_path):
 
 @pytest.mark.parametrize("theirs", [b"theirs", None])
 def test_a_file_that_changed_since_is_left_alone(kept, file, theirs):
-    (entry_id,) = written(kept, file, b"1")
+    (write_id,) = written(kept, file, b"1")
     file.unlink() if theirs is None else file.write_bytes(theirs)
-    with pytest.raises(TargetChanged, match=f"changed since write {entry_id}") as refusal:
+    with pytest.raises(TargetChanged, match=f"changed since write {write_id}") as refusal:
         kept.undo()
     assert patch.content(file) == theirs
     assert Path(refusal.value.hint.rpartition(" ")[2]).read_bytes() == b"0"
-    assert kept.entries()[0].undone is None
+    assert kept.writes()[0].undone is None
 
 
 def test_a_new_file_in_the_place_of_a_deleted_one_is_left_alone(kept, tmp_path):
@@ -137,17 +138,17 @@ def test_undo_keeps_mode_links_and_names(kept, file, tmp_path):
 
 
 def test_a_write_that_a_crash_prevented_is_undone_by_doing_nothing(kept, file):
-    entry_id = kept.record(file, before=b"0", after=b"1")
+    (write_id,) = kept.record([Change(file, b"0", b"1")])
     inode = file.stat().st_ino
-    assert kept.undo().id == entry_id
+    assert kept.undo().id == write_id
     assert (file.read_bytes(), file.stat().st_ino) == (b"0", inode)
 
 
 def test_an_undo_that_a_crash_cut_short_can_be_repeated(kept, file):
-    (entry_id,) = written(kept, file, b"1")
+    (write_id,) = written(kept, file, b"1")
     kept.undo()
     file.write_bytes(b"1")  # marked as undone, but the file never changed
-    kept.undo(entry_id)
+    kept.undo(write_id)
     assert file.read_bytes() == b"0"
 
 
@@ -156,7 +157,7 @@ def test_an_undo_that_is_refused_can_be_repeated(kept, file):
     file.chmod(0o444)
     with pytest.raises(WriteFailed, match="is read-only"):
         kept.undo()
-    assert kept.entries()[0].undone is None
+    assert kept.writes()[0].undone is None
     file.chmod(0o644)
     kept.undo()
     assert file.read_bytes() == b"0"
@@ -165,7 +166,7 @@ def test_an_undo_that_is_refused_can_be_repeated(kept, file):
 @pytest.mark.parametrize("damage", [lambda image: image.write_bytes(b"?"), lambda image: image.unlink()])
 def test_a_damaged_image_is_not_put_back(kept, file, damage):
     written(kept, file, b"1")
-    damage(kept.image(kept.entries()[0].before))
+    damage(kept.object_path(kept.writes()[0].before))
     with pytest.raises(WriteFailed, match="damaged or missing"):
         kept.undo()
     assert file.read_bytes() == b"1"
@@ -173,7 +174,7 @@ def test_a_damaged_image_is_not_put_back(kept, file, damage):
 
 def test_a_damaged_image_is_replaced_by_the_next_write_of_its_bytes(kept, file):
     written(kept, file, b"1")
-    kept.image(kept.entries()[0].before).write_bytes(b"?")
+    kept.object_path(kept.writes()[0].before).write_bytes(b"?")
     written(kept, file, b"0", b"2")
     kept.undo()
     assert file.read_bytes() == b"0"
@@ -194,38 +195,38 @@ def test_a_damaged_image_is_replaced_by_the_next_write_of_its_bytes(kept, file):
     ],
 )
 def test_a_damaged_entry_is_left_out(kept, file, damage):
-    (entry_id,) = written(kept, file, b"1")
+    (write_id,) = written(kept, file, b"1")
     (kept.root / "entries" / "beef.json").write_bytes(damage)
     (kept.root / "entries" / "dead.json").mkdir()
-    assert [entry.id for entry in kept.entries()] == [entry_id]
+    assert [entry.id for entry in kept.writes()] == [write_id]
     written(kept, file, b"2")
     kept.undo()
     assert file.read_bytes() == b"1"
 
 
 def test_only_the_newest_entries_are_kept(tmp_path, file):
-    kept = UndoStore(tmp_path / "undo", max_entries=3)
+    kept = UndoStore(tmp_path / "undo", max_writes=3)
     ids = written(kept, file, *(b"%d" % number for number in range(1, 8)))
-    assert [entry.id for entry in kept.entries()] == ids[:3:-1]
+    assert [entry.id for entry in kept.writes()] == ids[:3:-1]
     assert sorted(path.read_bytes() for path in (kept.root / "objects").iterdir()) == [b"4", b"5", b"6", b"7"]
 
 
 def test_images_within_the_bound_are_kept_and_the_last_write_always(tmp_path, file):
     kept = UndoStore(tmp_path / "undo", max_bytes=2500)
     written(kept, file, *(b"%d" % number * 1000 for number in range(1, 6)))
-    assert len(kept.entries()) == 1  # three images of 1000 bytes are too many for two
+    assert len(kept.writes()) == 1  # three images of 1000 bytes are too many for two
     written(kept, file, b"a" * 10_000)
-    assert len(kept.entries()) == 1
+    assert len(kept.writes()) == 1
     kept.undo()
     assert file.read_bytes() == b"5" * 1000
 
 
 def test_what_a_crash_left_behind_goes_after_a_day(tmp_path, file):
-    kept = UndoStore(tmp_path / "undo", max_entries=1)
+    kept = UndoStore(tmp_path / "undo", max_writes=1)
     written(kept, file, b"1")
     for name, age in {".diffu-new": 0, ".diffu-old": 2 * 86_400}.items():
         (kept.root / "objects" / name).touch()
-        os.utime(kept.root / "objects" / name, (kept.entries()[0].time - age,) * 2)
+        os.utime(kept.root / "objects" / name, (kept.writes()[0].time - age,) * 2)
     written(kept, file, b"2")
     assert (kept.root / "objects" / ".diffu-new").exists()
     assert not (kept.root / "objects" / ".diffu-old").exists()
@@ -246,13 +247,13 @@ def test_the_order_survives_a_clock_that_goes_back(kept, file, monkeypatch):
     for second in (2000.0, 1000.0, 1500.0):
         monkeypatch.setattr(undo.time, "time", lambda second=second: second)
         ids += written(kept, file, b"%d" % second)
-    assert [entry.id for entry in kept.entries()] == ids[::-1]
+    assert [entry.id for entry in kept.writes()] == ids[::-1]
 
 
 def test_a_path_that_is_no_utf_8_is_kept(kept, tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.py"))
     written(kept, path, b"1")
-    assert kept.entries()[0].path == path
+    assert kept.writes()[0].path == path
     kept.undo()
     assert not path.exists()
 
@@ -272,7 +273,7 @@ def test_two_processes_lose_no_entry(kept, tmp_path):
         subprocess.Popen([sys.executable, "-c", WRITER, tmp_path / name, kept.root]) for name in ("a", "b", "c")
     ]
     assert [child.wait() for child in children] == [0, 0, 0]
-    entries = kept.entries()
+    entries = kept.writes()
     assert sorted(entry.path.name for entry in entries) == ["a"] * 8 + ["b"] * 8 + ["c"] * 8
     for _ in entries:
         kept.undo()

@@ -127,9 +127,9 @@ def overwrite(read: Source, new: bytes, report: Report) -> str | None:
 
 def _told(written: Written, path: Path | None, report: Report) -> str | None:
     report.notice(
-        f"wrote {path} (undo with: diffu undo {written.entry})" if written.changed else f"{path} is unchanged"
+        f"wrote {path} (undo with: diffu undo {written.undo_id})" if written.changed else f"{path} is unchanged"
     )
-    return written.entry
+    return written.undo_id
 
 
 def _around(text: str, line: int) -> str:

@@ -28,7 +28,7 @@ def undo(
     if listing and (redo or entry):
         raise UsageError("--list goes alone", hint="leave out the id and --redo")
     store, report = UndoStore(default_root()), Report(quiet=quiet, json=as_json)
-    found = store.entries() if listing else (store.redo(entry) if redo else store.undo(entry),)
+    found = store.writes() if listing else (store.redo(entry) if redo else store.undo(entry),)
     if as_json:
         values = [{"id": e.id, "time": e.time, "path": str(e.path), "undone": e.undone} for e in found]
         report.object("diffu.undo/1", 0, entries=values)

@@ -1,6 +1,6 @@
-"""Changed bytes as a unified diff that `git apply` accepts, and onto the disk so that nothing is lost on the way.
+"""Changes to files: as a unified diff that `git apply` accepts, and written to disk, all of them or none.
 
-Does not know where pre-images are kept: who calls `write` or `create` passes a `Keeper`, such as `store.Store`.
+Does not know where pre-images are kept: the caller of `write_all` passes an `UndoLog`, such as `undo.UndoStore`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Protocol
 from diffucli.errors import DiffuError, TargetChanged, UsageError, WriteFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from diffucli.edit.source import Source
 
-_IN_PLACE = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY})  # the folder, the owner or a mount forbids replacing
+_IN_PLACE = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY})  # the folder, owner or mount point forbids a rename
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk",
     errno.EDQUOT: "your quota on that disk is used up: free some space",
@@ -37,38 +37,78 @@ _TO_QUOTE = re.compile(rb'[\x00-\x1f"\\\x7f-\xff]')
 _ESCAPES = {7: rb"\a", 8: rb"\b", 9: rb"\t", 10: rb"\n", 11: rb"\v", 12: rb"\f", 13: rb"\r", 34: rb"\"", 92: rb"\\"}
 
 
-class Keeper(Protocol):
-    """Takes pre-images before a file is touched."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """New content for one file.
 
-    def record(self, path: Path, *, before: bytes | None, after: bytes) -> str:
-        """Keep both images of a write that is about to happen; its id. WriteFailed: they could not be kept."""
+    target: the real file, never a symlink. old: its content when it was read; None if there was no such file.
+    new: the content to write; None deletes the file.
+    """
 
-    def forget(self, entry_id: str) -> None:
-        """That write did not happen."""
+    target: Path
+    old: bytes | None
+    new: bytes | None
+
+    @classmethod
+    def of_source(cls, source: Source, new: bytes) -> Change:
+        """A change of the file that `source` was read from. UsageError: it was read from stdin."""
+        if source.path is None:
+            raise UsageError("stdin cannot be written back", hint="leave out -w, or name a file with -o")
+        return cls(_real(source.path), source.raw, new)
+
+    @classmethod
+    def of_path(cls, path: Path, new: bytes) -> Change:
+        """A change of whatever `path` holds now, or a new file. UsageError: no folder, or not a regular file."""
+        target = _real(path)
+        if not target.parent.is_dir():
+            raise UsageError(f"{path}: its folder does not exist", hint=f"mkdir -p {target.parent}")
+        return cls(target, content(target), new)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """path: the real file. changed: False where it held these bytes already. entry: the id that undoes it, if kept."""
+    """The outcome of one change. changed: False if the file had the new content already. undo_id: for `diffu undo`."""
 
     path: Path
     changed: bool
-    entry: str | None
+    undo_id: str | None
 
 
-class _HalfWritten(WriteFailed):
-    """Writing in place failed, and so did putting the old bytes back."""
+class UndoLog(Protocol):
+    """Keeps what is needed to undo changes."""
+
+    def record(self, changes: Sequence[Change]) -> list[str]:
+        """Keep the old and new content of changes about to be written; their ids. WriteFailed: nothing was kept."""
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Drop changes that were not written after all."""
+
+
+class _NotRestored(WriteFailed):
+    """A write failed, and the old content of `targets` could not be restored."""
+
+    def __init__(self, message: str, targets: Iterable[Path]) -> None:
+        super().__init__(message, hint="diffu undo says where its former content is kept")
+        self.targets = frozenset(targets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A change that is ready to be written. file: the new content, next to the target; None: it is written in place."""
+
+    change: Change
+    file: Path | None
 
 
 def unified_diff(source: Source, new: bytes, *, name: str) -> bytes:
-    """What `git diff` would print for `source` becoming `new`, in the file's own encoding; empty if nothing changed.
+    """The output of `git diff` for a change from `source` to `new`, in the file's encoding; empty if they are equal.
 
-    name: the path to show, relative to the folder where the patch is to be applied, with "/" between its parts.
+    name: the path in the header, relative to the folder where the patch will be applied, with "/" as the separator.
     """
     old_lines, new_lines = (re.findall(rb"[^\n]*\n|[^\n]+", image) for image in (source.raw, new))
     path = os.fsencode(name.lstrip("/").removeprefix("./"))
     old_path, new_path = (_quoted(side + path) for side in (b"a/", b"b/"))
-    tab = b"\t" if b" " in path else b""  # git's end mark of a name with blanks
+    tab = b"\t" if b" " in path else b""  # git ends a name that has blanks with a tab
     lines = difflib.diff_bytes(
         difflib.unified_diff, old_lines, new_lines, old_path + tab, new_path + tab, lineterm=b"\n"
     )
@@ -76,28 +116,54 @@ def unified_diff(source: Source, new: bytes, *, name: str) -> bytes:
     return b"".join([b"diff --git %b %b\n" % (old_path, new_path), *ended]) if ended else b""
 
 
-def write(source: Source, new: bytes, *, store: Keeper | None) -> Written:
-    """Make the file of `source` hold `new`, its pre-image kept in `store` first (None: no undo).
+def write_all(changes: Sequence[Change], *, store: UndoLog | None) -> list[Written]:
+    """Write all changes or none; the results are in the order of `changes`.
 
-    UsageError: there is no such file to write. TargetChanged: it is no longer what was read. WriteFailed: the system
-    refused, and the file is as it was.
+    All files are staged and checked before the first one is replaced, and the changes are recorded in `store` (None: no
+    undo). If a replacement fails, the files replaced before it get their old content back and the store forgets the
+    changes.
+
+    A file is replaced by a new one with its mode, owner and extended attributes. It is written in place if it has
+    several names (hard links), or if its folder, owner or mount point forbids the replacement.
+
+    UsageError: two changes are of one file. TargetChanged: a file no longer has the old content. WriteFailed: a file is
+    read-only or the system refused; the message says so if a file could not be restored.
     """
-    if source.path is None:
-        raise UsageError("stdin cannot be written back", hint="leave out -w, or name a file with -o")
-    return _save(_real(source.path), new, old=source.raw, store=store)
+    _require_distinct(changes)
+    pending = [change for change in changes if change.new != change.old]
+    ids: dict[Path, str] = {}
+    staged: list[_Staged] = []
+    try:
+        staged.extend(_stage(change) for change in pending)  # those before a failure stay in the list
+        for change in pending:
+            _require_old(change)
+        if store is not None and pending:
+            ids = dict(zip((change.target for change in pending), store.record(pending), strict=True))
+        _replace_all(staged)
+    except BaseException as exc:
+        lost = exc.targets if isinstance(exc, _NotRestored) else frozenset()
+        if store is not None and ids:
+            with suppress(WriteFailed):
+                store.forget([ids[target] for target in ids if target not in lost])
+        raise
+    finally:
+        _discard(staged)
+    return [Written(change.target, change.new != change.old, ids.get(change.target)) for change in changes]
 
 
-def create(path: Path, new: bytes, *, store: Keeper | None) -> Written:
-    """Make `path` hold `new`, whether or not it exists: as `write`. UsageError: its folder does not exist."""
-    target = _real(path)
-    if not target.parent.is_dir():
-        raise UsageError(f"{path}: its folder does not exist", hint=f"mkdir -p {target.parent}")
-    return _save(target, new, old=content(target), store=store)
+def write(source: Source, new: bytes, *, store: UndoLog | None) -> Written:
+    """Write `new` to the file that `source` was read from; see `write_all`."""
+    return write_all([Change.of_source(source, new)], store=store)[0]
+
+
+def create(path: Path, new: bytes, *, store: UndoLog | None) -> Written:
+    """Write `new` to `path`, whether or not it exists; see `write_all`."""
+    return write_all([Change.of_path(path, new)], store=store)[0]
 
 
 def content(target: Path) -> bytes | None:
-    """What the file holds, None where there is none. UsageError: it is a folder, pipe or device."""
-    with _refusals_of(target):
+    """The bytes of a file, None if it does not exist. UsageError: it is a folder, pipe or device."""
+    with _as_write_failed(target):
         try:
             if not stat.S_ISREG(target.stat().st_mode):
                 raise UsageError(f"{target}: is not a regular file", hint="name another file, or use stdout")
@@ -106,85 +172,112 @@ def content(target: Path) -> bytes | None:
             return None
 
 
-def put(target: Path, new: bytes, *, old: bytes | None) -> None:
-    """Make `target` (no symlink) hold `new`, provided that it holds `old` (None: that it does not exist).
-
-    A new file takes its place, with its mode, owner and extended attributes. It is written in place where it has more
-    names (hard links), or where its folder, owner or mount forbids to replace it but the file itself can be written.
-    TargetChanged: it holds something else. WriteFailed: read-only, or the system refused; it is as it was.
-    """
-    with _refusals_of(target):
-        _require(target, old)
-        if old is None:
-            swap(target, new, mode=0o666, check=lambda: _require(target, old))
-            return
-        status = target.stat()
-        if not status.st_mode & 0o222 or not os.access(target, os.W_OK):
-            raise WriteFailed(f"{target}: is read-only", hint=f"chmod u+w {target}, or write elsewhere with -o")
-        if status.st_nlink > 1:
-            _overwrite(target, new, old=old)
-            return
-        try:
-            swap(target, new, like=status, check=lambda: _require(target, old))
-        except OSError as exc:
-            if exc.errno not in _IN_PLACE:
-                raise
-            _overwrite(target, new, old=old)
-
-
-def remove(target: Path, *, old: bytes) -> None:
-    """Delete `target`, provided that it holds `old`. Raises as `put`."""
-    with _refusals_of(target):
-        _require(target, old)
-        target.unlink()
-        _sync_folder(target.parent)
-
-
-def swap(
-    target: Path,
-    new: bytes,
-    *,
-    mode: int = 0o600,
-    like: os.stat_result | None = None,
-    check: Callable[[], object] = bool,
-) -> None:
-    """Put a new file in the place of `target` at once, safely on the disk; any failure leaves `target` alone (OSError).
-
-    mode: its permissions, less the umask. like: take mode, owner and extended attributes of `target` instead. check:
-    runs last before the swap, and stops it by raising.
-    """
-    staged = target.with_name(f".diffu-{secrets.token_hex(6)}")
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+def write_atomic(target: Path, data: bytes) -> None:
+    """Replace `target` by a private file (mode 0600) that holds `data`. OSError: `target` is unchanged."""
+    file = _write_beside(target, data, mode=0o600)
     try:
-        with FileIO(descriptor, "w") as file:
-            _write_all(file, new)
-            if like is not None:
-                _dress(staged, target, like)
-            os.fsync(descriptor)
-        check()
-        staged.replace(target)
+        file.replace(target)
     except BaseException:
-        with suppress(OSError):
-            staged.unlink()
+        _unlink(file)
         raise
     _sync_folder(target.parent)
 
 
-def _save(target: Path, new: bytes, *, old: bytes | None, store: Keeper | None) -> Written:
-    if new == old:
-        return Written(target, changed=False, entry=None)
-    _require(target, old)
-    entry = None if store is None else store.record(target, before=old, after=new)
+def _require_distinct(changes: Sequence[Change]) -> None:
+    seen: dict[object, Path] = {}
+    for change in changes:
+        same = seen.setdefault(_identity(change.target), change.target)
+        if same is not change.target:
+            raise UsageError(f"{same} and {change.target} are one file", hint="name each file once")
+
+
+def _identity(target: Path) -> object:
+    """A value that two names have in common if they are of one file."""
     try:
-        put(target, new, old=old)
-    except _HalfWritten:
+        status = target.stat()
+    except OSError:
+        return target
+    return status.st_dev, status.st_ino
+
+
+def _stage(change: Change) -> _Staged:
+    """Check that a change can be written, and write its new content next to the target if it may replace it."""
+    target = change.target
+    with _as_write_failed(target):
+        _require_old(change)
+        if change.new is None:
+            return _Staged(change, None)
+        if change.old is None:
+            return _Staged(change, _write_beside(target, change.new, mode=0o666))
+        status = target.stat()
+        if not status.st_mode & 0o222 or not os.access(target, os.W_OK):
+            raise WriteFailed(f"{target}: is read-only", hint=f"chmod u+w {target}, or write elsewhere with -o")
+        if status.st_nlink > 1:
+            return _Staged(change, None)
+        try:
+            return _Staged(change, _write_beside(target, change.new, like=status))
+        except OSError as exc:
+            if exc.errno not in _IN_PLACE:
+                raise
+            return _Staged(change, None)
+
+
+def _replace_all(staged: Sequence[_Staged]) -> None:
+    """Write all staged changes; if one fails, restore those before it. _NotRestored: that failed for some."""
+    done: list[Change] = []
+    try:
+        for one in sorted(staged, key=lambda one: one.file is not None):  # in place first: that needs free disk space
+            done.append(one.change)  # before the write: an interrupt may come right after it
+            _replace(one)
+        for folder in {change.target.parent for change in done}:
+            _sync_folder(folder)
+    except BaseException as exc:
+        if isinstance(exc, Exception):
+            done.pop()  # its file is as it was
+        _discard(staged)
+        lost = [change.target for change in reversed(done) if not _restore(change)]
+        if lost:
+            names = ", ".join(map(str, lost))
+            earlier = exc.targets if isinstance(exc, _NotRestored) else frozenset()
+            raise _NotRestored(f"{names}: was written and could not be restored ({exc})", earlier.union(lost)) from exc
         raise
+
+
+def _replace(staged: _Staged) -> None:
+    """Write one change. Exceptions other than _NotRestored leave its file as it was."""
+    change, target = staged.change, staged.change.target
+    with _as_write_failed(target):
+        if change.new is None:
+            _require_old(change)
+            target.unlink()
+            return
+        if staged.file is not None:
+            _require_old(change)
+            try:
+                staged.file.replace(target)
+            except OSError as exc:
+                if exc.errno not in _IN_PLACE or change.old is None:
+                    raise
+            else:
+                return
+        _overwrite(change)
+
+
+def _restore(change: Change) -> bool:
+    """Take back a change that was written, unless somebody else wrote the file since; False if that failed."""
+    try:
+        if content(change.target) == change.new:
+            write_all([Change(change.target, change.new, change.old)], store=None)
     except DiffuError:
-        if store is not None and entry is not None:
-            with suppress(WriteFailed):
-                store.forget(entry)
-        raise
-    return Written(target, changed=True, entry=entry)
+        return False
+    return True
+
+
+def _discard(staged: Iterable[_Staged]) -> None:
+    """Delete the files that replaced nothing."""
+    for one in staged:
+        if one.file is not None:
+            _unlink(one.file)
 
 
 def _real(path: Path) -> Path:
@@ -192,7 +285,8 @@ def _real(path: Path) -> Path:
 
 
 @contextmanager
-def _refusals_of(target: Path) -> Iterator[None]:
+def _as_write_failed(target: Path) -> Iterator[None]:
+    """Raise OSErrors about `target` as WriteFailed, with a remedy."""
     try:
         yield
     except OSError as exc:
@@ -200,67 +294,91 @@ def _refusals_of(target: Path) -> Iterator[None]:
         raise WriteFailed(f"{target}: {exc.strerror or exc}", hint=hint) from exc
 
 
-def _require(target: Path, old: bytes | None) -> None:
-    """The file still holds `old`."""
-    if content(target) != old:
-        raise _changed(target, old)
+def _require_old(change: Change) -> None:
+    if content(change.target) != change.old:
+        raise _target_changed(change)
 
 
-def _changed(target: Path, old: bytes | None) -> TargetChanged:
-    what = "appeared meanwhile" if old is None else "changed on disk since it was read"
-    return TargetChanged(f"{target}: {what}; nothing was written", hint="run the command again")
+def _target_changed(change: Change) -> TargetChanged:
+    what = "appeared meanwhile" if change.old is None else "changed on disk since it was read"
+    return TargetChanged(f"{change.target}: {what}; nothing was written", hint="run the command again")
 
 
-def _dress(staged: Path, target: Path, like: os.stat_result) -> None:
-    """Give `staged` the owner (OSError where not permitted), mode and extended attributes of `target`."""
+def _write_beside(target: Path, data: bytes, *, mode: int = 0o600, like: os.stat_result | None = None) -> Path:
+    """A new file with `data` in the folder of `target`, synced to disk. OSError: there is no such file.
+
+    mode: its permissions, less the umask. like: the status of `target`, whose attributes it gets instead.
+    """
+    file = target.with_name(f".diffu-{secrets.token_hex(6)}")
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with FileIO(descriptor, "w") as opened:
+            _write_fully(opened, data)
+            if like is not None:
+                _copy_attributes(target, file, like)
+            os.fsync(descriptor)
+    except BaseException:
+        _unlink(file)
+        raise
+    return file
+
+
+def _copy_attributes(target: Path, file: Path, status: os.stat_result) -> None:
+    """Give `file` the owner (OSError: not permitted), mode and extended attributes of `target`, and a new mtime."""
     if sys.platform != "win32":
-        status = staged.stat()
-        if (status.st_uid, status.st_gid) != (like.st_uid, like.st_gid):
-            os.chown(staged, like.st_uid, like.st_gid)
-    shutil.copystat(target, staged)
-    os.utime(staged)
+        own = file.stat()
+        if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
+            os.chown(file, status.st_uid, status.st_gid)
+    shutil.copystat(target, file)
+    os.utime(file)
 
 
-def _overwrite(target: Path, new: bytes, *, old: bytes) -> None:
-    """Write in place; the part past the old end goes first, so that a full disk shows while the old bytes stand."""
+def _overwrite(change: Change) -> None:
+    """Write a change in place; the part past the old end goes first, so a full disk shows while the old bytes stand."""
+    target, old, new = change.target, change.old, change.new
+    assert old is not None
+    assert new is not None
     with FileIO(target, "r+") as file:
         if file.readall() != old:
-            raise _changed(target, old)
+            raise _target_changed(change)
         try:
             _write_at(file, len(old), new[len(old) :])
             _write_at(file, 0, new[: len(old)])
             file.truncate(len(new))
             os.fsync(file.fileno())
         except BaseException as exc:
-            _restore(file, target, old, because=exc)
+            _restore_in_place(file, target, old, because=exc)
             raise
 
 
-def _restore(file: FileIO, target: Path, old: bytes, *, because: BaseException) -> None:
+def _restore_in_place(file: FileIO, target: Path, old: bytes, *, because: BaseException) -> None:
     try:
         _write_at(file, 0, old)
         file.truncate(len(old))
         os.fsync(file.fileno())
     except OSError:
-        raise _HalfWritten(
-            f"{target}: was written only in part ({because})", hint="diffu undo says where its former content is kept"
-        ) from because
+        raise _NotRestored(f"{target}: was written only in part ({because})", [target]) from because
 
 
 def _write_at(file: FileIO, offset: int, data: bytes) -> None:
     file.seek(offset)
-    _write_all(file, data)
+    _write_fully(file, data)
     os.fsync(file.fileno())
 
 
-def _write_all(file: FileIO, data: bytes) -> None:
+def _write_fully(file: FileIO, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
 
 
+def _unlink(file: Path) -> None:
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+
+
 def _sync_folder(folder: Path) -> None:
-    """Make a rename last; a file system that cannot sync folders is not a failed write."""
+    """Make renames in a folder durable. A file system that cannot sync folders is not an error."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -270,7 +388,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _quoted(path: bytes) -> bytes:
-    """The name as git writes it: in quotes, other bytes in octal, where it holds any but plain printable ASCII."""
+    """The path as git writes it: quoted, with escapes, if it has bytes other than printable ASCII."""
     if not _TO_QUOTE.search(path):
         return path
     return b'"%b"' % _TO_QUOTE.sub(lambda match: _ESCAPES.get(match[0][0], rb"\%03o" % match[0][0]), path)

@@ -1,6 +1,6 @@
-"""Pre-images of what was written, so that every write can be undone and redone without git.
+"""The undo store: the old and new content of every file that was written, so that writes can be undone without git.
 
-Images are files named by their SHA-256, entries one small JSON file each; a lock file keeps processes from each other.
+Contents are files named by their SHA-256; each write is a small JSON file. A lock file serialises processes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from diffucli.edit import patch
-from diffucli.errors import DiffuError, TargetChanged, UsageError, WriteFailed
+from diffucli.edit.patch import Change
+from diffucli.errors import TargetChanged, UsageError, WriteFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 if sys.platform == "win32":
     import msvcrt
@@ -32,15 +33,15 @@ else:
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DAY = 86_400.0
-_LISTED = 5
+_LISTED = 5  # recent writes named in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write.
+    """One write to one file.
 
-    time, undone: seconds since the epoch; undone is None while the write stands. path: the real file.
-    before, after: SHA-256 of its content; before is None where the write created the file.
+    time, undone: seconds since the epoch; undone is None unless the write was undone. path: the real file.
+    before, after: the SHA-256 of its old and new content; before is None if the write created the file.
     """
 
     id: str
@@ -53,158 +54,174 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class UndoStore:
-    """The undo store in the folder `root`; nothing exists there before the first write.
+    """The undo store in the folder `root`, which is created by the first write.
 
-    It keeps the newest `max_entries` writes within `max_bytes` of images, and the last write in any case.
+    It keeps the newest `max_writes` writes whose contents take at most `max_bytes`, and always the writes of the last
+    `record`.
     """
 
     root: Path
-    max_entries: int = 200
+    max_writes: int = 200
     max_bytes: int = 200_000_000
 
-    def record(self, path: Path, *, before: bytes | None, after: bytes) -> str:
-        """Keep both images of a write that is about to happen; its id. WriteFailed: they could not be kept."""
+    def record(self, changes: Sequence[Change]) -> list[str]:
+        """Keep the old and new content of changes about to be written; their ids. WriteFailed: nothing was kept."""
+        recorded: list[Write] = []
         with self._locked():
-            entry = Write(
-                id=self._free_id(),
-                time=max([time.time(), *(known.time + 1e-3 for known in self.entries()[:1])]),
-                path=path,
-                before=None if before is None else self._keep(before),
-                after=self._keep(after),
-            )
-            self._put(entry)
-            self._prune()
-        return entry.id
+            known = self.writes()
+            now = max([time.time(), *(write.time + 1e-3 for write in known[:1])])
+            try:
+                for count, change in enumerate(changes):
+                    recorded.append(self._write_of(change, now + count * 1e-3))
+                    for data in (change.old, change.new):
+                        self._keep(data)
+                    self._save(recorded[-1])
+            except BaseException:
+                self._drop(recorded)
+                raise
+            self._prune(keep=len(recorded))
+        return [write.id for write in recorded]
 
-    def forget(self, entry_id: str) -> None:
-        """That write did not happen."""
+    def forget(self, ids: Iterable[str]) -> None:
+        """Drop writes that did not happen after all."""
+        dropped = frozenset(ids)
         with self._locked():
-            self._drop(entry for entry in self.entries() if entry.id == entry_id)
+            self._drop(write for write in self.writes() if write.id in dropped)
 
-    def entries(self) -> tuple[Write, ...]:
-        """All writes, newest first; damaged entries are left out."""
+    def writes(self) -> tuple[Write, ...]:
+        """All writes, newest first; damaged records are skipped."""
         found = (_read(file) for file in (self.root / "entries").glob("*.json"))
         return tuple(
-            sorted((entry for entry in found if entry), key=lambda entry: (entry.time, entry.id), reverse=True)
+            sorted((write for write in found if write), key=lambda write: (write.time, write.id), reverse=True)
         )
 
-    def undo(self, entry_id: str | None = None) -> Write:
-        """Put back what was there before a write (None: the last that stands); a file it created is deleted.
+    def undo(self, write_id: str | None = None) -> Write:
+        """Restore the old content of a write (None: the last one that is not undone); delete a file it created.
 
-        UsageError: there is no such write, or it is undone already. TargetChanged: the file is not what that write made
-        it. WriteFailed: the system refused, or the stored image is damaged.
+        UsageError: there is no such write, or it is undone already. TargetChanged: the file does not hold what was
+        written. WriteFailed: the system refused, or the kept content is damaged.
         """
         with self._locked():
-            standing = (entry for entry in self.entries() if entry.undone is None)
-            entry = next(standing, None) if entry_id is None else self._named(entry_id)
-            if entry is None:
+            standing = (write for write in self.writes() if write.undone is None)
+            write = next(standing, None) if write_id is None else self._find(write_id)
+            if write is None:
                 raise UsageError("there is nothing to undo", hint="diffu undo --list shows past writes")
-            if entry.undone is not None and _digest(patch.content(entry.path)) != entry.after:
-                raise UsageError(f"{entry.id} is undone already", hint=f"diffu undo {entry.id} --redo brings it back")
-            return self._turn(replace(entry, undone=time.time()), have=entry.after, want=entry.before)
+            if write.undone is not None and _digest(patch.content(write.path)) != write.after:
+                raise UsageError(f"{write.id} is undone already", hint=f"diffu undo {write.id} --redo brings it back")
+            return self._switch(write, replace(write, undone=time.time()), have=write.after, want=write.before)
 
-    def redo(self, entry_id: str | None = None) -> Write:
-        """Write again what was undone (None: what was undone last). Raises as `undo`."""
+    def redo(self, write_id: str | None = None) -> Write:
+        """Restore the new content of a write that was undone (None: the one undone last). Raises as `undo`."""
         with self._locked():
-            undone = [entry for entry in self.entries() if entry.undone is not None]
-            last = max(undone, key=lambda entry: entry.undone or 0.0, default=None)
-            entry = last if entry_id is None else self._named(entry_id)
-            if entry is None:
+            undone = [write for write in self.writes() if write.undone is not None]
+            last = max(undone, key=lambda write: write.undone or 0.0, default=None)
+            write = last if write_id is None else self._find(write_id)
+            if write is None:
                 raise UsageError("there is nothing to redo", hint="diffu undo --list shows past writes")
-            if entry.undone is None and _digest(patch.content(entry.path)) != entry.before:
-                raise UsageError(f"{entry.id} is not undone", hint=f"diffu undo {entry.id} undoes it")
-            return self._turn(replace(entry, undone=None), have=entry.before, want=entry.after)
+            if write.undone is None and _digest(patch.content(write.path)) != write.before:
+                raise UsageError(f"{write.id} is not undone", hint=f"diffu undo {write.id} undoes it")
+            return self._switch(write, replace(write, undone=None), have=write.before, want=write.after)
 
-    def image(self, digest: str) -> Path:
-        """Where the image with that SHA-256 lies."""
+    def object_path(self, digest: str) -> Path:
+        """The file that holds the content with this SHA-256."""
         return self.root / "objects" / digest
 
-    def _turn(self, entry: Write, *, have: str | None, want: str | None) -> Write:
-        """Change the file from one image to the other, its entry first; a file that is there already stays."""
-        current = patch.content(entry.path)
-        if _digest(current) not in {have, want}:
-            hint = f"its former content is kept in {self.image(want)}" if want else "delete it yourself"
-            raise TargetChanged(f"{entry.path}: changed since write {entry.id}; left as it is", hint=hint)
-        known = self._named(entry.id)
-        self._put(entry)
-        if _digest(current) == want:
-            return entry
-        try:
-            if want is not None:
-                patch.put(entry.path, self._load(want), old=current)
-            elif current is not None:
-                patch.remove(entry.path, old=current)
-        except DiffuError:
-            self._put(known)
-            raise
-        return entry
+    def _write_of(self, change: Change, now: float) -> Write:
+        after = _digest(change.new)
+        assert after is not None, "deletions are not recorded"
+        return Write(self._free_id(), now, change.target, _digest(change.old), after)
 
-    def _named(self, entry_id: str) -> Write:
-        entries = self.entries()
-        for entry in entries:
-            if entry.id == entry_id:
-                return entry
-        recent = ", ".join(f"{entry.id} ({entry.path.name})" for entry in entries[:_LISTED])
+    def _switch(self, write: Write, switched: Write, *, have: str | None, want: str | None) -> Write:
+        """Give the file the content `want` in place of `have`, and save `switched`, the new state of `write`, first.
+
+        A file that has the content `want` already (after a crash) is not written.
+        """
+        current = patch.content(write.path)
+        if _digest(current) not in {have, want}:
+            hint = f"its former content is kept in {self.object_path(want)}" if want else "delete it yourself"
+            raise TargetChanged(f"{write.path}: changed since write {write.id}; left as it is", hint=hint)
+        new = current if _digest(current) == want else self._load(want)
+        self._save(switched)
+        try:
+            patch.write_all([Change(write.path, current, new)], store=None)
+        except BaseException:
+            self._save(write)
+            raise
+        return switched
+
+    def _find(self, write_id: str) -> Write:
+        writes = self.writes()
+        for write in writes:
+            if write.id == write_id:
+                return write
+        recent = ", ".join(f"{write.id} ({write.path.name})" for write in writes[:_LISTED])
         raise UsageError(
-            f"there is no write {entry_id!r}", hint=f"the last ones: {recent}" if recent else "none is kept"
+            f"there is no write {write_id!r}", hint=f"the last ones: {recent}" if recent else "none is kept"
         )
 
-    def _load(self, digest: str) -> bytes:
+    def _load(self, digest: str | None) -> bytes | None:
+        if digest is None:
+            return None
         try:
-            data = self.image(digest).read_bytes()
+            data = self.object_path(digest).read_bytes()
         except FileNotFoundError:
             data = b""
         if _digest(data) != digest:
-            raise WriteFailed(f"{self.image(digest)}: is damaged or missing", hint="restore the file from elsewhere")
+            raise WriteFailed(
+                f"{self.object_path(digest)}: is damaged or missing", hint="restore the file from elsewhere"
+            )
         return data
 
-    def _keep(self, data: bytes) -> str:
+    def _keep(self, data: bytes | None) -> None:
+        if data is None:
+            return
         digest = hashlib.sha256(data).hexdigest()
-        image = self.image(digest)
-        if not image.is_file() or _digest(image.read_bytes()) != digest:
-            patch.swap(image, data)
-        return digest
+        path = self.object_path(digest)
+        if not path.is_file() or _digest(path.read_bytes()) != digest:
+            patch.write_atomic(path, data)
 
-    def _put(self, entry: Write) -> None:
-        values = asdict(entry) | {"path": str(entry.path)}
-        patch.swap(self._file(entry.id), json.dumps(values).encode("ascii"))
+    def _save(self, write: Write) -> None:
+        values = asdict(write) | {"path": str(write.path)}
+        patch.write_atomic(self._file(write.id), json.dumps(values).encode("ascii"))
 
-    def _file(self, entry_id: str) -> Path:
-        return self.root / "entries" / f"{entry_id}.json"
+    def _file(self, write_id: str) -> Path:
+        return self.root / "entries" / f"{write_id}.json"
 
     def _free_id(self) -> str:
         while self._file(name := secrets.token_hex(2)).exists():
             pass
         return name
 
-    def _prune(self) -> None:
-        """Drop the oldest entries beyond the bounds, never the last one."""
-        entries = self.entries()
-        seen: set[str] = set()
+    def _prune(self, *, keep: int) -> None:
+        """Drop the oldest writes beyond the limits, but never one of the newest `keep`."""
+        writes = self.writes()
+        counted: set[str] = set()
         used = 0
-        for count, entry in enumerate(entries):
-            fresh = _images(entry) - seen
-            used += sum(self.image(digest).stat().st_size for digest in fresh if self.image(digest).is_file())
-            seen |= fresh
-            if count and (count >= self.max_entries or used > self.max_bytes):
-                self._drop(entries[count:])
+        for index, write in enumerate(writes):
+            fresh = _digests(write) - counted
+            used += sum(
+                self.object_path(digest).stat().st_size for digest in fresh if self.object_path(digest).is_file()
+            )
+            counted |= fresh
+            if index >= keep and (index >= self.max_writes or used > self.max_bytes):
+                self._drop(writes[index:])
                 return
 
-    def _drop(self, entries: Iterable[Write]) -> None:
-        """Delete entries and the images that only they named, with those that a crash left behind a day ago."""
+    def _drop(self, writes: Iterable[Write]) -> None:
+        """Delete writes and the contents that only they refer to, and what a crash left behind more than a day ago."""
         dropped = set()
-        for entry in entries:
-            self._file(entry.id).unlink(missing_ok=True)
-            dropped |= _images(entry)
-        live = {digest for entry in self.entries() for digest in _images(entry)}
-        for image in (self.root / "objects").iterdir():
-            stale = image.name in dropped or image.stat().st_mtime < time.time() - _DAY
-            if stale and image.name not in live:
-                image.unlink(missing_ok=True)
+        for write in writes:
+            self._file(write.id).unlink(missing_ok=True)
+            dropped |= _digests(write)
+        live = {digest for write in self.writes() for digest in _digests(write)}
+        for path in (self.root / "objects").iterdir():
+            stale = path.name in dropped or path.stat().st_mtime < time.time() - _DAY
+            if stale and path.name not in live:
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """The store to this process alone; the system's refusals to write to it are a WriteFailed."""
+        """Hold the store's lock; raise OSErrors as WriteFailed."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in ("entries", "objects"):
@@ -223,7 +240,7 @@ class UndoStore:
 
 
 def default_root() -> Path:
-    """Where the undo store lies: $DIFFU_STATE/undo if that is set, else the user's state folder."""
+    """The folder of the undo store: $DIFFU_STATE/undo if that is set, else in the user's state folder."""
     state = os.environ.get("DIFFU_STATE") or platformdirs.user_state_dir("diffu", appauthor=False)
     return Path(state).expanduser().absolute() / "undo"
 
@@ -239,15 +256,15 @@ def _digest(data: bytes | None) -> str | None:
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
-def _images(entry: Write) -> set[str]:
-    return {digest for digest in (entry.before, entry.after) if digest is not None}
+def _digests(write: Write) -> set[str]:
+    return {digest for digest in (write.before, write.after) if digest is not None}
 
 
 def _read(file: Path) -> Write | None:
-    """The entry in `file`; None where it is damaged."""
+    """The write in `file`; None if it is damaged."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         values = json.loads(file.read_bytes())
-        entry = Write(
+        write = Write(
             id=file.stem,
             time=float(values["time"]),
             path=Path(values["path"]),
@@ -255,6 +272,6 @@ def _read(file: Path) -> Write | None:
             after=values["after"],
             undone=None if values["undone"] is None else float(values["undone"]),
         )
-        if all(_DIGEST.fullmatch(digest) for digest in _images(entry)):
-            return entry
+        if all(_DIGEST.fullmatch(digest) for digest in _digests(write)):
+            return write
     return None
