@@ -1,7 +1,8 @@
-"""The child's side of the sandbox: shut the doors, run the order that stands first on stdin, report how it went.
+"""The child's side of the sandbox: confine the process, run the order read from stdin, report how it went.
 
-Run as a file by `sandbox.py` under `python -I -S`; it can import nothing of ours. Best effort, in this order: become
-nobody (root only), namespaces, limits; without namespaces, an audit hook. `sandbox.py` tells what holds.
+`run.py` starts this file under `python -I -S`, so it can import no other module of ours. Confinement is best effort, in
+this order: become nobody (root only), namespaces, limits; without namespaces, an audit hook. The docstring of the
+package says what holds.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import marshal
 import os
 import sys
 
+TYPE_CHECKING = False  # importing typing would cost as much as the rest of the start
+if TYPE_CHECKING:
+    import ctypes
+
 NOBODY = 65534
-PROCESSES = 32  # threads count
+PROCESSES = 32  # including threads
 FILES = 64
 FILE_SIZE = 16 * 2**20  # bytes of one file
-FOLDER = "size=64m,mode=0700"  # of the tmpfs that becomes the working folder
+FOLDER = "size=64m,mode=0700"  # mount options of the working folder, a tmpfs
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 
 # include/uapi/linux: sched.h, mount.h, prctl.h, capability.h, asm-generic/unistd.h (one number on every architecture)
@@ -65,55 +70,42 @@ _CHANGES = frozenset(
 
 
 def main() -> int:
-    size = int.from_bytes(_read(8), "big")
-    code, tests, token, report, work, seconds, memory = marshal.loads(_read(size))  # noqa: S302 — our own parent's
-    said = os.open(report, os.O_WRONLY | os.O_APPEND)
+    order = marshal.loads(sys.stdin.buffer.read())  # noqa: S302 — from our own parent
+    code, tests, token, report_path, work, seconds, memory = order
+    report = os.open(report_path, os.O_WRONLY | os.O_APPEND)
     confined = sys.platform == "linux" and _confine(work)
     if confined:
-        os.write(said, b"confined\n")
+        os.write(report, b"confined\n")
     _limit(seconds, memory)
-    if not confined or os.geteuid() == 0:  # the kernel does not limit root's processes
+    if not confined or os.geteuid() == 0:  # the kernel does not limit the processes of root
         sys.addaudithook(_Hook(os.path.realpath(work)))
-    return _run(code, tests, said, token)
+    return _run(code, tests, report, token)
 
 
-def _read(size: int) -> bytes:
-    """Exactly `size` bytes of stdin; what follows them stays there for the program."""
-    parts = b""
-    while len(parts) < size:
-        part = os.read(0, size - len(parts))
-        if not part:
-            raise EOFError
-        parts += part
-    return parts
-
-
-def _run(code: str, tests: str | None, said: int, token: str) -> int:
-    """The exit status; the token is written only where everything ran to its end."""
-    name = "__main__" if tests is None else "candidate"
-    module = type(sys)(name)
-    sys.modules[name] = module
+def _run(code: str, tests: str, report: int, token: str) -> int:
+    """The exit status. The token is written to `report` only if everything ran to its end."""
+    module = type(sys)("candidate")
+    sys.modules["candidate"] = module
     sys.argv[:] = ["program.py"]
     try:
         _execute(code, "program.py", module.__dict__)
-        if tests is not None:
-            _bind_candidate(code, module.__dict__)
-            _execute(tests, "tests.py", module.__dict__)
+        _bind_candidate(code, module.__dict__)
+        _execute(tests, "tests.py", module.__dict__)
     except MemoryError as error:
-        os.write(said, b"memory\n")
-        _complain(error)
+        os.write(report, b"memory\n")
+        _print_traceback(error)
         return 1
-    except Exception as error:  # noqa: BLE001 — whatever untrusted code raises
-        _complain(error)
+    except Exception as error:  # noqa: BLE001 — untrusted code raises anything
+        _print_traceback(error)
         return 1
-    os.write(said, token.encode())
+    os.write(report, token.encode())
     return 0
 
 
 def _execute(source: str, name: str, names: dict[str, object]) -> None:
-    with open(name, "wb") as file:  # noqa: PTH123 — for tracebacks; pathlib costs as much as the rest of the start
+    with open(name, "wb") as file:  # noqa: PTH123 — tracebacks quote it; importing pathlib is slow
         file.write(source.encode("utf-8", "replace"))
-    exec(compile(source, name, "exec", dont_inherit=True), names)  # noqa: S102 — what this file is for
+    exec(compile(source, name, "exec", dont_inherit=True), names)  # noqa: S102 — the purpose of this file
 
 
 def _bind_candidate(code: str, names: dict[str, object]) -> None:
@@ -124,8 +116,8 @@ def _bind_candidate(code: str, names: dict[str, object]) -> None:
         names["candidate"] = names[defined[-1]]
 
 
-def _complain(error: BaseException) -> None:
-    """The traceback without our own two frames."""
+def _print_traceback(error: BaseException) -> None:
+    """Print the traceback without our own two frames."""
     trace = error.__traceback__
     for _ in range(2):
         trace = trace and trace.tb_next
@@ -154,7 +146,7 @@ def _limit(seconds: float, memory: int) -> None:
 
 
 def _confine(work: str) -> bool:
-    """Whether namespaces now hold this process, which is then a child of the one that called."""
+    """Enter namespaces, in a new child of this process; False if they are not fully in force."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -162,7 +154,7 @@ def _confine(work: str) -> bool:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     user, group = os.geteuid(), os.getegid()
-    libc.prctl(_PR_SET_DUMPABLE, 1)  # else a process that changed its user may not write its own maps
+    libc.prctl(_PR_SET_DUMPABLE, 1)  # otherwise a process that changed its user may not write its own maps
     if libc.unshare(_NEW_NAMESPACES) != 0:
         return False
     held = _map_user(user, group) and _close_folders(libc, work)
@@ -179,14 +171,14 @@ def _confine(work: str) -> bool:
 
 
 def _suits_nobody(work: str) -> bool:
-    """Whether root can become nobody, who can then read the standard library and enter the folder, now nobody's."""
+    """Give the folder to nobody; True if nobody can enter it and read the standard library."""
     try:
         os.setgroups([])
         os.chown(work, NOBODY, NOBODY)
         os.setegid(NOBODY)
         os.seteuid(NOBODY)
         return all(os.access(path, os.R_OK, effective_ids=True) for path in (os.__file__, work))
-    except OSError:  # root of a namespace that has no nobody
+    except OSError:  # root of a namespace without nobody
         return False
     finally:
         os.seteuid(0)
@@ -203,8 +195,8 @@ def _map_user(user: int, group: int) -> bool:
     return True
 
 
-def _close_folders(libc, work: str) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001 — ctypes is imported late
-    """Make every mounted file system read-only, hide /run, and put an empty one in memory at `work`."""
+def _close_folders(libc: ctypes.CDLL, work: str) -> bool:
+    """Make every mounted file system read-only, hide /run, and mount an empty file system in memory at `work`."""
     read_only = _words(1, 0, 0, 0)
     if libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, b"/", _AT_RECURSIVE, read_only, len(read_only)) != 0:
         return False
@@ -214,12 +206,12 @@ def _close_folders(libc, work: str) -> bool:  # type: ignore[no-untyped-def]  # 
 
 
 def _words(*words: int) -> bytes:
-    """64-bit words as the kernel reads them."""
+    """64-bit words in native byte order."""
     return b"".join(word.to_bytes(8, sys.byteorder) for word in words)
 
 
-def _fork(libc) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 — ctypes is imported late
-    """Go on in a child, which is the new namespace's first process: when it ends, the kernel kills all others there."""
+def _fork(libc: ctypes.CDLL) -> None:
+    """Continue in a child, the first process of the new namespace: when it ends, the kernel kills all others there."""
     child = os.fork()
     if child == 0:
         libc.prctl(_PR_SET_PDEATHSIG, 9)
@@ -230,7 +222,7 @@ def _fork(libc) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 — cty
 
 
 class _Hook:
-    """Refuses, inside the interpreter, what namespaces would have kept out."""
+    """An audit hook that refuses inside the interpreter what namespaces would keep out."""
 
     def __init__(self, work: str) -> None:
         self.inside = (work, work + os.sep)
