@@ -1,14 +1,16 @@
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from diffucli.events import Finished, Started, Stepped
-from diffucli.ui.colour import AWAITED, INK, TAKEN, WET
+from diffucli.events import Finished, Resized, Started, Stepped, fold
+from diffucli.ui.colour import AWAITED, CONTEXT, INK, MASK, TAKEN, WET
 from diffucli.ui.frame import Frame, View
 
 ENDS = frozenset({1})
+LETTERS = "░_abcdefgh"  # token 0 is the mask
 
 
 def folded(story, events=None, **view):
@@ -155,3 +157,110 @@ def test_a_huge_canvas_is_cut_to_the_terminal(story):
     shown = plain(folded(tale, tale.until(3)).lines(80, 24))
     assert len(shown) == 23
     assert any("░" in row for row in shown)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A position as it should be shown: a token, whether it is in a hole and in the window, and when it was touched."""
+
+    token: int
+    hole: int | None = None
+    in_window: bool = False
+    written: int = -9
+    remasked: int = -9
+
+    def shade(self, step):
+        if self.hole is None:
+            return CONTEXT
+        if self.token:
+            return (INK if step - self.written >= len(WET) else WET[step - self.written]) if step else INK
+        return TAKEN if step and step == self.remasked else AWAITED if self.in_window else MASK
+
+
+@st.composite
+def edited(draw):
+    """Events of one to three canvases with commits, remasks and changes of length, and the cells that they leave."""
+    events, cells, step = [], [], 0
+    for _ in range(draw(st.integers(1, 3))):
+        sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=7))  # context, hole, context, …
+        cells = [
+            Cell(2 * (odd % 2 == 0), odd if odd % 2 else None) for odd, size in enumerate(sizes) for _ in range(size)
+        ]
+        events.append(Started(tuple(cell.token for cell in cells), 0, holes(cells)))
+        step = 0
+        for _ in range(draw(st.integers(0, 6)) if holes(cells) else 0):
+            resizes = draw(st.booleans())
+            step += not resizes
+            events.append(resize(draw, cells) if resizes else commit(draw, cells, step))
+        if draw(st.booleans()):
+            events.append(Finished(tuple(cell.token for cell in cells), "complete", step, step / 10))
+            cells, step = [replace(cell, in_window=False) for cell in cells], 0
+    return events, [(LETTERS[cell.token], cell.shade(step)) for cell in cells]
+
+
+def holes(cells):
+    names = [cell.hole for cell in cells]
+    return tuple(
+        (names.index(name), names.index(name) + names.count(name)) for name in sorted({name for name in names if name})
+    )
+
+
+def masks(cells):
+    return sum(cell.hole is not None and not cell.token for cell in cells)
+
+
+def commit(draw, cells, step):
+    window = draw(st.sampled_from(holes(cells)))
+    free = [at for at, cell in enumerate(cells) if cell.hole is not None]
+    chosen = draw(st.lists(st.sampled_from(free), unique=True))
+    remasked = tuple(at for at in chosen if cells[at].token)
+    committed = tuple(at for at in chosen if not cells[at].token or draw(st.booleans()))
+    tokens = tuple(draw(st.integers(2, 9)) for _ in committed)
+    for at in remasked:
+        cells[at] = replace(cells[at], token=0, remasked=step)
+    for at, token in zip(committed, tokens, strict=True):
+        cells[at] = replace(cells[at], token=token, written=step)
+    cells[:] = [replace(cell, in_window=window[0] <= at < window[1]) for at, cell in enumerate(cells)]
+    scores = (0.5,) * len(committed)
+    return Stepped(step, committed, tokens, scores, window, masks(cells), step, step / 10, remasked)
+
+
+def resize(draw, cells):
+    """A hole grows, or it shrinks by less than all of it."""
+    start, stop = draw(st.sampled_from(holes(cells)))
+    delta = draw(st.integers(start - stop + 1, 3).filter(bool))
+    at = draw(st.integers(start, stop + min(delta, 0)))
+    cells[at : at + max(-delta, 0)] = [Cell(0, cells[start].hole, cells[start].in_window)] * delta
+    return Resized(at, delta, holes(cells), masks(cells))
+
+
+@given(edited())
+def test_whatever_is_edited_the_frame_shows_what_the_events_fold_to_with_its_marks(run):
+    events, cells = run
+    frame = Frame(lambda token: LETTERS[token].encode(), View())
+    for event in events:
+        frame.take(event)
+        assert frame.lines(3, 9)
+    sheet = frame.sheet()
+    assert sheet.text == "".join(LETTERS[token] for token in fold(events))
+    assert list(zip(sheet.text, sheet.shades, strict=True)) == cells
+
+
+@given(edited(), st.integers(1, 6))
+def test_the_footer_never_says_more_than_all_or_less_than_nothing(run, width):
+    frame = Frame(lambda token: LETTERS[token].encode(), View())
+    for event in run[0]:
+        frame.take(event)
+        bar = foot(frame).split(" ")[0]
+        assert len(bar) == 10
+        if isinstance(event, Stepped | Resized):
+            assert f"{event.masks_left} mask" in foot(frame)
+            assert set(bar) == {"━"} or event.masks_left
+
+
+@given(edited(), st.integers(1, 7), st.integers(4, 9))
+def test_drawing_again_draws_the_same(run, width, height):
+    frame = Frame(lambda token: (LETTERS[token] * 3).encode(), View())
+    for event in run[0]:
+        frame.take(event)
+        assert frame.lines(width, height) == frame.lines(width, height)
