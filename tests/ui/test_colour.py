@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.color import ColorType
 
-from diffucli.ui.colour import AWAITED, CONTEXT, INK, INKS, MASK, SHADES, WET, classes, style
+from diffucli.ui.colour import CONTEXT, FRESH, MASK, SHADE_STYLES, SYNTAX_STYLES, WINDOW_MASK, WRITTEN, classes, style
 
 SOME = st.text(st.sampled_from('def x():\n\t\'"""#0 ░<{/*'), max_size=60)
 
@@ -12,7 +12,7 @@ SOME = st.text(st.sampled_from('def x():\n\t\'"""#0 ░<{/*'), max_size=60)
 def test_every_character_has_a_known_class(text, language):
     found = classes(text, language)
     assert len(found) == len(text)
-    assert set(found) <= set(INKS)
+    assert set(found) <= set(SYNTAX_STYLES)
 
 
 def test_keywords_names_strings_numbers_and_comments_differ():
@@ -30,8 +30,8 @@ def test_an_unknown_language_is_plain():
     assert classes("def", "klingon") == "..."
 
 
-@pytest.mark.parametrize("shade", [*SHADES, CONTEXT, INK])
-@pytest.mark.parametrize("kind", INKS)
+@pytest.mark.parametrize("shade", [*SHADE_STYLES, CONTEXT, WRITTEN])
+@pytest.mark.parametrize("kind", SYNTAX_STYLES)
 def test_only_the_sixteen_colours_of_the_users_theme_are_used(kind, shade):
     look = style(kind, shade)
     assert look.color is None or look.color.type is ColorType.STANDARD
@@ -39,8 +39,8 @@ def test_only_the_sixteen_colours_of_the_users_theme_are_used(kind, shade):
 
 
 def test_without_colours_a_fresh_commit_still_stands_out():
-    bare = {shade: style("k", shade).without_color for shade in (WET[0], INK, CONTEXT, MASK, AWAITED)}
-    assert bare[WET[0]].reverse
-    assert bare[WET[0]].bold
-    assert not bare[INK].reverse
+    bare = {shade: style("k", shade).without_color for shade in (FRESH[0], WRITTEN, CONTEXT, MASK, WINDOW_MASK)}
+    assert bare[FRESH[0]].reverse
+    assert bare[FRESH[0]].bold
+    assert not bare[WRITTEN].reverse
     assert bare[CONTEXT].dim

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from diffucli.ui.footer import Tally, footer
+from diffucli.ui.footer import Counts, footer
 
-TALLY = Tally(steps=12, total=104, left=40, written=64, nfe=12, seconds=1.6)
+COUNTS = Counts(steps=12, total=104, left=40, written=64, nfe=12, seconds=1.6)
 
 
-def text(tally=TALLY, title="", hint="ctrl-c stops", *, width=120, encoding="utf-8"):
-    return "".join(segment.text for segment in footer(tally, title, hint, width=width, encoding=encoding))
+def text(counts=COUNTS, title="", hint="ctrl-c stops", *, width=120, encoding="utf-8"):
+    return "".join(segment.text for segment in footer(counts, title, hint, width=width, encoding=encoding))
 
 
 def test_says_step_masks_and_rates():
@@ -19,7 +19,7 @@ def test_says_step_masks_and_rates():
 
 
 def test_tokens_per_forward_counts_forwards_and_not_steps():
-    assert "step 12 · 40 masks left · 16.0 tokens/forward" in text(replace(TALLY, nfe=4))
+    assert "step 12 · 40 masks left · 16.0 tokens/forward" in text(replace(COUNTS, nfe=4))
 
 
 def test_the_title_stands_first_and_cannot_steer_the_terminal():
@@ -42,5 +42,5 @@ def test_ascii_terminals_get_ascii():
 
 
 def test_nothing_is_divided_by_zero_before_the_first_step():
-    assert text(Tally(total=1, left=1)) == "────────── step 0 · 1 mask left · ctrl-c stops"
-    assert text(Tally(), hint="") == "━━━━━━━━━━ step 0 · 0 masks left"
+    assert text(Counts(total=1, left=1)) == "────────── step 0 · 1 mask left · ctrl-c stops"
+    assert text(Counts(), hint="") == "━━━━━━━━━━ step 0 · 0 masks left"

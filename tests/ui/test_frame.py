@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from diffucli.events import Finished, Resized, Started, Stepped, fold
-from diffucli.ui.colour import AWAITED, CONTEXT, INK, MASK, TAKEN, WET
+from diffucli.ui.colour import CONTEXT, FRESH, MASK, REMASKED, WINDOW_MASK, WRITTEN
 from diffucli.ui.frame import Frame, View
 
 ENDS = frozenset({1})
@@ -67,8 +67,8 @@ def test_what_follows_the_end_vanishes_when_the_run_stops_there(story):
 
 def test_ink_dries(story):
     tale = story(*"abcdefgh")
-    assert folded(tale, tale.until(6)).sheet().shades[:6] == INK * 2 + WET[::-1]
-    assert folded(tale).sheet().shades == INK * 8
+    assert folded(tale, tale.until(6)).sheet().shades[:6] == WRITTEN * 2 + FRESH[::-1]
+    assert folded(tale).sheet().shades == WRITTEN * 8
 
 
 def test_context_stays_context_and_is_dim(story):
@@ -81,9 +81,9 @@ def test_a_remasked_token_is_marked_for_the_step_that_took_it(story):
     tale = story("a", "b", "c")
     frame = folded(tale, [*tale.until(2), Stepped(3, (2,), (4,), (0.9,), (0, 3), 1, 3, 0.3, remasked=(0,))])
     assert code(frame) == ["░bc"]
-    assert frame.sheet().shades == TAKEN + WET[1] + WET[0]
+    assert frame.sheet().shades == REMASKED + FRESH[1] + FRESH[0]
     frame.take(Stepped(4, (), (), (), (0, 3), 1, 4, 0.4))
-    assert frame.sheet().shades == AWAITED + WET[2] + WET[1]
+    assert frame.sheet().shades == WINDOW_MASK + FRESH[2] + FRESH[1]
 
 
 def test_a_new_canvas_starts_afresh(story):
@@ -173,8 +173,8 @@ class Cell:
         if self.hole is None:
             return CONTEXT
         if self.token:
-            return (INK if step - self.written >= len(WET) else WET[step - self.written]) if step else INK
-        return TAKEN if step and step == self.remasked else AWAITED if self.in_window else MASK
+            return (WRITTEN if step - self.written >= len(FRESH) else FRESH[step - self.written]) if step else WRITTEN
+        return REMASKED if step and step == self.remasked else WINDOW_MASK if self.in_window else MASK
 
 
 @st.composite

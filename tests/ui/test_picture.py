@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from diffucli.ui.frame import Frame, View
-from diffucli.ui.picture import CELL, picture
+from diffucli.ui.picture import CELL_WIDTH, picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -41,8 +41,8 @@ def test_every_mask_is_a_shape_of_its_own(drawn):
 def test_words_stand_in_their_cells_and_wide_characters_get_two(drawn):
     found = dict(texts(drawn("  ab 日c", steps=1)))
     start = float(found["ab"]["x"])
-    assert [round((float(found[text]["x"]) - start) / CELL) for text in ("ab", "日", "c")] == [0, 3, 5]
-    assert float(found["日"]["textLength"]) == pytest.approx(2 * CELL, abs=0.01)
+    assert [round((float(found[text]["x"]) - start) / CELL_WIDTH) for text in ("ab", "日", "c")] == [0, 3, 5]
+    assert float(found["日"]["textLength"]) == pytest.approx(2 * CELL_WIDTH, abs=0.01)
 
 
 def test_nothing_is_fetched(story):

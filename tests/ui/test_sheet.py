@@ -3,13 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from diffucli.ui.colour import INK, WET
+from diffucli.ui.colour import FRESH, WRITTEN
 from diffucli.ui.sheet import Sheet, draw, row_of, rows, scroll
 
 TEXT = st.text(st.sampled_from("ab \n\t日🙂░\u0301"), max_size=80)
 
 
-def sheet(text, shade=INK):
+def sheet(text, shade=WRITTEN):
     return Sheet(text, text, shade * len(text))
 
 
@@ -59,7 +59,7 @@ def test_a_row_is_coloured_by_what_stands_above_the_viewport():
 
 
 def test_words_light_up_and_the_blanks_around_them_do_not():
-    (row,) = draw(sheet("  ab  ", WET[0]), [(0, 6)], "text")
+    (row,) = draw(sheet("  ab  ", FRESH[0]), [(0, 6)], "text")
     assert [(segment.text, bool(segment.style and segment.style.reverse)) for segment in row] == [
         ("  ", False),
         ("ab", True),

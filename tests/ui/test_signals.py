@@ -14,7 +14,7 @@ import time
 import pyte
 import pytest
 
-from diffucli.ui.signals import waiting
+from diffucli.ui.signals import deferred_signals
 
 SCRIPT = """
 import fcntl, os, sys, termios
@@ -201,7 +201,7 @@ def test_signals_wait_and_then_come_in_their_order():
         for number in before:
             signal.signal(number, lambda number, _: seen.append(number))
         handlers = [signal.getsignal(number) for number in before]
-        with waiting():
+        with deferred_signals():
             for number in (signal.SIGTSTP, signal.SIGINT, signal.SIGTERM):
                 signal.raise_signal(number)
             assert seen == []
@@ -215,7 +215,7 @@ def test_signals_wait_and_then_come_in_their_order():
 def test_what_is_ignored_or_the_systems_stays_so_while_others_wait():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with waiting():
+        with deferred_signals():
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
     finally:

@@ -112,7 +112,7 @@ def test_on_a_terminal_that_does_not_reflow_nothing_above_is_erased(narrow):
     size = [40, 30]
     screen, stream = terminal(columns=40, rows=30)
     out = io.StringIO()
-    live = Screen(out, size=lambda: tuple(size), wraps=False)
+    live = Screen(out, size=lambda: tuple(size), reflow=False)
     live.paint(Rows(["a" * 39, "b" * 31]))
     stream.feed("above\r\n" + out.getvalue())
     screen.resize(columns=narrow)

@@ -1,4 +1,4 @@
-"""What a user sees of a run: its canvas on the terminal while it goes, or as a picture.
+"""The live view of a run: its canvas on the terminal while it is written, or as a picture.
 
 Knows events and bytes, never a tensor.
 """

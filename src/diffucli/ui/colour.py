@@ -1,7 +1,7 @@
-"""How a character looks: its syntax class by Pygments, its shade by what the run did to it.
+"""The style of a character: its syntax class comes from Pygments, its shade from what the run did to it.
 
-Knows nothing of canvases or lines. Only the sixteen colours of the user's own theme are used, so light, dark and
-16-colour terminals are all served; nothing is told by colour alone.
+Knows nothing of canvases or lines. Only the sixteen colours of the user's theme are used, so the view fits light, dark
+and 16-colour terminals; no meaning is carried by colour alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PLAIN = "."
 
-# Syntax classes, one letter each, so that the classes of a text are a string as long as the text.
+# Syntax classes are one letter each, so the classes of a text are a string as long as the text.
 CLASSES = {
     Comment: "c",
     Keyword: "k",
@@ -42,7 +42,7 @@ CLASSES = {
     Token: PLAIN,
 }
 
-INKS = {
+SYNTAX_STYLES = {
     PLAIN: Style(),
     "c": Style(color="green", dim=True, italic=True),
     "k": Style(color="magenta"),
@@ -54,33 +54,34 @@ INKS = {
     "s": Style(color="green"),
 }
 
-# Shades: what the run did to a character. AWAITED: a mask in the window. TAKEN: a token this step made a mask again.
-CONTEXT, INK, MASK, AWAITED, TAKEN, END = "c", "i", "m", "w", "x", "e"
-WET = "0123"  # ink committed by this step, one step ago, …
+# Shades. CONTEXT: outside the holes. WRITTEN: committed some steps ago. WINDOW_MASK: a mask in the window, where the
+# next commits happen. REMASKED: a mask that was a token before the last step. END: an end token.
+CONTEXT, WRITTEN, MASK, WINDOW_MASK, REMASKED, END = "c", "i", "m", "w", "x", "e"
+FRESH = "0123"  # committed by the last step, by the one before, …
 
-SHADES = {
+SHADE_STYLES = {
     MASK: Style(color="blue", dim=True),
-    AWAITED: Style(color="blue"),
-    TAKEN: Style(color="red", bold=True),
+    WINDOW_MASK: Style(color="blue"),
+    REMASKED: Style(color="red", bold=True),
     END: Style(dim=True),
-    WET[0]: Style(color="bright_yellow", bold=True, reverse=True),
-    WET[1]: Style(color="bright_yellow", bold=True),
-    WET[2]: Style(color="yellow", bold=True),
-    WET[3]: Style(color="yellow"),
+    FRESH[0]: Style(color="bright_yellow", bold=True, reverse=True),
+    FRESH[1]: Style(color="bright_yellow", bold=True),
+    FRESH[2]: Style(color="yellow", bold=True),
+    FRESH[3]: Style(color="yellow"),
 }
 
 
 @lru_cache(maxsize=256)
 def style(kind: str, shade: str) -> Style:
-    """The style of a character of syntax class `kind` under `shade`; wet ink and masks hide the syntax."""
-    if shade in SHADES:
-        return SHADES[shade]
-    return INKS[kind] + Style(dim=True) if shade == CONTEXT else INKS[kind]
+    """The style of a character of syntax class `kind` with `shade`; masks and fresh tokens have no syntax colours."""
+    if shade in SHADE_STYLES:
+        return SHADE_STYLES[shade]
+    return SYNTAX_STYLES[kind] + Style(dim=True) if shade == CONTEXT else SYNTAX_STYLES[kind]
 
 
 @lru_cache(maxsize=4)
 def classes(text: str, language: str) -> str:
-    """The syntax class of each character of `text` in `language` (a Pygments name; an unknown one leaves it plain)."""
+    """The syntax class of each character of `text` in `language` (a Pygments name); all PLAIN if it is unknown."""
     lexer = _lexer(language)
     if lexer is None:
         return PLAIN * len(text)

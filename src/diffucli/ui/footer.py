@@ -1,4 +1,4 @@
-"""The footer under a canvas: how far the run is and how fast it goes, cut to the width there is.
+"""The footer below a canvas: the progress and the speed of a run, cut to the width of the terminal.
 
 Knows only counts and seconds.
 """
@@ -15,7 +15,7 @@ from rich.style import Style
 from diffucli.ui.glyphs import glyphs, visible
 
 if TYPE_CHECKING:
-    from diffucli.ui.sheet import Line
+    from diffucli.ui.sheet import StyledRow
 
 BAR = 10
 DIM, BOLD = Style(dim=True), Style(bold=True)
@@ -23,8 +23,12 @@ DONE, OPEN = Style(color="yellow", bold=True), Style(color="blue", dim=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """Counts of a run: steps, masks at first and now, tokens of text written, forwards, seconds since it began."""
+class Counts:
+    """Counts of a run.
+
+    steps: denoising steps so far. total: masks to be written, those inserted on the way included. left: masks not yet
+    written. written: tokens of text committed and not remasked. nfe: forwards, which may be a fraction.
+    """
 
     steps: int = 0
     total: int = 0
@@ -35,29 +39,29 @@ class Tally:
 
     @property
     def share(self) -> float:
-        """How much of the holes is settled, 0 to 1."""
+        """The share of the masks that is written, from 0 to 1."""
         return 1 - self.left / self.total if self.total else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A piece of the footer; where room is short the one with the highest rank goes first."""
+    """A part of the footer. The part with the highest rank is dropped first where the terminal is narrow."""
 
     rank: int
     text: str
     style: Style = DIM
 
 
-def footer(tally: Tally, title: str, hint: str, *, width: int, encoding: str) -> Line:
-    """One line of at most `width` cells: bar, step, masks left, rates, hint. `title` stands first."""
+def footer(counts: Counts, title: str, hint: str, *, width: int, encoding: str) -> StyledRow:
+    """One row of at most `width` cells: progress bar, title, step, masks left, rates, hint."""
     signs = glyphs(encoding)
-    parts = _parts(tally, visible(" ".join(title.split()), encoding), hint)
+    parts = _parts(counts, visible(" ".join(title.split()), encoding), hint)
     bar = BAR
     while _width(parts, bar) > width and len(parts) > 1:
         parts.remove(max(parts, key=lambda part: part.rank))
     if _width(parts, bar) > width:
         bar = 0
-    done = round(bar * tally.share)
+    done = round(bar * counts.share)
     line = [Segment(signs.done * done, DONE), Segment(signs.open * (bar - done), OPEN)] if bar else []
     for index, part in enumerate(parts):
         separator = f" {signs.dot} " if index else " " if bar else ""
@@ -65,14 +69,14 @@ def footer(tally: Tally, title: str, hint: str, *, width: int, encoding: str) ->
     return line if bar else [Segment(set_cell_size(parts[0].text, min(width, cell_len(parts[0].text))), DIM)]
 
 
-def _parts(tally: Tally, title: str, hint: str) -> list[_Part]:
-    masks = "mask" if tally.left == 1 else "masks"
+def _parts(counts: Counts, title: str, hint: str) -> list[_Part]:
+    masks = "mask" if counts.left == 1 else "masks"
     parts = [_Part(3, title, BOLD)] if title else []
-    parts += [_Part(1, f"step {tally.steps}"), _Part(0, f"{tally.left} {masks} left", Style())]
-    if tally.nfe:
-        parts.append(_Part(5, f"{tally.written / tally.nfe:.1f} tokens/forward"))
-    if tally.seconds > 0:
-        parts.append(_Part(4, f"{tally.written / tally.seconds:.0f} tok/s"))
+    parts += [_Part(1, f"step {counts.steps}"), _Part(0, f"{counts.left} {masks} left", Style())]
+    if counts.nfe:
+        parts.append(_Part(5, f"{counts.written / counts.nfe:.1f} tokens/forward"))
+    if counts.seconds > 0:
+        parts.append(_Part(4, f"{counts.written / counts.seconds:.0f} tok/s"))
     return [*parts, _Part(2, hint)] if hint else parts
 
 

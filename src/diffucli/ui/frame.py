@@ -11,17 +11,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from diffucli.events import Event, Finished, Resized, Started, Stepped
-from diffucli.ui.colour import AWAITED, CONTEXT, END, INK, MASK, TAKEN, WET
-from diffucli.ui.footer import Tally, footer
+from diffucli.ui.colour import CONTEXT, END, FRESH, MASK, REMASKED, WINDOW_MASK, WRITTEN
+from diffucli.ui.footer import Counts, footer
 from diffucli.ui.glyphs import glyphs
 from diffucli.ui.pen import Pen, standalone
-from diffucli.ui.sheet import Line, Sheet, draw, row_of, rows, scroll
+from diffucli.ui.sheet import RowSpan, Sheet, StyledRow, draw, row_of, rows, scroll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 HINT = "ctrl-c stops"
-LEAST = 4  # rows of a terminal that shows any of the canvas
+MIN_HEIGHT = 4  # rows of a terminal that shows any of the canvas
 NOWHERE = (-1, -1)  # the window before the first step and after the last
 
 
@@ -46,8 +46,8 @@ class Frame:
         self._view = view
         self._encoding = encoding
         self._glyphs = glyphs(encoding)
-        self._tally = Tally()
-        self._top = self._inside = 0  # where the first row shown begins: a position, a character of its token
+        self._counts = Counts()
+        self._top_position = self._top_offset = 0  # the token at which the first row begins, and a character of it
         self._start(Started((), 0, ()))
 
     def take(self, event: Event) -> None:
@@ -62,27 +62,27 @@ class Frame:
             case Finished():
                 self._finish(event)
 
-    def lines(self, width: int, height: int | None = None) -> list[Line]:
+    def lines(self, width: int, height: int | None = None) -> list[StyledRow]:
         """At most `height` - 1 rows of `width` cells, the footer last; the footer alone where `height` is under 4.
 
         Without `height` all rows are drawn, and the footer does not say how to stop.
         """
         hint = HINT if height else ""
-        last = footer(self._tally, self._view.title, hint, width=width, encoding=self._encoding)
-        if height is not None and height < LEAST:
+        last = footer(self._counts, self._view.title, hint, width=width, encoding=self._encoding)
+        if height is not None and height < MIN_HEIGHT:
             return [last]
-        sheet, starts = self._lay()
+        sheet, starts = self._layout()
         spans = rows(sheet.text, width)
         body = len(spans) if height is None else height - 2
-        top = self._scroll(spans, starts, body)
+        top = self._first_row(spans, starts, body)
         return [*draw(sheet, spans[top : top + body], self._view.language), last]
 
     def sheet(self) -> Sheet:
         """The characters of the part of the canvas that is shown."""
-        return self._lay()[0]
+        return self._layout()[0]
 
-    def _lay(self) -> tuple[Sheet, list[int]]:
-        """The sheet, and the index of the character at which each shown token starts, with that of the end."""
+    def _layout(self) -> tuple[Sheet, list[int]]:
+        """The sheet, and the index in its text at which each shown token starts; last the length of the text."""
         pen = Pen(self._encoding)
         mask, ends, starts = self._mask, self._ends, []
         previous = mask
@@ -90,7 +90,7 @@ class Frame:
             starts.append(pen.length)
             shade = self._shade(position, token)
             if token == mask:
-                pen.glyph(self._blank, shade)
+                pen.glyph(self._mask_glyph, shade)
             elif token not in ends:
                 pen.write(self._pieces(token), self._standalone(token), shade)
             elif previous not in ends:
@@ -104,24 +104,26 @@ class Frame:
             return END if token in self._ends else CONTEXT
         if token == self._mask:
             if position in self._remasked:
-                return TAKEN
-            return AWAITED if self._window[0] <= position < self._window[1] else MASK
+                return REMASKED
+            return WINDOW_MASK if self._window[0] <= position < self._window[1] else MASK
         if token in self._ends:
             return END
-        age = self._tally.steps - self._written.get(position, -len(WET))
-        return WET[age] if age < len(WET) else INK
+        age = self._counts.steps - self._committed_at.get(position, -len(FRESH))
+        return FRESH[age] if age < len(FRESH) else WRITTEN
 
-    def _scroll(self, spans: list[tuple[int, int]], starts: list[int], height: int) -> int:
-        """The first row to show. It is remembered by its token, so that it stays whatever happens above it."""
-        first, last = self._shown[0], len(starts) - 1
-        token = min(max(self._top - first, 0), last)
-        top = row_of(spans, min(starts[token] + self._inside, starts[min(token + 1, last)]))
+    def _first_row(self, spans: list[RowSpan], starts: list[int], height: int) -> int:
+        """The first row to show. It is remembered by its token, so it stays whatever changes above it."""
+
+        def start_of(position: int) -> int:
+            return starts[min(max(position - self._shown[0], 0), len(starts) - 1)]
+
+        top = min(start_of(self._top_position) + self._top_offset, start_of(self._top_position + 1))
         focus = self._focus()
-        row = None if focus is None else row_of(spans, starts[min(max(focus - first, 0), last)])
-        top = scroll(top, row, total=len(spans), height=height)
-        token = bisect_right(starts, spans[top][0]) - 1
-        self._top, self._inside = first + token, spans[top][0] - starts[token]
-        return top
+        focus_row = None if focus is None else row_of(spans, start_of(focus))
+        row = scroll(row_of(spans, top), focus_row, total=len(spans), height=height)
+        token = bisect_right(starts, spans[row][0]) - 1
+        self._top_position, self._top_offset = self._shown[0] + token, spans[row][0] - starts[token]
+        return row
 
     def _focus(self) -> int | None:
         """The position to keep in view: the first mask of the window, else the last text of the last step.
@@ -129,9 +131,9 @@ class Frame:
         Before the first step it is the first mask of all; after the last one there is none.
         """
         if self._window == NOWHERE:
-            return None if self._tally.steps else self._first_mask(range(len(self._tokens)))
-        now = self._tally.steps
-        fresh = (at for at, step in self._written.items() if step == now and self._is_text(self._tokens[at]))
+            return None if self._counts.steps else self._first_mask(range(len(self._tokens)))
+        now = self._counts.steps
+        fresh = (at for at, step in self._committed_at.items() if step == now and self._is_text(self._tokens[at]))
         first = self._first_mask(range(*self._window))
         return max(fresh, default=None) if first is None else first
 
@@ -144,61 +146,62 @@ class Frame:
     def _start(self, event: Started) -> None:
         self._tokens = list(event.tokens)
         self._mask, self._ends = event.mask, event.ends
-        self._blank = self._glyphs.mask
+        self._mask_glyph = self._glyphs.mask
         self._shown = event.shown or (0, len(event.tokens))
-        self._top, self._inside = self._shown[0], 0
+        self._top_position, self._top_offset = self._shown[0], 0
         self._window = NOWHERE
-        self._written: dict[int, int] = {}  # position: the step that wrote it, for the last steps only
+        self._committed_at: dict[int, int] = {}  # position: the step that wrote it, for the last steps only
         self._remasked: frozenset[int] = frozenset()  # by the last step
         self._open = _cells(event.holes, len(self._tokens))
-        self._before = self._tally
+        self._earlier = self._counts
         masks = sum(self._tokens[start:stop].count(event.mask) for start, stop in event.holes)
-        self._tally = replace(self._tally, steps=0, total=masks, left=masks)
+        self._counts = replace(self._counts, steps=0, total=masks, left=masks)
 
     def _step(self, event: Stepped) -> None:
-        steps = self._tally.steps + 1
-        self._written = {at: step for at, step in self._written.items() if steps - step < len(WET)}
-        written = self._tally.written
+        steps = self._counts.steps + 1
+        self._committed_at = {at: step for at, step in self._committed_at.items() if steps - step < len(FRESH)}
+        written = self._counts.written
         for position in event.remasked:
             written -= self._is_text(self._tokens[position])
             self._tokens[position] = self._mask
-            self._written.pop(position, None)
+            self._committed_at.pop(position, None)
         for position, token in zip(event.positions, event.tokens, strict=True):
             written += self._is_text(token) - self._is_text(self._tokens[position])
             self._tokens[position] = token
-            self._written[position] = steps
+            self._committed_at[position] = steps
         self._remasked = frozenset(event.remasked)
         self._window = event.window
-        self._count(steps, written, event.masks_left)
-        self._spend(event.nfe, event.seconds)
+        earlier, left = self._earlier, event.masks_left
+        self._counts = Counts(
+            steps=steps,
+            total=max(self._counts.total, left),  # remasking text that stood there at first adds masks,
+            left=left,
+            written=max(written, earlier.written),  # and takes away none that this run has written
+            nfe=earlier.nfe + event.nfe,
+            seconds=earlier.seconds + event.seconds,
+        )
 
     def _resize(self, event: Resized) -> None:
-        """Everything behind the change moves with its token: ages, marks, the window, what is shown, the first row."""
+        """Moves all that is known of positions behind the change: ages, marks, window, shown range, first row."""
         stop = event.position - min(event.delta, 0)
         gone = self._tokens[event.position : stop]
         self._tokens[event.position : stop] = [self._mask] * event.delta
         self._open = _cells(event.holes, len(self._tokens))
-        stay = [at for at in self._written if not event.position <= at < stop]
-        self._written = {_moved(at, event): self._written[at] for at in stay}
+        stay = [at for at in self._committed_at if not event.position <= at < stop]
+        self._committed_at = {_moved(at, event): self._committed_at[at] for at in stay}
         self._remasked = frozenset(_moved(at, event) for at in self._remasked if not event.position <= at < stop)
         self._shown, self._window = _moved_range(self._shown, event), _moved_range(self._window, event)
-        self._top = _moved_start(self._top, event)
-        written = self._tally.written - sum(map(self._is_text, gone))
-        self._count(self._tally.steps, written, event.masks_left, grown=event.delta)
+        self._top_position = _moved_start(self._top_position, event)
+        total = max(self._counts.total + event.delta, event.masks_left)
+        written = max(self._counts.written - sum(map(self._is_text, gone)), self._earlier.written)
+        self._counts = replace(self._counts, total=total, left=event.masks_left, written=written)
 
     def _finish(self, event: Finished) -> None:
-        self._window, self._written, self._remasked = NOWHERE, {}, frozenset()
-        self._spend(event.nfe, event.seconds)
+        self._window, self._committed_at, self._remasked = NOWHERE, {}, frozenset()
+        nfe, seconds = self._earlier.nfe + event.nfe, self._earlier.seconds + event.seconds
+        self._counts = replace(self._counts, nfe=nfe, seconds=seconds)
         if event.reason == "end":  # the masks behind an end token are no part of the text
-            self._blank = ""
-
-    def _count(self, steps: int, written: int, left: int, *, grown: int = 0) -> None:
-        """Counts anew. A span that is masked again may hold more masks, and text, than this run has seen written."""
-        total, written = max(self._tally.total + grown, left), max(written, self._before.written)
-        self._tally = replace(self._tally, steps=steps, total=total, left=left, written=written)
-
-    def _spend(self, nfe: float, seconds: float) -> None:
-        self._tally = replace(self._tally, nfe=self._before.nfe + nfe, seconds=self._before.seconds + seconds)
+            self._mask_glyph = ""
 
     def _is_text(self, token: int) -> bool:
         """Whether a token is neither a mask nor an end."""

@@ -1,6 +1,6 @@
-"""Which characters may reach a terminal: whatever would steer it, or hide in it, becomes notation one can see.
+"""Characters that are safe to send to a terminal; control and invisible characters are replaced by visible notation.
 
-Knows nothing of tokens, colours or lines. Newline and tab are left to the layout; every other control is replaced.
+Knows nothing of tokens, colours or lines. Newlines and tabs stay, as the layout handles them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Controls, formats (bidi, zero width, tags), surrogates, unassigned (their width is unknown), line separators.
+# Controls, formats (bidi, zero width, tags), surrogates, unassigned characters (of unknown width), line separators.
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
-# Letters and marks that draw nothing: joiners, Hangul fillers, variation selectors.
+# Letters and marks that are drawn as nothing: joiners, Hangul fillers, variation selectors.
 BLANKS = frozenset(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180F, 0x3164, 0xFFA0))) | frozenset(
     map(chr, (*range(0x180B, 0x180E), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
 )
@@ -19,7 +19,10 @@ BLANKS = frozenset(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180F, 0x31
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """What a mask, a run of end tokens, the two halves of the progress bar and the footer's separator look like."""
+    """What the view is drawn with. done, open: the two parts of the progress bar. end: a run of end tokens.
+
+    dot: the separator in the footer. more: text that was cut.
+    """
 
     mask: str = "░"
     end: str = "·"
@@ -33,16 +36,16 @@ ASCII = Glyphs(mask="_", end=".", done="=", open="-", dot="|", more="~")
 
 
 def glyphs(encoding: str) -> Glyphs:
-    """The drawn glyphs if `encoding` holds all of them, else ASCII ones. An unknown encoding counts as ASCII."""
+    """Glyphs that `encoding` can hold: all Unicode, or all ASCII. An unknown encoding counts as ASCII."""
     rich = Glyphs()
     drawn = rich.mask + rich.end + rich.done + rich.open + rich.dot + rich.more
     return rich if encodable(drawn, encoding) else ASCII
 
 
 def visible(text: str, encoding: str) -> str:
-    r"""`text` as it may be sent: controls as pictures (␛) or as ``\x1b``, what `encoding` lacks as ``\u2591``.
+    r"""`text` with control characters as pictures (␛) or ``\x9b``, and what `encoding` lacks as ``\u2591``.
 
-    A carriage return before a newline goes with it; newlines and tabs stay.
+    Newlines and tabs stay; the carriage return before a newline is dropped.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -50,17 +53,17 @@ def visible(text: str, encoding: str) -> str:
 
 
 def escaped(char: str) -> str:
-    r"""The character as Python would write it: ``\x1b``, ``\u202e``."""
+    r"""The escape sequence of `char` in a Python string: ``\x1b``, ``\u202e``."""
     return char.encode("unicode_escape").decode("ascii")
 
 
 def combines(text: str) -> bool:
-    """Whether `text` begins with a mark that would be drawn onto whatever stands before it."""
+    """Whether `text` begins with a combining mark, which a terminal draws onto the character before it."""
     return not text[:1].isascii() and unicodedata.category(text[0]).startswith("M")
 
 
 def encodable(text: str, encoding: str) -> bool:
-    """Whether all of `text` can be written in `encoding`; never in one that Python does not know."""
+    """Whether `encoding` can hold all of `text`; False for an encoding that Python does not know."""
     try:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):
@@ -77,7 +80,7 @@ def _visible(char: str, encoding: str) -> str:
 
 
 def hides(char: str) -> bool:
-    """Whether `char` steers the terminal or draws nothing."""
+    """Whether `char` controls the terminal or is drawn as nothing."""
     return unicodedata.category(char) in HIDDEN or char in BLANKS
 
 

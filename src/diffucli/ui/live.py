@@ -1,6 +1,6 @@
-"""Shows a run while it goes: pulls events, draws a bounded number of frames, leaves the terminal as it was.
+"""Runs events to their end and draws them on a terminal meanwhile, which is left as it was.
 
-Knows nothing of where events come from. The model is hardly slowed: a frame that comes too early is not drawn.
+Knows nothing of where events come from. A frame that comes too early is skipped, so drawing hardly slows the run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 from diffucli.errors import UsageError
 from diffucli.events import Event, Finished
 from diffucli.ui.frame import Frame, View
-from diffucli.ui.signals import dying_clean, pausing_clean
+from diffucli.ui.signals import restoring_on_stop, unwinding_on_kill
 from diffucli.ui.terminal import Screen, reflows
 
 if TYPE_CHECKING:
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHARE, LONGEST = 0.04, 0.2  # of the time at most is spent on frames, as long as they are no more seconds apart
+MAX_SHARE, MAX_PAUSE = 0.04, 0.2  # frames take at most this share of the time, but are never more seconds apart
 
 
 @dataclass(slots=True)
 class Pace:
-    """At most `fps` frames a second of `clock`; fewer where they would take more than `share` of the time."""
+    """When to draw: at most `fps` times a second, and less often if drawing took more than `share` of the time."""
 
     fps: float
     clock: Callable[[], float] = time.monotonic
-    share: float = SHARE
-    begun: float = float("-inf")
-    taken: float = 0.0
+    share: float = MAX_SHARE
+    started: float = float("-inf")
+    cost: float = 0.0
     first: bool = True
 
     def due(self) -> bool:
-        """Whether a frame may be drawn now; if so it is begun."""
+        """Whether to draw a frame now; if so, the frame starts now."""
         now = self.clock()
-        if now - self.begun < max(1 / self.fps, min(self.taken / self.share, LONGEST)):
+        if now - self.started < max(1 / self.fps, min(self.cost / self.share, MAX_PAUSE)):
             return False
-        self.begun = now
+        self.started = now
         return True
 
     def done(self) -> None:
-        """The frame is drawn; how long it took says when the next is due, but for the first, which loads a lexer."""
-        self.taken = 0.0 if self.first else self.clock() - self.begun
+        """Notes that the frame is drawn. The first one does not count as slow, since it loads the lexer."""
+        self.cost = 0.0 if self.first else self.clock() - self.started
         self.first = False
 
 
@@ -58,24 +58,24 @@ def show(
     view: View,
     out: TextIO | None = None,
     fps: float = 20,
-    share: float = SHARE,
+    share: float = MAX_SHARE,
 ) -> T:
     """Runs `events` to the end, draws them on `out` (standard error) meanwhile, and returns what they return.
 
-    Nothing stays on the screen. pieces: gives a token's bytes. fps, share: see Pace. `events` is closed however this
-    ends. SIGTERM and SIGHUP end the run cleanly and then kill the process; Ctrl-Z gives the terminal back until the
-    process continues. Raises UsageError for an `fps` that is not above 0.
+    pieces: gives a token's bytes. fps, share: see Pace. However this ends, the view is erased and `events` is closed.
+    SIGTERM and SIGHUP do that first and then end the process; Ctrl-Z erases the view until the process continues.
+    Raises UsageError if `fps` is not above 0.
     """
     out = sys.stderr if out is None else out
-    with closing(events), dying_clean():
+    with closing(events), unwinding_on_kill():
         if not fps > 0:
             raise UsageError(f"{fps:g} frames a second cannot be drawn", hint="--fps takes a number above 0")
         frame = Frame(pieces, view, encoding=out.encoding or "ascii")
-        return play(events, frame, Screen(out, wraps=reflows(os.environ)), pace=Pace(fps, share=share))
+        return play(events, frame, Screen(out, reflow=reflows(os.environ)), pace=Pace(fps, share=share))
 
 
 def play(events: Generator[Event, None, T], frame: Frame, screen: Screen, *, pace: Pace) -> T:
-    """Applies `events` to `frame` and paints it when `pace` allows and when a canvas is finished."""
+    """As `show`, for a `frame` that is painted on `screen` when `pace` allows and when a canvas is finished."""
 
     def see(event: Event) -> None:
         frame.take(event)
@@ -85,12 +85,12 @@ def play(events: Generator[Event, None, T], frame: Frame, screen: Screen, *, pac
             screen.paint(frame)
             pace.done()
 
-    with closing(events), screen, pausing_clean(screen.leave, screen.enter):
+    with closing(events), screen, restoring_on_stop(screen.leave, screen.enter):
         return _returned(events, see)
 
 
 def pull(events: Generator[Event, None, T]) -> T:
-    """Runs `events` to the end, draws nothing, and returns what they return."""
+    """Runs `events` to the end, draws nothing, and returns what they return. `events` is closed however this ends."""
     with closing(events):
         return _returned(events, lambda _: None)
 

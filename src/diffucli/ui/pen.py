@@ -1,4 +1,4 @@
-"""Tokens' bytes become characters that may be shown, each with the shade of its token.
+"""Turns the bytes of tokens into characters that may be shown, each with the shade of its token.
 
 Knows nothing of canvases, colours or rows.
 """
@@ -12,7 +12,7 @@ from diffucli.ui.sheet import Sheet
 
 
 def standalone(raw: bytes, encoding: str) -> str | None:
-    """What bytes show when they are whole characters, or None if they begin or end inside one."""
+    """The text that `raw` shows, or None if it begins or ends inside a character."""
     try:
         return visible(raw.decode(), encoding)
     except UnicodeDecodeError:
@@ -20,12 +20,12 @@ def standalone(raw: bytes, encoding: str) -> str | None:
 
 
 class Pen:
-    """Writes a sheet from left to right. Bytes of adjacent tokens are joined; what stays incomplete is shown as �."""
+    """Writes a sheet from left to right. A character may span tokens; one that stays incomplete is shown as �."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         self._decoder = getincrementaldecoder("utf-8")("replace")
-        self._inside = False  # a character has begun and not ended
+        self._incomplete = False  # the last token ended inside a character
         self._shade = ""
         self._text: list[str] = []
         self._code: list[str] = []
@@ -33,29 +33,29 @@ class Pen:
         self.length = 0
 
     def write(self, raw: bytes, whole: str | None, shade: str) -> None:
-        """Appends a token's bytes; `whole` is `standalone` of them, which the caller may have kept."""
-        if whole is None or self._inside:
+        """Appends a token's bytes. whole: `standalone(raw)`, which callers cache."""
+        if whole is None or self._incomplete:
             whole = visible(self._decoder.decode(raw), self._encoding)
-            self._inside = bool(self._decoder.getstate()[0])
+            self._incomplete = bool(self._decoder.getstate()[0])
         self._shade = shade
         self._put(whole, whole)
 
     def glyph(self, glyph: str, shade: str) -> None:
-        """Appends a glyph that stands for no text; the lexer sees a blank."""
+        """Appends a glyph that is not text; the lexer sees a blank."""
         self.end()
         self._shade = shade
         self._put(glyph, " " * len(glyph))
 
     def end(self) -> None:
-        """Ends a run of adjacent tokens: a character still incomplete stays so."""
-        if self._inside:
+        """Writes what there is of an incomplete character, as nothing will complete it."""
+        if self._incomplete:
             rest = visible(self._decoder.decode(b"", final=True), self._encoding)
             self._decoder.reset()
-            self._inside = False
+            self._incomplete = False
             self._put(rest, rest)
 
     def sheet(self) -> Sheet:
-        """All that was written."""
+        """Everything written so far."""
         self.end()
         return Sheet("".join(self._text), "".join(self._code), "".join(self._shades))
 
@@ -70,5 +70,5 @@ class Pen:
         self.length += len(text)
 
     def _carries(self) -> bool:
-        """Whether the last character may carry a combining mark."""
+        """Whether a combining mark can be drawn onto the last character."""
         return bool(self._code) and not self._code[-1][-1].isspace()

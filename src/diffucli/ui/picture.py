@@ -1,7 +1,7 @@
 """A frame as an SVG picture, for pages and exports.
 
-Needs no terminal. Rich's own export is not used: it squeezes wide characters, loses leading blanks in some viewers and
-fetches a font. Here nothing is fetched, and masks and bars are shapes, so that they look alike in every font.
+Needs no terminal. Rich's own export squeezes wide characters, loses leading blanks in some viewers and fetches a font.
+This one fetches nothing and draws masks and bars as shapes, so they look the same in every font.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
     from diffucli.ui.frame import Frame
-    from diffucli.ui.sheet import Line
+    from diffucli.ui.sheet import StyledRow
 
-GROUND, INK = (15, 17, 26), (205, 214, 235)
-DULL = [(58, 64, 86), (255, 107, 122), (152, 195, 121), (240, 180, 88)]
-DULL += [(66, 90, 152), (199, 146, 234), (127, 219, 202), (205, 214, 235)]
+BACKGROUND, FOREGROUND = (15, 17, 26), (205, 214, 235)
+NORMAL = [(58, 64, 86), (255, 107, 122), (152, 195, 121), (240, 180, 88)]
+NORMAL += [(66, 90, 152), (199, 146, 234), (127, 219, 202), (205, 214, 235)]
 BRIGHT = [(98, 106, 134), (255, 139, 148), (184, 224, 150), (255, 203, 107)]
 BRIGHT += [(130, 170, 255), (221, 170, 255), (137, 221, 255), (255, 255, 255)]
-THEME = TerminalTheme(GROUND, INK, DULL, BRIGHT)
+THEME = TerminalTheme(BACKGROUND, FOREGROUND, NORMAL, BRIGHT)
 FONTS = (
     "ui-monospace,'JetBrains Mono','SF Mono',SFMono-Regular,'Cascadia Code',Menlo,Consolas,'DejaVu Sans Mono',monospace"
 )
-CELL, ROW, SIZE = 8.4, 20, 14  # a cell's width, a row's height and the letters' size, in pixels
-EDGE, BAR, GAP = 22, 40, 12  # around the rows, above them, and between the code and its footer
-LIGHTS = ("#ff5f57", "#febc2e", "#28c840")
-SIGNS = Glyphs()
-DRAWN = SIGNS.mask + SIGNS.done + SIGNS.open
-CHUNK = re.compile(rf"[{DRAWN}]|[!-~]+|[^ ]")  # one wide or accented character at a time keeps its own cells
+CELL_WIDTH, ROW_HEIGHT, FONT_SIZE = 8.4, 20, 14  # in pixels
+PADDING, TITLE_HEIGHT, GAP = 22, 40, 12  # GAP: between the code and the footer
+BUTTONS = ("#ff5f57", "#febc2e", "#28c840")
+GLYPHS = Glyphs()
+SHAPES = GLYPHS.mask + GLYPHS.done + GLYPHS.open
+CHUNK = re.compile(rf"[{SHAPES}]|[!-~]+|[^ ]")  # a wide or accented character alone stays in its own cells
 
 
 class _Place(NamedTuple):
-    """Where a run of characters stands: its left edge, the top of its row, its cells."""
+    """The place of a run of characters: left edge and top of the row in pixels, width in cells."""
 
     x: float
     y: float
@@ -53,11 +53,11 @@ class _Place(NamedTuple):
 
 
 def picture(frame: Frame, *, width: int, title: str) -> str:
-    """The whole canvas of `frame` in `width` cells, as the text of an SVG file in a window called `title`."""
+    """The text of an SVG file that shows all rows of `frame`, `width` cells wide, in a window called `title`."""
     *code, foot = frame.lines(width)
-    high = BAR + (len(code) + 1) * ROW + GAP + EDGE
-    wide = 2 * EDGE + width * CELL
-    tops = [*(BAR + row * ROW for row in range(len(code))), BAR + len(code) * ROW + GAP]
+    high = TITLE_HEIGHT + (len(code) + 1) * ROW_HEIGHT + GAP + PADDING
+    wide = 2 * PADDING + width * CELL_WIDTH
+    tops = [*(TITLE_HEIGHT + row * ROW_HEIGHT for row in range(len(code))), TITLE_HEIGHT + len(code) * ROW_HEIGHT + GAP]
     body = chain.from_iterable(_line(line, top) for line, top in zip([*code, foot], tops, strict=True))
     return "\n".join((*_window(wide, high, title), *body, "</g>", "</svg>", ""))
 
@@ -67,55 +67,55 @@ def _window(wide: float, high: float, title: str) -> Iterator[str]:
     yield f"<title>{escape(visible(title, 'utf-8'))}</title>"
     yield (
         f'<rect x=".5" y=".5" width="{wide - 1:g}" height="{high - 1:g}" rx="10" '
-        f'fill="{_hex(GROUND)}" stroke="#fff" stroke-opacity=".14"/>'
+        f'fill="{_hex(BACKGROUND)}" stroke="#fff" stroke-opacity=".14"/>'
     )
-    for index, light in enumerate(LIGHTS):
-        yield f'<circle cx="{EDGE + 18 * index}" cy="19" r="5.5" fill="{light}"/>'
+    for index, light in enumerate(BUTTONS):
+        yield f'<circle cx="{PADDING + 18 * index}" cy="19" r="5.5" fill="{light}"/>'
     yield (
         f'<text x="{wide / 2:g}" y="23.5" text-anchor="middle" font-family="system-ui,sans-serif" font-size="12.5" '
         f'fill="#8b93ad">{escape(visible(title, "utf-8"))}</text>'
     )
-    yield f'<g font-family="{FONTS}" font-size="{SIZE}" xml:space="preserve">'
+    yield f'<g font-family="{FONTS}" font-size="{FONT_SIZE}" xml:space="preserve">'
 
 
-def _line(line: Line, top: float) -> Iterator[str]:
-    x: float = EDGE
+def _line(line: StyledRow, top: float) -> Iterator[str]:
+    x: float = PADDING
     for segment in line:
         cells = cell_len(segment.text)
         yield from _segment(segment, _Place(x, top, cells))
-        x += cells * CELL
+        x += cells * CELL_WIDTH
 
 
 def _segment(segment: Segment, place: _Place) -> Iterator[str]:
     style = segment.style or Style()
     ink = _colour(style.color, style)
     if style.reverse:
-        yield _box(place._replace(x=place.x - 0.5), ink, inset=-0.5, height=ROW - 2)
-        ink = _hex(GROUND)
+        yield _box(place._replace(x=place.x - 0.5), ink, inset=-0.5, height=ROW_HEIGHT - 2)
+        ink = _hex(BACKGROUND)
     for match in CHUNK.finditer(segment.text):
         chunk = match.group()
-        x = place.x + cell_len(segment.text[: match.start()]) * CELL
+        x = place.x + cell_len(segment.text[: match.start()]) * CELL_WIDTH
         spot = _Place(x, place.y, cell_len(chunk))
-        yield _shape(chunk, spot, ink) if chunk in DRAWN else _text(chunk, spot, ink, style)
+        yield _shape(chunk, spot, ink) if chunk in SHAPES else _text(chunk, spot, ink, style)
 
 
 def _shape(glyph: str, place: _Place, ink: str) -> str:
-    if glyph == SIGNS.mask:
+    if glyph == GLYPHS.mask:
         return _box(place, ink, inset=0.9, height=11)
-    return _box(place, ink, inset=-0.2, height=3 if glyph == SIGNS.done else 1.2)
+    return _box(place, ink, inset=-0.2, height=3 if glyph == GLYPHS.done else 1.2)
 
 
 def _box(place: _Place, ink: str, *, inset: float, height: float) -> str:
-    width = place.cells * CELL - 2 * inset
-    radius = 2.5 if height > ROW / 2 else 0
-    y = place.y + (ROW - height) / 2
+    width = place.cells * CELL_WIDTH - 2 * inset
+    radius = 2.5 if height > ROW_HEIGHT / 2 else 0
+    y = place.y + (ROW_HEIGHT - height) / 2
     return f'<rect x="{place.x + inset:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius}" fill="{ink}"/>'
 
 
 def _text(text: str, place: _Place, ink: str, style: Style) -> str:
     weight = ' font-weight="700"' if style.bold else ""
     slant = ' font-style="italic"' if style.italic else ""
-    size = f'x="{place.x:g}" y="{place.y + 14.5:g}" textLength="{place.cells * CELL:g}"'
+    size = f'x="{place.x:g}" y="{place.y + 14.5:g}" textLength="{place.cells * CELL_WIDTH:g}"'
     return f'<text {size} lengthAdjust="spacingAndGlyphs" fill="{ink}"{weight}{slant}>{escape(text)}</text>'
 
 

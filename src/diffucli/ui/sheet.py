@@ -1,6 +1,6 @@
-"""Characters become rows: wrapping, tabs, wide characters and a viewport that seldom moves.
+"""Turns characters into rows: wrapping, tabs, wide characters and a viewport that seldom moves.
 
-Knows nothing of tokens or events: it is given characters and the shade of each.
+Knows nothing of tokens or events, only characters and the shade of each.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from rich.style import Style
 
 TAB = 4
-LEAD = 2000  # characters lexed above the first row shown: enough to be inside its docstring
+LEAD = 2000  # characters lexed above the first row shown, so that most docstrings that reach into view are seen as such
 
-Line = list[Segment]
-Span = tuple[int, int]
+StyledRow = list[Segment]
+RowSpan = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What is on the canvas, not yet cut into rows.
+    """The characters of a canvas, not yet cut into rows.
 
-    text: characters as shown. code: the same with blanks for masks, for the lexer. shades: one a character.
+    text: characters as shown. code: the same with blanks for glyphs, for the lexer. shades: one for each character.
     """
 
     text: str
@@ -39,9 +39,9 @@ class Sheet:
     shades: str
 
 
-def rows(text: str, width: int) -> list[Span]:
-    """The half-open ranges of `text` that fill one row each of `width` cells; newlines belong to no row."""
-    spans: list[Span] = []
+def rows(text: str, width: int) -> list[RowSpan]:
+    """The half-open range of `text` in each row of at most `width` cells; newlines are in no row."""
+    spans: list[RowSpan] = []
     start = 0
     for line in text.split("\n"):
         if len(line) <= width and line.isascii() and "\t" not in line:
@@ -52,8 +52,8 @@ def rows(text: str, width: int) -> list[Span]:
     return spans
 
 
-def row_of(spans: list[Span], index: int) -> int:
-    """The row in which character `index` stands: a newline in the row that it ends, the end of the text in the last."""
+def row_of(spans: list[RowSpan], index: int) -> int:
+    """The row of character `index`. A newline counts to the row that it ends, the end of the text to the last row."""
     return bisect_right(spans, index, key=itemgetter(0)) - 1
 
 
@@ -64,8 +64,8 @@ def scroll(top: int, focus: int | None, *, total: int, height: int) -> int:
     return max(0, min(top, total - height))
 
 
-def draw(sheet: Sheet, spans: list[Span], language: str) -> list[Line]:
-    """The styled rows of `sheet` at `spans`, which follow each other."""
+def draw(sheet: Sheet, spans: list[RowSpan], language: str) -> list[StyledRow]:
+    """The styled rows of `sheet` at `spans`, which are adjacent."""
     if not spans:
         return []
     first, last = spans[0][0], spans[-1][1]
@@ -74,8 +74,8 @@ def draw(sheet: Sheet, spans: list[Span], language: str) -> list[Line]:
     return [_row(sheet, kinds[a - begin : b - begin], a) for a, b in spans]
 
 
-def _row(sheet: Sheet, kinds: str, start: int) -> Line:
-    line: Line = []
+def _row(sheet: Sheet, kinds: str, start: int) -> StyledRow:
+    line: StyledRow = []
     column = 0
     for (kind, shade), run in groupby(zip(kinds, sheet.shades[start : start + len(kinds)], strict=True)):
         length = sum(1 for _ in run)
@@ -86,8 +86,8 @@ def _row(sheet: Sheet, kinds: str, start: int) -> Line:
     return line
 
 
-def _styled(text: str, look: Style) -> Line:
-    """`text` in `look`, but blanks around a reversed word stay as they are: words light up, not boxes."""
+def _styled(text: str, look: Style) -> StyledRow:
+    """`text` in style `look`; blanks around a word are not reversed with it."""
     if not look.reverse:
         return [Segment(text, look)]
     word = text.strip(" ")
@@ -103,8 +103,8 @@ def _untabbed(text: str, column: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _wrap(line: str, width: int) -> tuple[Span, ...]:
-    spans: list[Span] = []
+def _wrap(line: str, width: int) -> tuple[RowSpan, ...]:
+    spans: list[RowSpan] = []
     start = column = 0
     for index, char in enumerate(line):
         cells = _cells(char, column)

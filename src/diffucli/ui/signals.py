@@ -1,6 +1,6 @@
-"""What signals do while the terminal is in our hands: clean up first, then die or stop as they demand.
+"""Signal handlers for the time in which a view is drawn: they clean up first, then let the signal do what it does.
 
-Outside the main thread nothing is installed, for Python allows it nowhere else.
+Outside the main thread nothing is installed, since Python allows handlers nowhere else.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], None]
 
-FATAL, STOP = frozenset({"SIGTERM", "SIGHUP"}), frozenset({"SIGTSTP"})  # not every system knows all of them
+FATAL, STOP = frozenset({"SIGTERM", "SIGHUP"}), frozenset({"SIGTSTP"})  # not every system has all of them
 CTRL_C = frozenset({"SIGINT"})
 
 
 class _Killed(BaseException):
-    """A fatal signal came; raised so that every context on the way out cleans up."""
+    """A fatal signal came. It is raised as an exception so that every context on the way out cleans up."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -29,8 +29,8 @@ class _Killed(BaseException):
 
 
 @contextmanager
-def dying_clean() -> Iterator[None]:
-    """Within, SIGTERM and SIGHUP unwind like an exception; after that the process dies of them."""
+def unwinding_on_kill() -> Iterator[None]:
+    """Within, SIGTERM and SIGHUP unwind the stack like an exception; after that the process dies of the signal."""
     killed = None
     try:
         with _handling(_catchable(FATAL), _raise):
@@ -39,19 +39,19 @@ def dying_clean() -> Iterator[None]:
         killed = exc.number
     if killed is not None:
         signal.raise_signal(killed)
-        raise SystemExit(128 + killed)  # someone else's handler has returned
+        raise SystemExit(128 + killed)  # a handler installed by someone else has returned
 
 
 @contextmanager
-def pausing_clean(leave: Callable[[], None], enter: Callable[[], None]) -> Iterator[None]:
-    """Within, Ctrl-Z calls `leave` before the process stops and `enter` when it goes on."""
+def restoring_on_stop(leave: Callable[[], None], enter: Callable[[], None]) -> Iterator[None]:
+    """Within, Ctrl-Z calls `leave` before the process stops and `enter` when it continues."""
 
     def pause(number: int, _frame: FrameType | None) -> None:
-        with suppress(RuntimeError):  # the signal came in the middle of a write
+        with suppress(RuntimeError):  # the signal interrupted a write to the same stream
             leave()
-        again = signal.signal(number, signal.SIG_DFL)
+        ours = signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
-        signal.signal(number, again)
+        signal.signal(number, ours)
         with suppress(RuntimeError):
             enter()
 
@@ -60,8 +60,8 @@ def pausing_clean(leave: Callable[[], None], enter: Callable[[], None]) -> Itera
 
 
 @contextmanager
-def waiting() -> Iterator[None]:
-    """Within, signals that run something of ours wait; at the end they do what they do. For a moment only."""
+def deferred_signals() -> Iterator[None]:
+    """Within, signals that have a Python handler wait; at the end they are raised. For short sections only."""
     came: list[int] = []
     ours = [number for number in _catchable(FATAL | STOP | CTRL_C) if callable(signal.getsignal(number))]
     with _handling(ours, lambda number, _frame: came.append(number)):
@@ -81,7 +81,7 @@ def _handling(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[N
 
 
 def _catchable(names: frozenset[str]) -> list[signal.Signals]:
-    """Those signals that are not ignored; what is (by nohup, say) stays so."""
+    """The signals in `names` that are not ignored; those ignored (by nohup, say) stay ignored."""
     if threading.current_thread() is not threading.main_thread():
         return []
     found = [number for number in signal.Signals if number.name in names]

@@ -1,6 +1,6 @@
-"""A block of rows on a terminal, redrawn in place in the normal buffer and gone without a trace at the end.
+"""A block of rows on a terminal that is redrawn in place, in the normal buffer, and erased at the end.
 
-Knows nothing of runs: it is given something that has lines of a width and a height.
+Knows nothing of runs; it draws anything that can give its rows for a width and a height.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 from rich.console import Console
 from rich.segment import Segment, Segments
 
-from diffucli.ui.sheet import Line, rows
-from diffucli.ui.signals import waiting
+from diffucli.ui.sheet import StyledRow, rows
+from diffucli.ui.signals import deferred_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-Mode = Literal["auto", "always", "never"]
-Size = tuple[int, int]
+LiveMode = Literal["auto", "always", "never"]
+TerminalSize = tuple[int, int]
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
-# One frame is one update; a row that comes out wider than reckoned is cut at the margin instead of wrapping.
+# A frame is one synchronized update; a row that turns out wider than computed is cut at the margin and does not wrap.
 BEGIN, END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
 UP, CLEAR_ROW = "\x1b[A", "\x1b[K"
-CLEAR_BELOW = "\x1b[J"  # never from the top: tmux would save the screen to its history first
-HOME = "\r"  # the cursor waits at the start of the last row, where an echoed ^C can wrap nothing
+CLEAR_BELOW = "\x1b[J"  # never from the top of the screen: tmux would save the screen to its history first
+HOME = "\r"  # the cursor rests at the start of the last row, where an echoed ^C does not make the row wrap
 NEXT = Segment("\r\n" + CLEAR_ROW)
 FALLBACK = (80, 24)
 
 
 class Drawable(Protocol):
-    """Something that can be drawn in a size."""
+    """Something that can be drawn in any size."""
 
-    def lines(self, width: int, height: int | None = None) -> list[Line]:
+    def lines(self, width: int, height: int | None = None) -> list[StyledRow]:
         """At most `height` - 1 rows of at most `width` cells."""
 
 
-def wants_live(out: TextIO, mode: Mode, env: Mapping[str, str]) -> bool:
-    """Whether to draw on `out`: as `mode` says, "auto" on a terminal that can move its cursor."""
+def wants_live(out: TextIO, mode: LiveMode, env: Mapping[str, str]) -> bool:
+    """Whether to draw on `out`. "auto": if it is a terminal that can move its cursor."""
     if mode != "auto":
         return mode == "always"
     return out.isatty() and env.get("TERM", "") != "dumb"
 
 
 def reflows(env: Mapping[str, str]) -> bool:
-    """Whether the terminal wraps old rows anew when it gets narrower: all do but xterm, screen and Linux' console."""
-    alone = "TMUX" not in env and env.get("TERM", "").startswith(("linux", "screen"))
-    return not alone and "XTERM_VERSION" not in env
+    """Whether the terminal wraps old rows again when it gets narrower: all but xterm, screen and the Linux console."""
+    keeps_rows = "TMUX" not in env and env.get("TERM", "").startswith(("linux", "screen"))
+    return not keeps_rows and "XTERM_VERSION" not in env
 
 
-def size_of(out: TextIO) -> Size:
-    """(columns, rows) of the terminal behind `out`; 80 by 24 where there is none or it does not say."""
+def size_of(out: TextIO) -> TerminalSize:
+    """(columns, rows) of the terminal behind `out`; 80 by 24 if there is none or its size is unknown."""
     with suppress(OSError, ValueError):
         columns, lines = os.get_terminal_size(out.fileno())
         if columns > 0 and lines > 0:
@@ -65,15 +65,16 @@ def size_of(out: TextIO) -> Size:
 
 
 class Screen:
-    """Draws on `out` from the cursor's row downwards; a context in which the cursor is hidden.
+    """Draws on `out` from the row of the cursor downwards. A context in which the cursor is hidden.
 
-    A terminal that has gone away is no reason to stop: what cannot be written is not.
+    reflow: whether the terminal wraps old rows again when it gets narrower. Errors of writing are ignored, since a
+    terminal that has gone away is no reason to stop.
     """
 
-    def __init__(self, out: TextIO, *, size: Callable[[], Size] | None = None, wraps: bool = True) -> None:
+    def __init__(self, out: TextIO, *, size: Callable[[], TerminalSize] | None = None, reflow: bool = True) -> None:
         self._out = out
         self._size = size or (lambda: size_of(out))
-        self._wraps = wraps
+        self._reflow = reflow
         self._drawn: list[str] = []  # the rows that are on the terminal
         self._console = Console(file=StringIO(), force_terminal=True, legacy_windows=False)
 
@@ -87,31 +88,31 @@ class Screen:
         self.leave()
 
     def enter(self) -> None:
-        """Hides the cursor; what is painted next begins in its row."""
+        """Hides the cursor. What is painted next begins in the row of the cursor."""
         self._drawn = []
         self._send(HIDE)
 
     def leave(self) -> None:
-        """Erases what is drawn and shows the cursor, which stands where it stood at first."""
-        with waiting():
+        """Erases what is drawn and shows the cursor at the place where it was at first."""
+        with deferred_signals():
             self._send("\r" + CLEAR_ROW + CLEAR_BELOW + (UP + CLEAR_ROW) * self._above() + SHOW)
             self._drawn = []
 
     def paint(self, drawable: Drawable) -> None:
-        """Replaces what is drawn; the size is asked for anew. The last column stays free."""
+        """Replaces what is drawn, in the terminal's size of now. The last column stays free."""
         width, height = self._size()
         lines = drawable.lines(max(width - 1, 1), height)
         text, drawn = self._ansi(lines), ["".join(segment.text for segment in line) for line in lines]
-        with waiting():  # what is drawn and what is known of it may not come apart: rows above would be erased
+        with deferred_signals():  # were `_drawn` not what is on the terminal, rows above the view would be erased
             self._send(BEGIN + "\r" + UP * self._above() + text + CLEAR_BELOW + HOME + END)
             self._drawn = drawn
 
     def _above(self) -> int:
-        """How many rows of what is drawn stand above the last one; a terminal made narrower may have wrapped some."""
-        width = self._size()[0] if self._wraps else sys.maxsize
+        """How many rows of what is drawn are above the last one; a terminal made narrower may have wrapped some."""
+        width = self._size()[0] if self._reflow else sys.maxsize
         return sum(len(rows(row, width)) for row in self._drawn[:-1])
 
-    def _ansi(self, lines: list[Line]) -> str:
+    def _ansi(self, lines: list[StyledRow]) -> str:
         """The rows with the escape codes of their styles, each clearing its own row first."""
         joined = chain.from_iterable((NEXT, *line) for line in lines)
         with self._console.capture() as capture:
