@@ -1,7 +1,9 @@
-"""What oneDNN's order, torch.compile, int8 and bfloat16 do for mini: docs/scripts/cpu_variants.py [--rounds N].
+"""Compares ways to compute mini on a CPU: oneDNN's weight order, torch.compile, int8 and bfloat16.
 
-Prints a Markdown table: what preparing costs, the first forward, the median time of a full forward and of a cached
-window, each variant in turn in every round, so that noise falls on all alike; and how many requests are answered right.
+    python docs/scripts/cpu_variants.py [--rounds N] [--problems N]
+
+Prints a Markdown table: time to prepare, time of the first forward, median time of a full forward and of a window with
+a KV cache, and pass@1. The variants take turns in every round, so that other load affects all of them alike.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import torch
 from torch import nn
 from torch.ao.quantization import quantize_dynamic
 
-from diffucli.bench.quality import Quality, verdicts
+from diffucli import markdown
+from diffucli.bench.quality import measure as quality
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.suites import Suite, requests
 from diffucli.model import registry
@@ -32,12 +35,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-LENGTH, WINDOW = 160, 33  # rows of a canvas with prompt and of a block of 32
+LENGTH, WINDOW = 160, 33  # positions of a canvas with its prompt, and of a block of 32
 
 
 @dataclass(slots=True)
 class Variant:
-    """A network and what its forwards took, in seconds."""
+    """A network, and the times of its forwards in seconds."""
 
     network: Network
     prepare: float
@@ -51,26 +54,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--problems", type=int, default=100)
-    asked = parser.parse_args()
+    flags = parser.parse_args()
     warnings.simplefilter("ignore")
-    checkpoint, problems = load(registry.find("mini").folder, device="cpu"), requests(Suite.mini, asked.problems)
+    checkpoint, problems = load(registry.find("mini").folder, device="cpu"), requests(Suite.mini, flags.problems)
     plain = checkpoint.network
     made = {name: prepared(plain, change) for name, change in CHANGES.items()}
     tokens = torch.randint(0, 2000, (LENGTH,), generator=torch.Generator().manual_seed(0))
-    for _ in range(asked.rounds):
+    for _ in range(flags.rounds):
         for variant in made.values():
             measure(variant, tokens)
-    print("| variant | prepare s | first forward s | full, ms | window, ms | pass@1 |\n|---|---|---|---|---|---|")
-    for name, each in made.items():
-        writer = Engine(replace(checkpoint, network=each.network), PRESETS["balanced"])
-        solved = Quality(tuple(verdicts(writer, problems)))
-        times = f"{1000 * median(each.full):.1f} | {1000 * median(each.window):.1f}"
-        right = f"{100 * solved.rate:.1f} % ± {100 * solved.error:.1f}"
-        print(f"| {name} | {each.prepare:.1f} | {each.first:.1f} | {times} | {right} |")
+    writers = {
+        name: Engine(replace(checkpoint, network=each.network), PRESETS["balanced"]) for name, each in made.items()
+    }
+    qualities = quality(writers, problems)
+    rows = [row(each, found.rate, found.error) for each, found in zip(made.values(), qualities, strict=True)]
+    header = ["variant", "prepare s", "first forward s", "full, ms", "window, ms", "pass@1"]
+    print(markdown.table(header, [[name, *cells] for name, cells in zip(made, rows, strict=True)]))
+
+
+def row(variant: Variant, rate: float, error: float) -> list[str]:
+    """The cells of a variant with pass@1 `rate` ± `error`."""
+    times = [f"{1000 * median(seconds):.1f}" for seconds in (variant.full, variant.window)]
+    return [f"{variant.prepare:.1f}", f"{variant.first:.1f}", *times, f"{100 * rate:.1f} % ± {100 * error:.1f}"]
 
 
 def prepared(plain: Network, change: Callable[[torch.nn.Module], torch.nn.Module]) -> Variant:
-    """A copy of the network, changed."""
+    """A changed copy of the network."""
     copy = deepcopy(plain.model)
     begun = time.perf_counter()
     changed = change(copy)
@@ -78,7 +87,7 @@ def prepared(plain: Network, change: Callable[[torch.nn.Module], torch.nn.Module
 
 
 def measure(variant: Variant, tokens: Tensor) -> None:
-    """A full forward that fills a cache, and one of a window in it."""
+    """Times a full forward that fills a KV cache, and a forward of a window that uses it."""
     cache, rows = variant.network.cache(LENGTH), torch.arange(LENGTH - WINDOW, LENGTH)
     begun = time.perf_counter()
     variant.network(tokens, rows, cache=cache)
@@ -93,38 +102,38 @@ def measure(variant: Variant, tokens: Tensor) -> None:
 
 
 def ordered(model: torch.nn.Module) -> torch.nn.Module:
-    """Weights kept once more as oneDNN orders them for products; each new number of rows is compiled for."""
+    """Linear layers with a second copy of the weights in oneDNN's order; every new number of rows is compiled."""
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
-            kept = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), None)  # noqa: SLF001
-            layer.forward = partial(_product, kept, layer.bias)  # type: ignore[method-assign]
+            weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), None)  # noqa: SLF001
+            layer.forward = partial(_linear, weight, layer.bias)  # type: ignore[method-assign]
     return model
 
 
-def _product(kept: Tensor, bias: Tensor | None, given: Tensor) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(given, kept, bias, "none", [], "")  # noqa: SLF001
+def _linear(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")  # noqa: SLF001
 
 
 def compiled(model: torch.nn.Module) -> torch.nn.Module:
-    """Every layer by torch.compile, for any shape."""
+    """Every layer compiled by torch.compile for any shape."""
     for layer in model.model.layers:  # type: ignore[union-attr]
         layer.compile(dynamic=True)
     return model
 
 
 def in_int8(model: torch.nn.Module) -> torch.nn.Module:
-    """The linear layers with weights in int8, activations quantised as they come."""
+    """Linear layers with int8 weights and dynamically quantized activations."""
     return quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)  # type: ignore[no-any-return]
 
 
 def in_bf16(model: torch.nn.Module) -> torch.nn.Module:
-    """Everything in bfloat16, which this CPU may have instructions for."""
+    """Everything in bfloat16."""
     return model.to(torch.bfloat16)
 
 
 CHANGES: dict[str, Callable[[torch.nn.Module], torch.nn.Module]] = {
     "float32": lambda model: model,
-    "float32 in order": ordered,
+    "float32 in oneDNN's order": ordered,
     "torch.compile": compiled,
     "int8": in_int8,
     "bfloat16": in_bf16,

@@ -1,4 +1,4 @@
-"""Makes docs/live.svg, the live view of a real run of mini about half-way: python docs/scripts/live.py [REQUEST]."""
+"""Draws docs/live.svg, the live view of a run of mini half-way: python docs/scripts/live.py [REQUEST]."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REQUEST = "write a quicksort"
 
 
 def main(request: str) -> None:
-    """Draws the step at which half of the code stands, written by confidence in no fixed direction."""
+    """Draws the first step at which half of the canvas is written; the run commits by confidence, without blocks."""
     entry = registry.find("mini")
     checkpoint = load(entry.folder)
     policy = replace(PRESETS["balanced"], commit=TopK(linear), block=None, cache="none", steps=24)

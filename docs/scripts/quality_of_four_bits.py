@@ -1,8 +1,8 @@
-"""What four bits cost a checkpoint: its logits in NF4 against float32 and, for one that solves tasks, pass@1 of both.
+"""Compares a checkpoint in NF4 with the same checkpoint in float32: logits and, with --suite, pass@1.
 
     python docs/scripts/quality_of_four_bits.py [CHECKPOINT FOLDER] [--suite mini --limit 50]
 
-Prints a table. The texts are this project's own source, with a share of the tokens masked, as a denoiser sees them.
+Prints Markdown tables. The texts are this project's source with a share of the tokens masked.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from diffucli import markdown
 from diffucli.model.load import Checkpoint, load
 from diffucli.model.quantize import quantise
 
@@ -24,7 +25,7 @@ LENGTH, MASKED = 128, (0.2, 0.5, 0.9)
 
 
 def main() -> None:
-    """Quantises into a temporary folder and compares."""
+    """Quantizes the checkpoint into a temporary folder and compares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "tests" / "data" / "tiny-dream")
     parser.add_argument("--texts", type=int, default=20)
@@ -36,39 +37,37 @@ def main() -> None:
         for _ in quantise(flags.folder, packed):
             pass
         print(f"{flags.folder.name}: NF4 against float32, {flags.texts} texts of {LENGTH} tokens\n")
-        print("| masked | cosine, mean | cosine, least | largest error | same best token |")
-        print("|---|---|---|---|---|")
         whole, four = load(flags.folder, device="cpu", quant="none"), load(packed, device="cpu", quant="nf4")
-        for share in MASKED:
-            print(f"| {share:.0%} | {compare(whole, four, share, flags.texts)} |")
+        rows = [[f"{share:.0%}", *compare(whole, four, share, flags.texts)] for share in MASKED]
+        print(markdown.table(["masked", "cosine, mean", "cosine, least", "largest error", "same best token"], rows))
         if flags.suite:
-            print("\n| weights | pass@1 |\n|---|---|")
-            for name, place, quant in (("float32", flags.folder, "none"), ("NF4", packed, "nf4")):
-                print(f"| {name} | {passed(place, quant, flags.suite, flags.limit)} |")
+            both = (("float32", flags.folder, "none"), ("NF4", packed, "nf4"))
+            rates = [[name, passed(place, quant, flags.suite, flags.limit)] for name, place, quant in both]
+            print("\n" + markdown.table(["weights", "pass@1"], rates, text=(0, 1)))
 
 
-def compare(whole: Checkpoint, four: Checkpoint, share: float, count: int) -> str:
+def compare(whole: Checkpoint, four: Checkpoint, share: float, count: int) -> list[str]:
     """The cells of a row: logits at the masked positions, over the trained rows of the vocabulary."""
-    rng, words = torch.Generator().manual_seed(0), whole.tokenizer
+    rng, tokenizer = torch.Generator().manual_seed(0), whole.tokenizer
     text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py")))
-    ids = torch.tensor(words.encode(text[: 20 * LENGTH * count]))
+    ids = torch.tensor(tokenizer.encode(text[: 20 * LENGTH * count]))
     cosines, errors, same = [], [], []
     for start in range(0, min(LENGTH * count, len(ids) - LENGTH + 1), LENGTH):
         tokens = ids[start : start + LENGTH].clone()
         masked = torch.rand(LENGTH, generator=rng) < share
-        tokens[masked] = words.mask
+        tokens[masked] = tokenizer.mask
         rows = masked.nonzero()[:, 0] - whole.network.shift
-        one, other = (found.network(tokens, rows.clamp(min=0))[:, : words.size] for found in (whole, four))
+        one, other = (found.network(tokens, rows.clamp(min=0))[:, : tokenizer.size] for found in (whole, four))
         cosines.append(torch.cosine_similarity(one, other))
         errors.append((one - other).abs().amax(1))
         same.append((one.argmax(1) == other.argmax(1)).float())
     cosine = torch.cat(cosines)
     agreed = float(torch.cat(same).mean())
-    return f"{cosine.mean():.4f} | {cosine.min():.4f} | {torch.cat(errors).max():.2f} | {agreed:.1%}"
+    return [f"{cosine.mean():.4f}", f"{cosine.min():.4f}", f"{torch.cat(errors).max():.2f}", f"{agreed:.1%}"]
 
 
 def passed(folder: Path, quant: str, suite: str, limit: int) -> str:
-    """pass@1 by `diffu eval`, or why there is none."""
+    """pass@1 of every group by `diffu eval`, or why it could not be measured."""
     command = [sys.executable, "-m", "diffucli", "eval", "--suite", suite, "-m", str(folder), "--quant", quant]
     command += ["--limit", str(limit), "--seed", "0", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,12 +1,12 @@
-"""Time and memory of a checkpoint in the true 7.6 B shape, random weights: write, pull, load, load again, decode.
+"""Measures time and memory of a 7.6 B checkpoint with random weights: write, pull, load, load again, decode.
 
-    python docs/scripts/true_shape.py FOLDER            the whole: 36 GB on disk at most, about 7 GB of memory
-    python docs/scripts/true_shape.py FOLDER --layers 2 2 of 28 layers, to try it out
+    python docs/scripts/true_shape.py FOLDER             all 28 layers: up to 36 GB on disk, about 7 GB of memory
+    python docs/scripts/true_shape.py FOLDER --layers 2  2 layers, to try it out
 
-Prints one JSON object. Each phase runs in a process of its own, whose memory is looked at every 20 ms: `rss` counts
-pages of mapped files, which the system can drop at any time, `anonymous` is what it cannot. What an earlier run left
-in FOLDER is written anew; `--keep` leaves it there at the end. What is pulled is served by tests/hub.py, which speaks
-the hub's protocol on this machine, and packed into four bits.
+Prints one JSON object. Each phase runs in a process of its own, whose memory is sampled every 20 ms: `rss` includes
+pages of mapped files, which the system can drop at any time; `anonymous` does not. Checkpoints of an earlier run in
+FOLDER are overwritten; --keep leaves them there at the end. The pull is served by tests/hub.py, which speaks the
+hub's protocol on this machine, and packs the weights into four bits.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ SHARDS, DEVIATION, PIECE = 4, 0.02, 2**24
 PHASES = ("write", "pull", "load", "load again", "decode")
 NAME = "someone/true-shape"
 HUB = DATA.parent / "hub.py"
-LOOK = 0.02  # seconds between two looks at a process's memory
+SAMPLE_SECONDS = 0.02  # between two samples of a process's memory
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def run(phase: str, flags: argparse.Namespace) -> dict[str, Any]:
-    """One phase; what it found beside its time."""
+    """Runs one phase; returns its figures apart from the time of the process."""
     plain, home = folders(flags.folder)
     if phase == "write":
         shutil.rmtree(plain, ignore_errors=True)
@@ -89,45 +89,45 @@ def run(phase: str, flags: argparse.Namespace) -> dict[str, Any]:
 
 
 def folders(folder: Path) -> tuple[Path, Path]:
-    """Where the checkpoint is as published, and where diffu keeps what it pulls."""
+    """The folder of the published checkpoint, and the folder for pulled models."""
     return folder / "true-shape", folder / "home"
 
 
 def measured(command: list[str]) -> dict[str, Any]:
-    """A phase as a process: seconds, peaks of its memory in bytes, and what it prints."""
+    """Runs a phase as a process: seconds, peaks of its memory in bytes, and the values it prints."""
     begun = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
     peaks = {"rss": 0, "anonymous": 0}
     while process.poll() is None:
         for key, value in memory(process.pid).items():
             peaks[key] = max(peaks[key], value)
-        time.sleep(LOOK)
-    said = process.communicate()[0]
+        time.sleep(SAMPLE_SECONDS)
+    printed = process.communicate()[0]
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
     seconds = time.perf_counter() - begun
     return {
         "process_seconds": round(seconds, 2),
         **{f"peak_{key}": value for key, value in peaks.items()},
-    } | json.loads(said)
+    } | json.loads(printed)
 
 
 def memory(process: int) -> dict[str, int]:
-    """What /proc says of a process's memory, in bytes; nothing where there is no /proc."""
+    """The memory of a process in bytes, from /proc; empty on systems without /proc."""
     try:
-        told = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+        status = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     except OSError:
         return {}
     names = {"VmRSS:": "rss", "RssAnon:": "anonymous"}
     return {
         names[line.split()[0]]: int(line.split()[1]) * 1024
-        for line in told
+        for line in status
         if line.split()[:1] and line.split()[0] in names
     }
 
 
 def write(folder: Path, layers: int) -> None:
-    """A checkpoint in the published layout: four shards with an index, vocabulary files, config.json."""
+    """Writes a checkpoint in the published layout: four shards with an index, vocabulary files, config.json."""
     from diffucli.model.stream import Stream
 
     folder.mkdir(parents=True)
@@ -152,16 +152,16 @@ def write(folder: Path, layers: int) -> None:
 
 
 def numel(shape: tuple[int, ...]) -> int:
-    """How many numbers a tensor of this shape holds."""
+    """The number of elements of a tensor of this shape."""
     return prod(shape)
 
 
 def tensors(settings: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name → shape of every tensor, in the order of the published shards."""
+    """The shapes of all tensors by name, in the order of the published shards."""
     from diffucli.model.layers import matrices
 
-    hidden, words = settings["hidden_size"], settings["vocab_size"]
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (words, hidden)}
+    hidden, vocab_size = settings["hidden_size"], settings["vocab_size"]
+    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocab_size, hidden)}
     for layer in range(settings["num_hidden_layers"]):
         prefix = f"model.layers.{layer}"
         for name, shape in matrices(settings).items():
@@ -170,7 +170,7 @@ def tensors(settings: dict[str, Any]) -> dict[str, tuple[int, ...]]:
                 found[f"{prefix}.{name}.bias"] = shape[:1]
         for norm in ("input_layernorm", "post_attention_layernorm"):
             found[f"{prefix}.{norm}.weight"] = (hidden,)
-    return found | {"model.norm.weight": (hidden,), "lm_head.weight": (words, hidden)}
+    return found | {"model.norm.weight": (hidden,), "lm_head.weight": (vocab_size, hidden)}
 
 
 def numbers(name: str, count: int) -> Iterator[Tensor]:
@@ -183,7 +183,7 @@ def numbers(name: str, count: int) -> Iterator[Tensor]:
 
 
 def write_vocabulary(folder: Path) -> None:
-    """The tiny golden vocabulary, filled up to the true ids, with the special tokens at theirs."""
+    """Writes the golden vocabulary, filled up so that the special tokens have their true ids."""
     golden = DATA / "tiny-dream"
     added = json.loads((DATA / "added-tokens-7b.json").read_text())
     vocabulary = json.loads((golden / "vocab.json").read_text(encoding="utf-8"))
@@ -197,7 +197,7 @@ def write_vocabulary(folder: Path) -> None:
 
 
 def pulled(plain: Path, home: Path) -> dict[str, Any]:
-    """Pulls from the beginning, from a hub on this machine. until: seconds at which each stage did its last bit."""
+    """Pulls from a hub on this machine into an empty folder. until: seconds from the start to the end of each stage."""
     shutil.rmtree(home, ignore_errors=True)
     with subprocess.Popen([sys.executable, HUB, plain, NAME], stdout=subprocess.PIPE, text=True) as hub:
         try:
@@ -210,7 +210,7 @@ def pulled(plain: Path, home: Path) -> dict[str, Any]:
 
 
 def fetched() -> dict[str, Any]:
-    """What `diffu model pull` does, by the clock."""
+    """Times what `diffu model pull` does."""
     from diffucli.model import store
     from diffucli.model.offer import offer
     from diffucli.model.pull import pull
@@ -222,7 +222,7 @@ def fetched() -> dict[str, Any]:
 
 
 def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str, Any]:
-    """Loads and, where `tokens` are asked for, decodes so many."""
+    """Loads the checkpoint and, unless `tokens` is 0, decodes that number of tokens."""
     from diffucli.decode.policy import PRESETS
     from diffucli.events import Finished
     from diffucli.model.load import load
@@ -250,25 +250,17 @@ def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str,
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder."""
+    """The size of the files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """The facts that the figures depend on."""
     import torch
 
-    try:
-        told = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in told if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor()
-    return {
-        "cpu": name,
-        "threads": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count())),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch": torch.__version__,
-    }
+    from diffucli.machine import this_machine, versions
+
+    return asdict(this_machine(torch.device("cuda" if torch.cuda.is_available() else "cpu"))) | versions()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Charts by matplotlib, which is optional: the same figures give the same file, so that it can be kept in a repository.
+"""Charts drawn with matplotlib, which is optional. Equal figures give equal files, so that charts can be committed.
 
-Knows nothing of what is drawn.
+Does not know what is drawn.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 WIDTH = 7.0  # inches
 
 
-def require_matplotlib(without: str) -> None:
-    """UsageError where matplotlib is not installed; to be asked before anything is measured or trained.
+def require_matplotlib(remedy: str) -> None:
+    """Raises UsageError if matplotlib is not installed; to be called before anything is measured or trained.
 
-    without: the flag that does without the chart, and how it is used: "leave out --plot".
+    remedy: how to do without the chart, such as "leave out --plot".
     """
     if find_spec("matplotlib") is None:
-        raise UsageError("the picture needs matplotlib", hint=f"pip install 'diffucli[train]', or {without}")
+        raise UsageError("the picture needs matplotlib", hint=f"pip install 'diffucli[train]', or {remedy}")
 
 
 @contextmanager
 def chart(path: Path, *, x: str, y: str, height: float) -> Iterator[Axes]:
-    """Axes labelled `x` and `y` to draw on; what is drawn is in `path`, .svg or .png, at the end. height: inches."""
+    """Yields axes with the labels `x` and `y`, and saves the chart to `path` (.svg or .png) at the end.
+
+    height: in inches.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -31,7 +31,7 @@ def test_the_region_is_the_same_five_lines_in_all() -> None:
 def test_sizes_take_turns_and_the_first_turn_does_not_count() -> None:
     filled: list[int] = []
 
-    def fill(text: str, region: str) -> int:
+    def fill(text: str, region: str) -> float:
         assert region == growth.region(text.count("\n"))
         filled.append(text.count("\n"))
         return len(filled)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffucli.bench.reference import Published, decode
+from diffucli.bench.reference import PublishedLoop, decode
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.loop import denoise
 from diffucli.decode.policy import PRESETS
@@ -55,7 +55,7 @@ def test_on_the_golden_checkpoint_it_writes_what_exact_writes(checkpoint: Checkp
 def test_on_mini_it_answers_what_exact_answers(mini: Checkpoint, request_: str, least: int) -> None:
     """Though the one forbids what may not stand in code and the other does not: mini never wants it."""
     ends = []
-    for writer in (Published.of(mini), Engine(mini, PRESETS["exact"])):
+    for writer in (PublishedLoop.of(mini), Engine(mini, PRESETS["exact"])):
         run = writer.generate(request_, length=16, least=least)
         *_, final = run.events
         ends.append((run.layout, final.tokens, final.nfe, writer.answer_of(run, final)))  # type: ignore[union-attr, arg-type]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.bench.speed import Ratio, Speed, Work, measure
+from diffucli.bench.speed import Ratio, Speed, Work, findings, measure, points
 from diffucli.bench.writers import DUAL_CACHE, REFERENCE, writers
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import text_tokens
@@ -57,3 +57,26 @@ def test_only_text_up_to_the_first_end_counts(checkpoint: Checkpoint) -> None:
     written = (text, words.mask, text, end, text, end)
     tokens = (*run.layout.tokens[: run.layout.holes[0].start], *written)
     assert text_tokens(run, Finished(tokens, "complete", 6, 0.1), mask=words.mask) == 2
+
+
+def test_every_row_is_divided_by_every_yardstick() -> None:
+    slow = replace(SPEED, name="reference", nfe=80, seconds=4.0)
+    header, _, first, second = findings([slow, SPEED], ["reference"], full=False).text.splitlines()
+    assert header.endswith("| tok/s ÷ reference | NFE ÷ reference |")
+    assert [cell.strip() for cell in first.split("|")][-3:-1] == ["1x", "1x"]
+    assert [cell.strip() for cell in second.split("|")][-3:-1] == ["2x", "0.25x"]
+    _, values = findings([slow, SPEED], ["reference"], full=False).values["presets"]  # type: ignore[misc]
+    assert values["against"] == {"reference": {"rate": 2.0, "forwards": 0.25}}
+    assert values["tokens_per_forward"] == 3
+
+
+def test_a_full_canvas_is_noted_above_the_table() -> None:
+    found = findings([SPEED], [], full=True)
+    assert found.text.startswith("The answer fills the canvas: end tokens are forbidden.\n\n| preset")
+    assert found.values["full"] is True
+    assert "against" not in found.values["presets"][0]  # type: ignore[index]
+
+
+def test_points_are_rates_over_tokens_per_forward() -> None:
+    (point,) = points([SPEED])
+    assert (point.name, point.x, point.rate, point.error) == ("balanced", 3, 30, 0)

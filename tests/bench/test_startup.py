@@ -7,11 +7,11 @@ import sys
 import pytest
 
 from diffucli.bench import startup
-from diffucli.bench.startup import NAMES, Model, elapsed, first_and_last, measure, phases
+from diffucli.bench.startup import NAMES, ModelFlags, elapsed, first_and_last, measure, phases
 from diffucli.errors import DiffuError
 from diffucli.ui.terminal import BEGIN
 
-MODEL = Model("folder", "cpu", "auto")
+MODEL = ModelFlags("folder", "cpu", "auto")
 
 
 def child(code: str) -> list[str]:
@@ -38,7 +38,7 @@ def test_the_second_frame_is_the_first_with_tokens(code: int) -> None:
 def test_a_child_that_fails_is_told_of_with_what_it_said() -> None:
     code = "import sys; sys.exit('it broke')"
     for watch in (elapsed, first_and_last):
-        with pytest.raises(DiffuError, match="ended with 1: it broke"):
+        with pytest.raises(DiffuError, match="ended with exit code 1: it broke"):
             watch(child(code))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diffucli.bench.reference import Published
+from diffucli.bench.reference import PublishedLoop
 from diffucli.bench.writers import DUAL_CACHE, REFERENCE, writers
 from diffucli.decode.policy import PRESETS
 from diffucli.tasks.engine import Engine
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_yardsticks_come_first_as_they_are_named(checkpoint: Checkpoint) -> None:
     found = writers(checkpoint, {"fast": PRESETS["fast"]}, [DUAL_CACHE, REFERENCE])
     assert list(found) == [DUAL_CACHE, REFERENCE, "fast"]
-    assert isinstance(found[REFERENCE], Published)
+    assert isinstance(found[REFERENCE], PublishedLoop)
     assert found["fast"] == Engine(checkpoint, PRESETS["fast"])
     assert list(writers(checkpoint, {"fast": PRESETS["fast"]})) == ["fast"]
 

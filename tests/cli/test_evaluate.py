@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.eval import suites
 from diffucli.eval.problems import CodeProblem, FillProblem
-from diffucli.eval.suites import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,15 +106,3 @@ def test_an_unknown_suite_and_a_missing_model_are_one_line(diffu: Diffu) -> None
     done = diffu("eval", "-m", "nowhere")
     assert done.code == 4
     assert len(done.lines) == 1
-
-
-def test_the_suite_of_mini_is_what_it_was_not_trained_on() -> None:
-    found = suites.problems(Suite.mini, limit=4)
-    assert found == suites.problems(Suite.mini, limit=4)
-    groups = [problem.group for problem in found]
-    assert groups[:8] == ["classic task, new phrasing"] * 4 + ["program, new phrasing"] * 4
-    assert groups[8:16] == ["new composition"] * 4 + ["body of a new composition"] * 4
-    assert groups[16:20] == ["line of a classic task, renamed"] * 4
-    assert set(groups[20:]) <= {"line of open code"}
-    assert len(set(found)) == len(found)
-    assert suites.problems(Suite.mini, limit=2)[4:6] == found[8:10], "fewer are the first of more"

@@ -1,1 +1,1 @@
-"""How fast and how well a model writes, measured."""
+"""Benchmarks: speed, quality, filling in files of different sizes, startup, and the cost of a step."""

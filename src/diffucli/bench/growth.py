@@ -1,17 +1,24 @@
-"""Does a fill cost what its hole costs, or what its file does: one region in generated files of two sizes.
+"""Whether the cost of a fill depends on the size of the file: the same region in generated files of two sizes.
 
-Knows no model: who measures brings a callable that fills.
+Does not know models: the caller passes a callable that fills a region.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
+from typing import TYPE_CHECKING
+
+from diffucli import markdown
+from diffucli.bench.report import Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SIZES = (100, 2000)  # lines
-REGION = (4, 8)  # five lines of the function in the middle
+REGION = (4, 8)  # the first and the last line of the region, counted from the middle of the file
 FUNCTION = '''\
 def count_{number}(items: list[int], limit: int = {number}) -> int:
     """Says how many items lie below the limit, less those that do not."""
@@ -32,7 +39,12 @@ Fill = Callable[[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Fills by `name`. seconds: of the middle one, for each of SIZES; nfe: forwards of the last."""
+    """What a fill costs in each of SIZES.
+
+    name: Name of the policy.
+    seconds: Median wall time of a fill, by size.
+    nfe: Number of forwards of the last fill, by size.
+    """
 
     name: str
     seconds: tuple[float, ...]
@@ -40,25 +52,25 @@ class Growth:
 
     @property
     def ratio(self) -> float:
-        """What the largest file costs in multiples of the smallest."""
+        """Time in the largest file divided by time in the smallest."""
         return self.seconds[-1] / self.seconds[0]
 
 
 def source(lines: int) -> str:
-    """A Python file of `lines` lines, a multiple of twenty; the middle of a longer one is the shorter one."""
+    """A Python file of `lines` lines, a multiple of twenty; a longer file has a shorter one in its middle."""
     half = lines // LINES // 2
     return "".join(FUNCTION.format(number=number) for number in range(FIRST - half, FIRST + half))
 
 
 def region(lines: int) -> str:
-    """The region of such a file, as `-r` has it."""
+    """The region to fill in `source(lines)`, as a value of `--region`."""
     return "{}:{}".format(*(lines // 2 + row for row in REGION))
 
 
 def measure(name: str, fill: Fill, *, rounds: int = 1) -> Growth:
-    """The region filled in files of all SIZES in turn, each once before it counts.
+    """Fills the region in files of all SIZES in turn, `rounds` times after a first round that does not count.
 
-    fill: does all that `diffu fill` does with a text and a region, and gives the forwards spent.
+    fill: fills a region of a text as `diffu fill` does, and returns the number of forwards.
     """
     seconds: list[list[float]] = [[] for _ in SIZES]
     nfe: list[float] = [0 for _ in SIZES]
@@ -69,3 +81,14 @@ def measure(name: str, fill: Fill, *, rounds: int = 1) -> Growth:
             if lap:
                 seconds[i].append(time.perf_counter() - begun)
     return Growth(name, tuple(map(median, seconds)), tuple(nfe))
+
+
+def findings(growths: Sequence[Growth], context: int) -> Findings:
+    """One row per policy: seconds and forwards by file size, and their ratio. context: tokens that the model sees."""
+    header = ["preset", *(f"{lines} lines, s" for lines in SIZES), "ratio", *(f"{lines} lines, NFE" for lines in SIZES)]
+    rows = [
+        [each.name, *(f"{s:.3f}" for s in each.seconds), f"{each.ratio:.2f}x", *map(str, each.nfe)] for each in growths
+    ]
+    text = f"A region of 5 lines. The model sees {context} tokens of the file.\n\n{markdown.table(header, rows)}"
+    values = [{**asdict(each), "ratio": each.ratio} for each in growths]
+    return Findings(text, {"context": context, "lines": SIZES, "fill": values})

@@ -1,9 +1,8 @@
-"""The published decoding loop, written out: an oracle for the preset `exact`, and the yardstick of `diffu bench`.
+"""The published decoding loop, written out: an oracle for the preset `exact`, and a yardstick of `diffu bench`.
 
-`_sample` and `sample_tokens` of the checkpoints' own generation_utils.py (Dream-org/Dream-v0, apple/DiffuCoder-7B) with
-alg="entropy", temperature 0, steps = max_new_tokens, on transformers' layers as these checkpoints' own code has them.
-It is no way to decode for users: it has no stop and no cache, and every step computes the whole canvas and the logits
-of every position.
+It does what `_sample` and `sample_tokens` of the checkpoints' generation_utils.py do (Dream-org/Dream-v0,
+apple/DiffuCoder-7B) with alg="entropy", temperature 0 and steps = max_new_tokens, on the layers of transformers. It has
+no early stop and no cache: every step evaluates the whole canvas and computes the logits of every position.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ EPS = 1e-3
 
 
 class WholeNetwork(Protocol):
-    """Tokens `[n]` and rows `[r]` → logits `[r, V]`, of a whole canvas each time."""
+    """A network without a cache: tokens `[L]` of the whole canvas and rows `[R]` → logits `[R, V]`."""
 
     @property
     def shift(self) -> int:
-        """How far left of a position the output stands that predicts it."""
+        """How many positions to the left of a token its prediction is."""
         ...
 
     def __call__(self, tokens: Tensor, rows: Tensor) -> Tensor:
@@ -42,10 +41,10 @@ class WholeNetwork(Protocol):
 
 
 def decode(network: WholeNetwork, tokens: Tensor, *, mask: int, forbidden: Sequence[int] = ()) -> Tensor:
-    """`tokens` `[L]` with every `mask` written in as many steps as there are masks, each a forward.
+    """`tokens` `[L]` with every `mask` replaced, in as many steps as there are masks; a step is one forward.
 
-    forbidden: ids that get no probability, as a `generation_logits_hook_func` of the published loop would have it.
-    Probabilities are float32 whatever the weights' type, and ties go to the leftmost.
+    forbidden: ids that get no probability, like those of a `generation_logits_hook_func` of the published loop.
+    Probabilities are float32 whatever the dtype of the weights, and ties go to the leftmost position.
     """
     canvas = tokens.clone()
     steps = int((canvas == mask).sum())
@@ -72,21 +71,21 @@ def decode(network: WholeNetwork, tokens: Tensor, *, mask: int, forbidden: Seque
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """Writes answers by the published loop where an `Engine` is expected; its runs take no steps that can be seen."""
+class PublishedLoop:
+    """Answers requests with the published loop in place of an `Engine`; its runs yield no steps."""
 
     checkpoint: Checkpoint
     network: WholeNetwork
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Self:
-        """On transformers' layers around the weights of `checkpoint`, which are not copied."""
+        """The loop on the layers of transformers, which share the weights of `checkpoint`."""
         from diffucli.model.hf_reference import published
 
         return cls(checkpoint, published(checkpoint.network, checkpoint.settings))
 
     def generate(self, query: str, *, tag: str = "python", length: int | None = None, least: int = 0) -> Run:
-        """As `Engine.generate`; with any `least` no end may appear at all."""
+        """As `Engine.generate`; with any `least` above 0, end tokens are forbidden everywhere."""
         run = self._engine.generate(query, tag=tag, length=length)
         return replace(run, events=self._events(run, tuple(run.ends) if least else ()))
 

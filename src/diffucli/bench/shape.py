@@ -1,16 +1,18 @@
-"""What a step costs in a shape: the whole canvas, a window of a canvas whose keys and values are kept, and sampling.
+"""What the parts of a denoising step cost: the whole canvas, a window with a KV cache, and sampling.
 
-Knows a network; nothing of where its weights come from.
+Does not know where the weights come from.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
 
+from diffucli import markdown
+from diffucli.bench.report import Findings
 from diffucli.bench.stopwatch import Stopwatch, wait_for
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.commit import Progress, Threshold
@@ -18,11 +20,12 @@ from diffucli.decode.predict import Full, Windowed
 from diffucli.decode.sample import GREEDY, propose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from diffucli.model.memory import Plan
     from diffucli.model.network import Network
 
-CANVAS, ANSWER, WINDOW = 512, 256, 32  # tokens: prompt and answer together, the answer, a block of it
+CANVAS, ANSWER, WINDOW = 512, 256, 32  # tokens of the canvas, of the answer at its end, and of the first block of it
 SHAPES: dict[str, dict[str, object]] = {
     "7b": {  # DiffuCoder-7B and Dream-7B
         "model_type": "Dream",
@@ -42,8 +45,14 @@ SHAPES: dict[str, dict[str, object]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A part of a denoising step. tokens: evaluated; rows: of logits. seconds: the median."""
+class StepTime:
+    """What a part of a denoising step costs.
+
+    name: Name of the part.
+    tokens: Number of positions that the network evaluates.
+    rows: Number of positions with logits.
+    seconds: Median wall time.
+    """
 
     name: str
     tokens: int
@@ -51,17 +60,17 @@ class Step:
     seconds: float
 
 
-def steps(network: Network, *, rounds: int = 5) -> Iterator[Step]:
-    """Each part in turn, once before it counts. A GPU is waited for at both ends.
+def steps(network: Network, *, rounds: int = 5) -> Iterator[StepTime]:
+    """Times each part `rounds` times, after once that does not count. A GPU is synchronized before and after.
 
-    Where steps are recorded and replayed (see `model.replay`), a window is measured without that too.
+    If the network replays CUDA graphs, a window is also timed without them.
     """
     tokens = torch.randint(1, 100, (CANVAS,), device=network.device, generator=_rng(network.device))
     canvas = Canvas(tokens, (Span(CANVAS - ANSWER, CANVAS),), mask=0)
     whole, window = canvas.holes[0], Span(CANVAS - ANSWER, CANVAS - ANSWER + WINDOW)
     every, some = canvas.masked(whole), canvas.masked(window)
-    full, kept, rng = Full(network), Windowed(network), _rng(network.device)
-    logits = kept(canvas, window, some)
+    full, cached, rng = Full(network), Windowed(network), _rng(network.device)
+    logits = cached(canvas, window, some)
 
     def sample() -> None:
         Threshold()(propose(logits, GREEDY, rng).here().scores, Progress(0, 1), rng)
@@ -69,20 +78,20 @@ def steps(network: Network, *, rounds: int = 5) -> Iterator[Step]:
     size = WINDOW + network.shift
     parts: list[tuple[str, int, int, Callable[[], object]]] = [
         ("whole canvas", CANVAS, ANSWER, lambda: full(canvas, whole, every)),
-        ("window", size, WINDOW, lambda: kept(canvas, window, some)),
+        ("window", size, WINDOW, lambda: cached(canvas, window, some)),
     ]
     if network.recorder is not None:
-        kept(canvas, window, some)  # so that the one that does not count is the second, which is recorded
+        cached(canvas, window, some)  # the second window is recorded, and it must be the one that does not count
         plain = Windowed(replace(network, recorder=None))
         plain(canvas, window, some)
         parts.append(("window, not replayed", size, WINDOW, lambda: plain(canvas, window, some)))
     parts.append(("sampling of a window", 0, WINDOW, sample))
     for name, evaluated, rows, run in parts:
-        yield Step(name, evaluated, rows, _seconds(run, network.device, rounds))
+        yield StepTime(name, evaluated, rows, _seconds(run, network.device, rounds))
 
 
 def _seconds(run: Callable[[], object], device: torch.device, rounds: int) -> float:
-    """The median of `rounds`, after one that does not count."""
+    """The median wall time of `rounds` calls, after one that does not count."""
     run()
     watch, found = Stopwatch(wait=wait_for(device)), []
     for _ in range(rounds):
@@ -95,3 +104,24 @@ def _seconds(run: Callable[[], object], device: torch.device, rounds: int) -> fl
 
 def _rng(device: torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(0)
+
+
+def findings(found: Sequence[StepTime], config: Mapping[str, object], plan: Plan) -> Findings:
+    """One row per part. Weights a second, in GB, is what bounds a small window."""
+    text = (
+        f"{config['num_hidden_layers']} layers of width {config['hidden_size']}, {config['vocab_size']:,} rows, "
+        f"{'NF4' if plan.quant == 'nf4' else 'not quantized'}: {plan.weights / 1e9:.1f} GB"
+    )
+    rows = [
+        [
+            each.name,
+            str(each.tokens),
+            str(each.rows),
+            f"{1000 * each.seconds:.1f}",
+            f"{plan.weights / each.seconds / 1e9:.0f}" if each.tokens else "",
+        ]
+        for each in found
+    ]
+    table = markdown.table(["part", "tokens", "logits", "ms", "weights, GB/s"], rows)
+    values: dict[str, object] = {"settings": config, "plan": asdict(plan), "steps": [asdict(each) for each in found]}
+    return Findings(f"{text}\n\n{table}", values)

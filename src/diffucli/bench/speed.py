@@ -1,14 +1,16 @@
-"""How fast a model writes: the same requests by each policy, in figures that add up.
+"""How fast a model writes: every policy answers the same requests.
 
-A token counts when it is text: what ends or pads an answer does not, nor what follows that.
+Only tokens of text count, not those that end or pad an answer, nor those after the end.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from diffucli import markdown
+from diffucli.bench.report import ChartPoint, Findings
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
 from diffucli.eval.evaluate import text_tokens
 from diffucli.tasks.engine import ANSWER
@@ -31,16 +33,30 @@ REQUESTS = (
     "count the words in a text",
     "merge two dictionaries",
 )
+FULL_NOTE = "The answer fills the canvas: end tokens are forbidden."
+COLUMNS = ("answers", "tokens", "NFE", "TPF", "ms/step", "tok/s", "median s", "drawing")
+DERIVED = ("tokens_per_forward", "milliseconds_per_step", "tokens_per_second", "drawn")
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is written, `rounds` times over. length: masks for an answer; None: 256. full: an answer may not end."""
+    """What every writer does.
+
+    requests: The requests to answer.
+    rounds: How often each of them is answered.
+    length: Number of masks for an answer; None is the default of 256.
+    full: Whether answers must fill the canvas: end tokens are forbidden.
+    """
 
     requests: Sequence[str] = REQUESTS
     rounds: int = 1
     length: int | None = None
     full: bool = False
+
+    @property
+    def all_requests(self) -> list[str]:
+        """The requests of all rounds, in order."""
+        return [request for _ in range(self.rounds) for request in self.requests]
 
     def begin(self, writer: Writer, request: str) -> Run:
         """A run of `writer` that answers `request`."""
@@ -50,7 +66,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A Speed in multiples of another one. rate: of tokens per second; None: the other wrote none. forwards: of NFE."""
+    """One speed divided by another.
+
+    rate: Ratio of the tokens per second; None if the other writer wrote no text.
+    forwards: Ratio of the numbers of forwards.
+    """
 
     rate: float | None
     forwards: float
@@ -58,9 +78,15 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Requests written by `name`. tokens: of text. seconds: wall time of the runs, drawing left out.
+    """What answering requests cost one writer.
 
-    drawing: seconds spent on frames, 20 a second at most. median: seconds of the middle run.
+    name: Name of the writer.
+    requests: Number of answers.
+    tokens: Number of tokens of text.
+    nfe: Number of forwards.
+    seconds: Wall time of all runs without drawing.
+    drawing: Wall time of drawing the live view, at most 20 frames a second.
+    median: Wall time of the median run.
     """
 
     name: str
@@ -78,7 +104,7 @@ class Speed:
 
     @property
     def milliseconds_per_step(self) -> float:
-        """Wall time of a denoising step, or of a forward where guesses save some."""
+        """Wall time per forward."""
         return 1000 * self.seconds / self.nfe
 
     @property
@@ -88,11 +114,11 @@ class Speed:
 
     @property
     def drawn(self) -> float:
-        """What the live view costs, as a share of the run."""
+        """Time of drawing as a share of the time of the runs."""
         return self.drawing / self.seconds
 
     def over(self, other: Speed) -> Ratio:
-        """How this compares with `other`, which wrote the same requests."""
+        """The ratio of the two speeds, on the same requests."""
         rate = self.tokens_per_second / other.tokens_per_second if other.tokens else None
         return Ratio(rate, self.nfe / other.nfe)
 
@@ -100,15 +126,15 @@ class Speed:
 def measure(
     writers: Mapping[str, Writer], work: Work, *, show: Callable[[float], None] = lambda _done: None
 ) -> list[Speed]:
-    """A Speed for each writer. `show` is told the share done.
+    """A Speed for each writer. `show` is called with the share done.
 
-    They take turns request by request, so that what else the machine does falls on all alike. Every writer first
-    writes one request that does not count.
+    Writers take turns request by request, so that other load on the machine affects all of them alike. Every writer
+    first answers one request that does not count.
     """
     for writer in writers.values():
         _timed(writer, work, work.requests[0])
     runs: dict[str, list[tuple[int, float, float, float]]] = {name: [] for name in writers}
-    requests = [request for _ in range(work.rounds) for request in work.requests]
+    requests = work.all_requests
     for count, request in enumerate(requests, start=1):
         for name, writer in writers.items():
             runs[name].append(_timed(writer, work, request))
@@ -122,9 +148,60 @@ def _speed(name: str, runs: Sequence[tuple[int, float, float, float]]) -> Speed:
 
 
 def _timed(writer: Writer, work: Work, request: str) -> tuple[int, float, float, float]:
-    """Tokens, forwards, seconds and seconds of drawing of one run."""
-    words, watch = writer.checkpoint.tokenizer, Stopwatch()
+    """Tokens of text, forwards, seconds, and seconds of drawing of one run."""
+    tokenizer, watch = writer.checkpoint.tokenizer, Stopwatch()
     run = work.begin(writer, request)
-    final = drawn(run, words.piece, watch)
+    final = drawn(run, tokenizer.piece, watch)
     watch.lap(BOOKKEEPING)
-    return text_tokens(run, final, mask=words.mask), final.nfe, watch.spent[BOOKKEEPING], watch.spent[DRAWING]
+    return text_tokens(run, final, mask=tokenizer.mask), final.nfe, watch.spent[BOOKKEEPING], watch.spent[DRAWING]
+
+
+def table(speeds: Sequence[Speed], yardsticks: Sequence[str]) -> str:
+    """A Markdown table with one row per writer. yardsticks: writers that every row is divided by."""
+    others = [speed for speed in speeds if speed.name in yardsticks]
+    ratios = [f"{what} ÷ {other.name}" for other in others for what in ("tok/s", "NFE")]
+    return markdown.table(["preset", *COLUMNS, *ratios], [_cells(speed, others) for speed in speeds])
+
+
+def _cells(speed: Speed, others: Sequence[Speed]) -> list[str]:
+    ratios = [speed.over(other) for other in others]
+    return [
+        speed.name,
+        f"{speed.requests}",
+        f"{speed.tokens}",
+        f"{speed.nfe}",
+        f"{speed.tokens_per_forward:.1f}",
+        f"{speed.milliseconds_per_step:.1f}",
+        f"{speed.tokens_per_second:.0f}",
+        f"{speed.median:.2f}",
+        f"{speed.drawn:.1%}",
+        *(cell for ratio in ratios for cell in (_times(ratio.rate), _times(ratio.forwards))),
+    ]
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.3g}x"
+
+
+def findings(speeds: Sequence[Speed], yardsticks: Sequence[str], *, full: bool) -> Findings:
+    """The table and its figures. full: whether end tokens were forbidden."""
+    text = table(speeds, yardsticks)
+    values = {"full": full, "presets": _values(speeds, yardsticks)}
+    return Findings(f"{FULL_NOTE}\n\n{text}" if full else text, values)
+
+
+def _values(speeds: Sequence[Speed], yardsticks: Sequence[str]) -> list[dict[str, object]]:
+    others = [speed for speed in speeds if speed.name in yardsticks]
+    return [
+        {
+            **asdict(speed),
+            **{name: getattr(speed, name) for name in DERIVED},
+            **({"against": {other.name: asdict(speed.over(other)) for other in others}} if others else {}),
+        }
+        for speed in speeds
+    ]
+
+
+def points(speeds: Sequence[Speed]) -> list[ChartPoint]:
+    """Tokens per second over tokens per forward."""
+    return [ChartPoint(speed.name, speed.tokens_per_forward, speed.tokens_per_second) for speed in speeds]

@@ -1,7 +1,4 @@
-"""How long a command takes from its start, in child processes: imports, load, the first token on the screen, the end.
-
-Knows argument lists; what they run is the caller's.
-"""
+"""How long the command takes to start, measured in child processes: imports, load, the first token shown, the end."""
 
 from __future__ import annotations
 
@@ -14,11 +11,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from diffucli import markdown
+from diffucli.bench.report import Findings
 from diffucli.errors import DiffuError
 from diffucli.ui.terminal import BEGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 DIFFU = (sys.executable, "-m", "diffucli")
 REQUEST = "write a quicksort"
@@ -46,8 +45,8 @@ NAMES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """Which model the children load, and how: the values of -m, --device and --quant."""
+class ModelFlags:
+    """The values of -m, --device and --quant that the child processes get."""
 
     folder: str
     device: str
@@ -55,41 +54,41 @@ class Model:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """For a command."""
+        """As arguments of a command."""
         return ("-m", self.folder, "--device", self.device, "--quant", self.quant)
 
 
-def measure(model: Model, *, rounds: int = 1) -> dict[str, float]:
-    """Seconds, the medians of `rounds`, by NAMES: what loading imports is counted after torch."""
+def measure(model: ModelFlags, *, rounds: int = 1) -> dict[str, float]:
+    """The median seconds of `rounds` by phase, in the order of NAMES; "the rest" is what loading needs after torch."""
     laps = [_lap(model) for _ in range(rounds)]
     return {name: median(column) for name, column in zip(NAMES, zip(*laps, strict=True), strict=True)}
 
 
-def _lap(model: Model) -> tuple[float, ...]:
+def _lap(model: ModelFlags) -> tuple[float, ...]:
     gen = (*DIFFU, "gen", REQUEST, *model.flags, "--live", "always", "--fps", "60")
     return elapsed([*DIFFU, "--help"]), *phases(PHASES, model), *first_and_last(gen)
 
 
 def elapsed(argv: Sequence[str]) -> float:
-    """Seconds from the start of a child to its end."""
+    """Seconds from the start of a child process to its end."""
     begun = time.perf_counter()
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
     seconds = time.perf_counter() - begun
-    _require(done.returncode, done.stderr)
+    _require_success(done.returncode, done.stderr)
     return seconds
 
 
-def phases(code: str, model: Model) -> tuple[float, ...]:
-    """The seconds that a child, run with `code`, prints as a list."""
+def phases(code: str, model: ModelFlags) -> tuple[float, ...]:
+    """The list of seconds that a child process running `code` prints."""
     argv = [sys.executable, "-c", code, model.folder, model.device, model.quant]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
-    _require(done.returncode, done.stderr)
+    _require_success(done.returncode, done.stderr)
     found: Any = json.loads(done.stdout)
     return tuple(found)
 
 
 def first_and_last(argv: Sequence[str]) -> tuple[float, float]:
-    """Seconds from the start of a child to its second frame, the first that has tokens, and to its end."""
+    """Seconds from the start of a child process to its second frame, the first one with tokens, and to its end."""
     begun = time.perf_counter()
     seen, second = b"", 0.0
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -100,10 +99,16 @@ def first_and_last(argv: Sequence[str]) -> tuple[float, float]:
                 second = time.perf_counter() - begun
     last = time.perf_counter() - begun
     if child.returncode != UNPARSABLE:
-        _require(child.returncode, seen.decode(errors="replace"))
+        _require_success(child.returncode, seen.decode(errors="replace"))
     return second, last
 
 
-def _require(code: int, told: str) -> None:
+def _require_success(code: int, stderr: str) -> None:
     if code:
-        raise DiffuError(f"a child that was measured ended with {code}: {told.strip()[-300:]}")
+        raise DiffuError(f"the measured child process ended with exit code {code}: {stderr.strip()[-300:]}")
+
+
+def findings(seconds: Mapping[str, float]) -> Findings:
+    """One row per phase."""
+    rows = [[name, f"{each:.2f}"] for name, each in seconds.items()]
+    return Findings(markdown.table(["phase", "s"], rows), {"start": seconds})

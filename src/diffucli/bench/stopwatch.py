@@ -1,4 +1,4 @@
-"""Where the time of a run goes: laps by name, and a run pulled to its end that is drawn as on a terminal."""
+"""Measures where the time of a run goes: named laps, and a run that is drawn as on a terminal."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from diffucli.tasks.engine import Run
 
 BOOKKEEPING, DRAWING = "bookkeeping", "drawing"
-SCREEN = (100, 40)  # columns and rows of the terminal that drawing is measured on
+SCREEN = (100, 40)  # columns and rows of the terminal that is drawn on
+FPS = 20
 
 
 class Stopwatch:
-    """Seconds `spent` by name. wait: called before the clock is read, where a device works on behind our back."""
+    """Sums up seconds by name in `spent`.
+
+    clock: returns the time in seconds. wait: is called before the clock is read; it waits for an asynchronous device.
+    """
 
     def __init__(
         self, *, clock: Callable[[], float] = time.perf_counter, wait: Callable[[], None] = lambda: None
@@ -34,12 +38,12 @@ class Stopwatch:
         self._since = clock()
 
     def start(self) -> None:
-        """What has passed since the last lap is nobody's."""
+        """Starts a lap now; the time since the last lap is dropped."""
         self._wait()
         self._since = self._clock()
 
     def lap(self, name: str) -> None:
-        """What has passed since the last lap, or the start, was spent on `name`."""
+        """Ends the current lap, adds its time to `name` and starts the next one."""
         self._wait()
         now = self._clock()
         self.spent[name] += now - self._since
@@ -47,14 +51,17 @@ class Stopwatch:
 
 
 def wait_for(device: torch.device) -> Callable[[], None]:
-    """Waits until a GPU has done what it was asked for; a CPU has."""
+    """A function that waits until `device` has finished its work; on a CPU it returns at once."""
     waits = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
     return waits.get(device.type, lambda: None)
 
 
 def drawn(run: Run, piece: Callable[[int], bytes], watch: Stopwatch) -> Finished:
-    """The end of `run`, drawn 20 times a second at most; frames are laps of DRAWING, what is left of BOOKKEEPING."""
-    frame, pace, final = Frame(piece, View()), Pace(20), None
+    """Runs `run` to its end and draws at most 20 frames a second. Drawing is a lap of DRAWING, the rest of BOOKKEEPING.
+
+    piece: the bytes of a token.
+    """
+    frame, pace, final = Frame(piece, View()), Pace(FPS), None
     with Screen(io.StringIO(), size=lambda: SCREEN) as screen:
         for event in run.events:
             watch.lap(BOOKKEEPING)

@@ -27,7 +27,7 @@ app.command("check")(check.check)
 app.command("undo")(undo.undo)
 app.add_typer(model.app, name="model")
 app.command("eval")(evaluate.evaluate)
-app.command("bench")(bench.bench)
+app.add_typer(bench.app, name="bench")
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 

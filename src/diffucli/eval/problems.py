@@ -18,11 +18,9 @@ TEST_SECONDS = 5.0
 class CodeProblem:
     """A request for code.
 
-    Attributes:
-        group: The group that results are reported by.
-        request: What the model is asked to write.
-        tests: Asserts on `candidate`, the last function or class of the answer.
-
+    group: The group that results are reported by.
+    request: What the model is asked to write.
+    tests: Asserts on `candidate`, the last function or class of the answer.
     """
 
     group: str
@@ -34,13 +32,11 @@ class CodeProblem:
 class FillProblem:
     """Python code with one hole.
 
-    Attributes:
-        group: The group that results are reported by.
-        before: The code to the left of the hole.
-        expected: The text that was cut out.
-        after: The code to the right of the hole.
-        tests: Asserts on `candidate` in the filled code. If empty, the answer must equal `expected`.
-
+    group: The group that results are reported by.
+    before: The code to the left of the hole.
+    expected: The text that was cut out.
+    after: The code to the right of the hole.
+    tests: Asserts on `candidate` in the filled code. If empty, the answer must equal `expected`.
     """
 
     group: str
@@ -57,12 +53,10 @@ Problem = CodeProblem | FillProblem
 class Sample:
     """One answer to a problem.
 
-    Attributes:
-        text: The code, or the content of the hole.
-        nfe: Number of forwards.
-        tokens: Number of tokens of text, without end and padding tokens.
-        seconds: Wall time of decoding.
-
+    text: The code, or the content of the hole.
+    nfe: Number of forwards.
+    tokens: Number of tokens of text, without end and padding tokens.
+    seconds: Wall time of decoding.
     """
 
     text: str
@@ -75,11 +69,9 @@ class Sample:
 class Judgement:
     """How good an answer is.
 
-    Attributes:
-        passed: Whether the tests reached their end or, without tests, whether the text equals the expected one.
-        parses: Whether the answer, with the code around it, is valid Python.
-        reason: "ok"; otherwise the sandbox's reason ("error", "timeout", "exit") or "differs".
-
+    passed: Whether the tests reached their end or, without tests, whether the text equals the expected one.
+    parses: Whether the answer, with the code around it, is valid Python.
+    reason: "ok"; otherwise the sandbox's reason ("error", "timeout", "exit") or "differs".
     """
 
     passed: bool

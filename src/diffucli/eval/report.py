@@ -37,17 +37,15 @@ def pass_at(k: int, *, samples: int, passed: int) -> float:
 class GroupReport:
     """Pass rates and mean costs of one group of problems.
 
-    Attributes:
-        group: Name of the group.
-        problems: Number of problems.
-        samples: Samples of each problem.
-        passes: pass@k by k, for each k in KS that there are enough samples for.
-        error: Standard error of pass@1 over the problems.
-        parses: Share of samples that parse.
-        nfe: Mean number of forwards a sample.
-        tokens: Mean number of tokens of text a sample.
-        seconds: Mean wall time of decoding a sample.
-
+    group: Name of the group.
+    problems: Number of problems.
+    samples: Samples of each problem.
+    passes: pass@k by k, for each k in KS that there are enough samples for.
+    error: Standard error of pass@1 over the problems.
+    parses: Share of samples that parse.
+    nfe: Mean number of forwards a sample.
+    tokens: Mean number of tokens of text a sample.
+    seconds: Mean wall time of decoding a sample.
     """
 
     group: str

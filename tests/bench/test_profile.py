@@ -1,4 +1,4 @@
-"""Where the time goes: the parts are all of it, and looking changes nothing."""
+"""Where the time goes: the parts add up to all of it, and profiling changes no result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.bench.shares import PARTS, Shares, _watched, shares
+from diffucli.bench.profile import PARTS, Profile, _timed, findings, profiles
 from diffucli.bench.speed import Work
 from diffucli.bench.stopwatch import Stopwatch
 from diffucli.bench.writers import FAST_DLLM
@@ -22,27 +22,36 @@ POLICIES = {**PRESETS, "dual-cache": FAST_DLLM}
 
 def test_shares_sum_to_one() -> None:
     seconds = dict(zip(PARTS, (6.0, 1.0, 2.0, 1.0), strict=True))
-    parts = Shares("x", nfe=3, seconds=seconds).parts
+    parts = Profile("x", nfe=3, seconds=seconds).shares
     assert parts == pytest.approx({"network": 0.6, "sampling": 0.1, "bookkeeping": 0.2, "drawing": 0.1})
+
+
+def test_the_table_and_the_values_have_a_share_for_every_part() -> None:
+    found = findings([Profile("fast", nfe=3, seconds=dict(zip(PARTS, (6.0, 1.0, 2.0, 1.0), strict=True)))])
+    header, _, row = found.text.splitlines()
+    assert header == "| preset | network | sampling | bookkeeping | drawing |"
+    assert row == "| fast   |   60.0% |    10.0% |       20.0% |   10.0% |"
+    (values,) = found.values["profile"]  # type: ignore[misc]
+    assert (values["name"], values["nfe"], list(values["shares"])) == ("fast", 3, list(PARTS))
 
 
 def test_every_engine_spends_time_on_every_part(checkpoint: Checkpoint) -> None:
     engines = {name: Engine(checkpoint, policy) for name, policy in POLICIES.items()}
-    found = list(shares(engines, Work(["a", "b"], rounds=2, length=8)))
+    found = list(profiles(engines, Work(["a", "b"], rounds=2, length=8)))
     assert [each.name for each in found] == list(engines)
     for each in found:
         assert tuple(each.seconds) == PARTS
         assert all(seconds > 0 for seconds in each.seconds.values())
-        assert sum(each.parts.values()) == pytest.approx(1)
+        assert sum(each.shares.values()) == pytest.approx(1)
         assert each.nfe > 0
     assert found[0].nfe == 4 * 8, "the run before the others does not count"
 
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
-def test_a_watched_run_is_the_same_run(checkpoint: Checkpoint, policy: Policy) -> None:
+def test_a_profiled_run_is_the_same_run(checkpoint: Checkpoint, policy: Policy) -> None:
     engine = Engine(checkpoint, policy)
     ends = []
-    for each in (engine, _watched(engine, Stopwatch())):
+    for each in (engine, _timed(engine, Stopwatch())):
         *_, final = each.generate("a stack class", length=24).events
         ends.append((final.tokens, final.nfe))  # type: ignore[union-attr]
     assert ends[0] == ends[1]

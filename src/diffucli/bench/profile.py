@@ -1,6 +1,7 @@
-"""Where the time of a step goes: the network and the commit rule that the loop is given are wrapped, and tell the time.
+"""Where the time of a step goes: the network and the commit rule are wrapped and report their time.
 
-The loop knows nothing of it. What lies between the network's return and the rule's is sampling: rules, propose, commit.
+The loop does not know. The time between the network's return and the commit rule's is sampling: token rules,
+proposals and the commit rule.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from diffucli import markdown
+from diffucli.bench.report import Findings
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn, wait_for
 from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
     from torch import Tensor
@@ -26,45 +29,57 @@ PARTS = (NETWORK, SAMPLING, BOOKKEEPING, DRAWING)
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
-    """Seconds that runs of `name` spent on each of PARTS, in `nfe` forwards."""
+class Profile:
+    """The time that the runs of one policy took.
+
+    name: Name of the policy.
+    nfe: Number of forwards.
+    seconds: Wall time by part, for each of PARTS.
+    """
 
     name: str
     nfe: float
     seconds: Mapping[str, float]
 
     @property
-    def parts(self) -> dict[str, float]:
-        """Each of PARTS as a share of all; they sum to 1."""
-        whole = sum(self.seconds.values())
-        return {part: self.seconds[part] / whole for part in PARTS}
+    def shares(self) -> dict[str, float]:
+        """Each part as a share of the whole; they sum to 1."""
+        total = sum(self.seconds.values())
+        return {part: self.seconds[part] / total for part in PARTS}
 
 
-def shares(engines: Mapping[str, Engine], work: Work) -> Iterator[Shares]:
-    """Shares of each engine in turn, each after one run that does not count. A GPU is waited for at every lap."""
+def profiles(engines: Mapping[str, Engine], work: Work) -> Iterator[Profile]:
+    """Profiles each engine in turn, after one run that does not count. A GPU is synchronized at every lap."""
     for name, engine in engines.items():
         watch = Stopwatch(wait=wait_for(engine.checkpoint.network.device))
-        timed, piece = _watched(engine, watch), engine.checkpoint.tokenizer.piece
+        timed, piece = _timed(engine, watch), engine.checkpoint.tokenizer.piece
         drawn(work.begin(timed, work.requests[0]), piece, watch)
         watch.spent.clear()
         nfe = 0.0
-        for request in [request for _ in range(work.rounds) for request in work.requests]:
+        for request in work.all_requests:
             run = work.begin(timed, request)
             watch.start()
             nfe += drawn(run, piece, watch).nfe
             watch.lap(BOOKKEEPING)
-        yield Shares(name, nfe, {part: watch.spent[part] for part in PARTS})
+        yield Profile(name, nfe, {part: watch.spent[part] for part in PARTS})
 
 
-def _watched(engine: Engine, watch: Stopwatch) -> Engine:
-    """The same engine, whose network and commit rule end laps of `watch`."""
-    network = cast("Network", _Network(engine.checkpoint.network, watch))  # it does all that an engine asks of one
-    policy = replace(engine.policy, commit=_Rule(engine.policy.commit, watch))
+def findings(found: Sequence[Profile]) -> Findings:
+    """A table of shares with one row per policy."""
+    rows = [[each.name, *(f"{each.shares[part]:.1%}" for part in PARTS)] for each in found]
+    values = [{"name": each.name, "nfe": each.nfe, "seconds": each.seconds, "shares": each.shares} for each in found]
+    return Findings(markdown.table(["preset", *PARTS], rows), {"profile": values})
+
+
+def _timed(engine: Engine, watch: Stopwatch) -> Engine:
+    """The same engine with a network and a commit rule that end laps of `watch`."""
+    network = cast("Network", _TimedNetwork(engine.checkpoint.network, watch))  # it has all that an engine uses
+    policy = replace(engine.policy, commit=_TimedRule(engine.policy.commit, watch))
     return Engine(replace(engine.checkpoint, network=network), policy)
 
 
 @dataclass(frozen=True, slots=True)
-class _Network:
+class _TimedNetwork:
     network: Network
     watch: Stopwatch
 
@@ -87,7 +102,7 @@ class _Network:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _TimedRule:
     rule: Rule
     watch: Stopwatch
 

@@ -1,0 +1,74 @@
+"""Flags that several subcommands of `diffu bench` share, and the values they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffucli.cli import options as flag
+from diffucli.cli.options import Preset, Quant
+from diffucli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffucli.decode.policy import Policy
+
+
+class Against(StrEnum):
+    """Yardsticks that presets are compared with."""
+
+    reference = "reference"
+    dual_cache = "dual-cache"
+
+
+Presets = Annotated[
+    list[Preset] | None, typer.Option("--preset", help="Preset to measure; repeatable. All presets by default.")
+]
+Yardsticks = Annotated[
+    list[Against] | None,
+    typer.Option(
+        "--against", help="Also measure the published loop (reference) or Fast-dLLM's recipe (dual-cache); repeatable."
+    ),
+]
+Rounds = Annotated[int, typer.Option("-n", "--rounds", min=1, help="How often everything is measured.")]
+Length = Annotated[int | None, typer.Option("--length", min=1, help="Masks for an answer, 256 by default.")]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the table as a chart.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The model that is measured."""
+
+    model: flag.Model = None
+    quant: flag.Quantise = Quant.auto
+    device: flag.Device = "auto"
+
+
+def policies(presets: Sequence[Preset] | None) -> dict[str, Policy]:
+    """The policies of `presets`, or of all presets, by name."""
+    from diffucli.decode.policy import PRESETS
+
+    return {name.value: PRESETS[name.value] for name in presets or list(Preset)}
+
+
+def names(yardsticks: Sequence[Against] | None) -> list[str]:
+    """The names of the yardsticks, each once."""
+    return [name.value for name in dict.fromkeys(yardsticks or ())]
+
+
+def require_picture(path: Path | None) -> None:
+    """Raises UsageError if a chart is wanted and cannot be written to `path`."""
+    from diffucli.chart import require_matplotlib
+    from diffucli.cli.outcome import require_target
+
+    if path is None:
+        return
+    if path.suffix != ".svg":
+        raise UsageError(f"--plot draws an SVG, not {path.name}", hint="name a file that ends in .svg")
+    require_matplotlib("leave out --plot")
+    require_target(path)

@@ -1,0 +1,52 @@
+"""`diffu bench shape`: what a step costs in the shape of a large checkpoint, on random weights."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from diffucli.cli import options as flag
+from diffucli.cli.bench import options, output
+from diffucli.cli.groups import grouped
+from diffucli.cli.options import Quant
+from diffucli.cli.report import Report
+
+LEAST_ROUNDS = 3
+
+
+class Shape(StrEnum):
+    """Shapes of checkpoints."""
+
+    seven = "7b"
+
+
+@grouped
+def shape(
+    shape: Annotated[Shape, typer.Option("--shape", help="Shape of the network.")] = Shape.seven,
+    layers: Annotated[
+        int | None, typer.Option("--layers", min=1, help="Number of layers, all of the shape by default.")
+    ] = None,
+    quant: flag.Quantise = Quant.auto,
+    device: flag.Device = "auto",
+    rounds: options.Rounds = LEAST_ROUNDS,
+    as_json: flag.Json = False,
+) -> None:
+    """Measure the parts of a step on random weights; no checkpoint is needed.
+
+    The parts are the whole canvas of 512 tokens with logits for 256, a window of 32 with a KV cache, and sampling.
+    """
+    from diffucli.bench import shape as shapes
+    from diffucli.model import memory
+    from diffucli.model.load import find_device
+    from diffucli.model.random_weights import random_network
+
+    config, on = dict(shapes.SHAPES[shape]), find_device(device)
+    config["num_hidden_layers"] = layers or config["num_hidden_layers"]
+    plan = memory.choose(config, quant=quant.value, device=str(on))
+    network = random_network(config, plan)
+    steps = list(shapes.steps(network, rounds=max(rounds, LEAST_ROUNDS)))
+    if network.trouble:
+        Report(json=as_json).warn(network.trouble)
+    output.put("shape", "random weights", on, shapes.findings(steps, config, plan), as_json=as_json)

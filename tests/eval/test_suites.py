@@ -1,0 +1,44 @@
+"""Suites are the same problems every time, and none of them was trained on."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffucli.errors import UsageError
+from diffucli.eval import suites
+from diffucli.eval.suites import Suite
+from diffucli.mini import held_out
+from diffucli.mini.classics import programs
+
+
+def test_the_suite_of_mini_holds_what_it_was_not_trained_on() -> None:
+    found = suites.problems(Suite.mini, limit=4)
+    assert found == suites.problems(Suite.mini, limit=4)
+    groups = [problem.group for problem in found]
+    assert groups[:8] == ["classic task, new phrasing"] * 4 + ["program, new phrasing"] * 4
+    assert groups[8:16] == ["new composition"] * 4 + ["body of a new composition"] * 4
+    assert groups[16:20] == ["line of a classic task, renamed"] * 4
+    assert set(groups[20:]) <= {"line of open code"}
+    assert len(set(found)) == len(found)
+    assert suites.problems(Suite.mini, limit=2)[4:6] == found[8:10], "fewer are the first of more"
+
+
+def test_requests_are_half_of_each_kind_as_far_as_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "COMPOSITIONS", 3)
+    found = suites.requests(Suite.mini, 5)
+    assert [problem.group for problem in found] == ["classic task, new phrasing"] * 3 + ["new composition"] * 2
+    assert found[3:] == suites.requests(Suite.mini, 4)[2:]
+    assert len(suites.requests(Suite.mini, 9)) == 9
+    with pytest.raises(UsageError, match="holds no 100000 requests") as caught:
+        suites.requests(Suite.mini, 100_000)
+    most = int(caught.value.hint.split()[2])
+    assert len(suites.requests(Suite.mini, most)) == most
+
+
+def test_long_requests_are_held_out_phrasings_of_programs() -> None:
+    texts = {request.text for request in held_out.phrasings(tasks=programs())}
+    found = suites.long_requests(Suite.mini, len(texts))
+    assert {problem.request for problem in found} == texts
+    assert suites.long_requests(Suite.mini, 5) == suites.long_requests(Suite.mini, 5)
+    with pytest.raises(UsageError, match=f"no {len(texts) + 1} long requests"):
+        suites.long_requests(Suite.mini, len(texts) + 1)
