@@ -39,8 +39,7 @@ def cut(regions, text=CODE):
         ("9", "pass"),
         ("1:5-1:5", "f"),
         ("1:5-2:5", "f(x):\n    y"),
-        ("2:1-2:9", "    y = x"),
-        ("2:1-3:1", "    y = x\n"),
+        ("2:5-2:9", "y = x"),
         ("3:1-3:1", ""),
     ],
 )
@@ -102,7 +101,7 @@ def test_what_names_nothing_is_refused(spec, message):
 
 @pytest.mark.parametrize("name", ["parse_args", "Cfg.load", "ns::f", "größe", "_x", "$", "$el"])
 def test_a_symbol_is_looked_up_by_the_callable(name):
-    assert parse(name, find_symbol={name: (3, 9)}.__getitem__) == (Region(3, 9, label=name),)
+    assert parse(name, find_symbol={name: (4, 9)}.__getitem__) == (Region(4, 9, label=name),)
 
 
 def test_regions_come_sorted_and_adjacent_lines_as_one():
@@ -121,6 +120,61 @@ def test_regions_that_overlap_are_refused_by_name(specs):
 def test_columns_that_touch_are_one_region_and_a_blank_between_keeps_them_two():
     assert cut(parse("1:1-1:3", "1:4-1:5")) == ["def f"]
     assert cut(parse("1:1-1:3", "1:5-1:5")) == ["def", "f"]
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "before", "covered"),
+    [
+        ("for x in items", "1:1-1:4", "", "for"),
+        ("for x in items", "1:4-1:6", "for ", "x"),
+        ("for x in items", "1:1-1:14", "", "for x in items"),
+        ("a =\t1\n", "1:1-1:4", "", "a ="),
+        ("a = 1 \t \n", "1:5-1:8", "a = ", "1"),
+        ("    y = x\n\n", "1:1-2:1", "    ", "y = x"),
+        ("a\r\n\r\n  b", "1:1-3:2", "", "a"),
+        ("a\r\n\r\nb", "2:1-3:1", "a\r\n\r\n", "b"),
+        ("a\u00a0b", "1:1-1:2", "", "a"),
+        ("for x", "1:4-1:4", "for", ""),
+        ("a\n    x", "2:1-2:4", "a\n    ", ""),
+        ("a\r    x", "2:1-2:4", "a\r    ", ""),
+        ("a\n    \nb", "2:1-2:4", "a\n    ", ""),
+        ("a\n\n\nb", "2:1-3:1", "a\n\n", ""),
+        ("a \n  \nb", "1:2-2:2", "a", ""),
+    ],
+)
+def test_blanks_at_the_ends_of_columns_stay_outside(text, spec, before, covered):
+    (found,) = parse(spec, text=text)
+    assert (text[: found.start], text[found.start : found.stop]) == (before, covered)
+    assert found.label == spec
+
+
+def test_what_is_written_into_columns_keeps_the_blank_behind_them():
+    text = "for x in items"
+    assert holes.fill(text, parse("1:1-1:4", text=text), ["async for"], newline="\n") == "async for x in items"
+
+
+def test_blanks_at_the_ends_of_a_symbol_stay_outside():
+    text = "a\n\n  def f(): pass\n\nb"
+    assert cut(parse("f", text=text, find_symbol=lambda _: (1, text.index("b"))), text) == ["def f(): pass"]
+
+
+def test_columns_that_touch_are_one_region_before_their_blanks_are_left_out():
+    assert cut(parse("1:1-1:4", "1:5-1:7"), CODE) == ["def f(x"]
+    assert cut(parse("1:5-1:5", "1:1-1:4", "1:6-1:9")) == ["def f(x):"]
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("ab \t\r\n"), min_size=1, max_size=30), st.data())
+def test_columns_without_their_blanks_hold_the_same_words(text, data):
+    lines = re.split(r"\r\n|\r|\n", text)
+    lines = lines[:-1] if text[-1] in "\r\n" else lines
+    points = [(row, column) for row, line in enumerate(lines, 1) for column in range(1, max(len(line), 1) + 1)]
+    (first, left), (last, right) = sorted((data.draw(st.sampled_from(points)), data.draw(st.sampled_from(points))))
+    spans = regions._line_spans(text)
+    raw = text[spans[first - 1][0] + left - 1 : min(spans[last - 1][0] + right, spans[last - 1][1])]
+    (found,) = parse(f"{first}:{left}-{last}:{right}", text=text)
+    assert text[found.start : found.stop] == raw.strip()
+    assert found.start >= spans[first - 1][0] + left - 1
 
 
 @settings(deadline=None)

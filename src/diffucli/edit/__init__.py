@@ -1,4 +1,4 @@
-"""Files as they are read, what in them is rewritten, and how they are written back safely.
+"""Read source files, find the regions to rewrite, write files back safely, and undo writes.
 
-Knows nothing of models, grammars or terminals: symbols are looked up by callables that are passed in.
+Knows nothing of models, grammars or terminals: callables that are passed in find symbols and syntax errors.
 """

@@ -1,6 +1,6 @@
-"""Holes written into a text (`???` free, `???8` eight tokens, `???1-40`), and putting what was written into regions.
+"""Holes in a text (`???` of any length, `???8` of eight tokens, `???1-40`), and the replacement of regions.
 
-Does not know in which languages `???` is code: the caller asks for holes only where it is not.
+Does not know in which languages `???` is valid code; the caller decides which holes count.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ _NEWLINE = re.compile(r"\r\n|\n")
 
 
 def find(text: str) -> tuple[Region, ...]:
-    """The holes of `text` in order; four or more question marks are none. UsageError: a length that cannot be."""
+    """The holes of `text` in order; four or more question marks are no hole. UsageError: an impossible length."""
     return tuple(_region(match, text) for match in _HOLE.finditer(text))
 
 
 def fill(text: str, regions: Sequence[Region], replacements: Sequence[str], *, newline: str) -> str:
-    r"""`text` with each region replaced; everything outside the regions stays as it is.
+    r"""Replace each region of `text`; everything outside the regions stays as it is.
 
-    regions: sorted and disjoint, one replacement each. A "\n" of a replacement becomes `newline`.
+    regions: sorted and disjoint, with one replacement each. A "\n" in a replacement becomes `newline`.
     """
     pieces: list[str] = []
-    done = 0
+    end = 0
     for region, replacement in zip(regions, replacements, strict=True):
-        assert done <= region.start <= region.stop <= len(text), region
-        pieces += [text[done : region.start], _NEWLINE.sub(newline, region.lead + replacement)]
-        done = region.stop
-    return "".join([*pieces, text[done:]])
+        assert end <= region.start <= region.stop <= len(text), region
+        pieces += [text[end : region.start], _NEWLINE.sub(newline, region.lead + replacement)]
+        end = region.stop
+    return "".join([*pieces, text[end:]])
 
 
 def length(text: str, *, label: str) -> tuple[int, int]:
-    """The bounds on tokens that `text` says: "8" or "1-40". label: what to call it. UsageError: it says none."""
+    """The bounds in tokens written as "8" or "1-40". label: names `text` in a message. UsageError: another form."""
     found = _LENGTH.fullmatch(text)
     if found is None:
         raise _no_length(label, mark="")
@@ -56,7 +56,7 @@ def _region(match: re.Match[str], text: str) -> Region:
 
 
 def _bounds(match: re.Match[str], label: str, *, mark: str) -> tuple[int, int]:
-    """The two numbers of a match, or the one twice. mark: how a length is written."""
+    """The two numbers of a match, or its only number twice. mark: precedes a length in the hint."""
     if max(len(digits or "") for digits in match.groups()) > len(str(MAX_TOKENS)):
         raise _too_long(label)
     low = int(match[1])

@@ -1,6 +1,6 @@
-"""What to rewrite: regions of a text, from the forms of `-r` (lines, columns, symbols, `:todo`, `:marks`, `:errors`).
+"""Regions of a text to rewrite, from the forms of `-r`: lines, columns, symbols, `:todo`, `:marks` and `:errors`.
 
-Knows no grammar: symbols and parse errors are found by callables that are passed in.
+Knows no grammar: callables that are passed in find symbols and syntax errors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LINES = re.compile(r"([0-9]{1,9})(?:[:,-]([0-9]{1,9})|,\+([0-9]{1,9}))?")
 _COLUMNS = re.compile(r"([0-9]{1,9}):([0-9]{1,9})-([0-9]{1,9}):([0-9]{1,9})")
 _SYMBOL = re.compile(r"(?:[^\W\d]|[~$@])[^\s:]*(?:::[^\s:]+)*")
 _COMMENT = re.compile(
-    r"[ \t]*(?:#+(?=[ \t!:]|$|TODO|FIXME)|//|--(?=[ \t])|/\*(?=.*\*/[ \t]*$)|<!--(?=.*-->[ \t]*$))(?P<words>.*)"
+    r"[ \t]*(?:#+(?=[ \t!:]|$|TODO|FIXME)|//|--(?=[ \t])|/\*(?=.*\*/[ \t]*$)|<!--(?=.*-->[ \t]*$))(?P<body>.*)"
 )
 _TODO = re.compile(r"\b(?:TODO|FIXME)\b")
 _STUB = re.compile(
@@ -33,8 +33,8 @@ _FORMS = "10:40, 10,+30, 10:5-12:20, a symbol such as Cfg.load, :errors, :todo o
 class Region:
     r"""A half-open range of character offsets in a text.
 
-    low, high: bounds on the number of tokens written there (None: free). label: how the user named it.
-    lead: fixed text that goes in front of what is written, e.g. "\n    " where a line is added; the text lacks it yet.
+    low, high: bounds on the number of tokens to be written there (None: free). label: how the user named it.
+    lead: fixed text that precedes what is written and is not in the text yet, e.g. "\n    " if a line is added.
     """
 
     start: int
@@ -54,51 +54,58 @@ class _Lines:
     label: str
 
 
-def todos(text: str) -> tuple[Region, ...]:
-    """Where the TODO and FIXME comments alone on their line want code: the stub below each, else a new line below it.
+_Spans = list[tuple[int, int]]  # the half-open range of each line, without its newline
 
-    The comment, with the comment lines that continue it, stays. A stub is a `pass`, `...`, `raise NotImplementedError`
-    or the like at the comment's indentation. Goes by the look of a line: one inside a string counts too.
+
+def todos(text: str) -> tuple[Region, ...]:
+    """The places where TODO and FIXME comments ask for code: the stub below each comment, or else a new line below it.
+
+    Only a comment that is alone on its line counts; it stays, as do the comment lines that continue it. A stub is a
+    `pass`, `...`, `raise NotImplementedError` or the like at the indentation of the comment. Lines are matched by their
+    look, so a line in a string counts too.
     """
-    lines = [text[start:stop] for start, stop in _spans(text)]
+    spans = _line_spans(text)
+    lines = [text[start:stop] for start, stop in spans]
     regions: list[Region] = []
     row = 0
     while row < len(lines):
         comment = _COMMENT.fullmatch(lines[row])
-        if comment is None or not _TODO.search(comment["words"]):
+        if comment is None or not _TODO.search(comment["body"]):
             row += 1
             continue
         label, indent = f":todo of line {row + 1}", _indent(lines[row])
         while row < len(lines) and _COMMENT.fullmatch(lines[row]) and _indent(lines[row]) == indent:
             row += 1
-        stub = row < len(lines) and _STUB.fullmatch(lines[row]) and _indent(lines[row]) == indent
-        regions.append(_whole_lines(_Lines(row + 1, row + 1, label), text) if stub else _below(row, text, label))
+        has_stub = row < len(lines) and _STUB.fullmatch(lines[row]) and _indent(lines[row]) == indent
+        stub = _Lines(row + 1, row + 1, label)
+        regions.append(_whole_lines(stub, text, spans) if has_stub else _new_line_below(row, label, text, spans))
     return tuple(regions)
 
 
 def marks(text: str) -> tuple[Region, ...]:
-    """The lines between each line with `diffu:begin` and the next with `diffu:end`. UsageError: one is unpaired."""
+    """The lines between each `diffu:begin` line and the next `diffu:end` line. UsageError: one of a pair is missing."""
+    spans = _line_spans(text)
     regions: list[Region] = []
-    begun: int | None = None
-    for row, (start, stop) in enumerate(_spans(text), start=1):
+    begin: int | None = None
+    for row, (start, stop) in enumerate(spans, start=1):
         line = text[start:stop]
         if "diffu:begin" in line:
-            if begun is not None:
+            if begin is not None:
                 raise UsageError(
-                    f"line {row}: diffu:begin before the one in line {begun} ended", hint="add a diffu:end"
+                    f"line {row}: diffu:begin before the one in line {begin} ended", hint="add a diffu:end"
                 )
-            begun = row
+            begin = row
         elif "diffu:end" in line:
-            if begun is None:
+            if begin is None:
                 raise UsageError(f"line {row}: diffu:end without a diffu:begin", hint="add a diffu:begin above it")
-            label = f":marks of line {begun}"
-            empty = begun + 1 == row
+            between = _Lines(begin + 1, row - 1, f":marks of line {begin}")
+            is_empty = between.last < between.first
             regions.append(
-                _below(begun, text, label) if empty else _whole_lines(_Lines(begun + 1, row - 1, label), text)
+                _new_line_below(begin, between.label, text, spans) if is_empty else _whole_lines(between, text, spans)
             )
-            begun = None
-    if begun is not None:
-        raise UsageError(f"line {begun}: diffu:begin without a diffu:end", hint="add a diffu:end below it")
+            begin = None
+    if begin is not None:
+        raise UsageError(f"line {begin}: diffu:begin without a diffu:end", hint="add a diffu:end below it")
     return tuple(regions)
 
 
@@ -110,35 +117,41 @@ def parse(
     find_todo: Callable[[str], Iterable[Region]] = todos,
     find_errors: Callable[[str], Iterable[Region]] | None = None,
 ) -> tuple[Region, ...]:
-    """The regions of `text` that `specs` name: sorted, disjoint, with adjacent lines as one region.
+    """The regions of `text` that `specs` name, sorted and disjoint; regions that touch are joined.
 
-    Lines: `10`, `10:40`, `10-40`, `10,40` (inclusive), `10,+30` (line 10 and the 30 lines after it, as in sed). A
-    region of lines keeps the first line's indentation and the last line's newline. Columns: `10:5-12:20`, in
-    characters, end included. find_symbol: a symbol's name to its half-open range; it raises UsageError itself.
-    find_todo, find_errors: the text to regions. UsageError: unknown form, lines that are not there, nothing found,
-    regions that overlap.
+    Lines: `10`, `10:40`, `10-40`, `10,40` (inclusive), `10,+30` (line 10 and the next 30 lines, as in sed). The
+    indentation of the first line and the newline of the last line are not part of the region. Columns: `10:5-12:20`, in
+    characters, end included. Blanks at either end of columns or of a symbol are not part of the region either, because
+    what is written has none.
+
+    find_symbol: maps a name to a half-open range or raises UsageError. find_todo, find_errors: map a text to regions.
+    UsageError: unknown form, lines or columns that do not exist, nothing found, or regions that overlap.
     """
+    spans = _line_spans(text)
     lines: list[_Lines] = []
+    ranges: list[Region] = []
     regions: list[Region] = []
     finders = {":todo": find_todo, ":marks": marks, ":errors": find_errors}
     for spec in specs:
         if spec in finders:
             regions += _found(spec, finders[spec], text)
         elif match := _LINES.fullmatch(spec):
-            lines.append(_lines(match, text))
+            lines.append(_lines(match, spans))
         elif match := _COLUMNS.fullmatch(spec):
-            regions.append(_columns(match, text))
+            ranges.append(_columns(match, spans))
         elif _SYMBOL.fullmatch(spec):
             start, stop = find_symbol(spec)
             assert 0 <= start <= stop <= len(text), spec
-            regions.append(Region(start, stop, label=spec))
+            ranges.append(Region(start, stop, label=spec))
         else:
             raise UsageError(f"region {spec!r} is of no known form", hint=f"write {_FORMS}")
-    return arrange([*regions, *(_whole_lines(block, text) for block in _adjacent_joined(lines))])
+    regions += (_without_blanks(region, text) for region in arrange(ranges))
+    regions += (_whole_lines(block, text, spans) for block in _joined(lines))
+    return arrange(regions)
 
 
 def arrange(regions: Iterable[Region]) -> tuple[Region, ...]:
-    """`regions` sorted, those that touch as one (their bounds added). UsageError: two of them overlap."""
+    """`regions` sorted; those that touch are joined and their bounds added. UsageError: two of them overlap."""
     arranged: list[Region] = []
     for region in sorted(regions, key=lambda region: (region.start, region.stop)):
         last = arranged[-1] if arranged else None
@@ -147,11 +160,11 @@ def arrange(regions: Iterable[Region]) -> tuple[Region, ...]:
         elif last.stop > region.start or (last.start, last.stop) == (region.start, region.stop):
             raise _overlap(last.label, region.label)
         else:
-            arranged[-1] = _touching(last, region)
+            arranged[-1] = _union(last, region)
     return tuple(arranged)
 
 
-def _touching(left: Region, right: Region) -> Region:
+def _union(left: Region, right: Region) -> Region:
     low = None if left.low is None or right.low is None else left.low + right.low
     high = None if left.high is None or right.high is None else left.high + right.high
     return Region(left.start, right.stop, low, high, f"{left.label}, {right.label}", left.lead)
@@ -162,6 +175,7 @@ def _overlap(one: str, other: str) -> UsageError:
 
 
 def _found(spec: str, find: Callable[[str], Iterable[Region]] | None, text: str) -> list[Region]:
+    """The regions that a finder gives, those that overlap as one. UsageError: it finds none, or there is no finder."""
     if find is None:
         raise UsageError(f"region {spec} is not available here", hint=f"write {_FORMS}")
     united: list[Region] = []
@@ -175,9 +189,9 @@ def _found(spec: str, find: Callable[[str], Iterable[Region]] | None, text: str)
     return united
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
-    """Half-open range of each line, its newline left out; an empty text has one empty line."""
-    spans: list[tuple[int, int]] = []
+def _line_spans(text: str) -> _Spans:
+    """The half-open range of each line, without its newline; an empty text has one empty line."""
+    spans: _Spans = []
     start = 0
     for newline in _NEWLINE.finditer(text):
         spans.append((start, newline.start()))
@@ -191,29 +205,41 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _whole_lines(lines: _Lines, text: str) -> Region:
-    spans = _spans(text)
+def _whole_lines(lines: _Lines, text: str, spans: _Spans) -> Region:
     start, stop = spans[lines.first - 1]
     return Region(start + len(_indent(text[start:stop])), spans[lines.last - 1][1], label=lines.label)
 
 
-def _below(row: int, text: str, label: str) -> Region:
-    """A new line below line `row` (1-based), with its indentation."""
-    start, stop = _spans(text)[row - 1]
+def _new_line_below(row: int, label: str, text: str, spans: _Spans) -> Region:
+    """A new line below line `row` (1-based), with the indentation of that line."""
+    start, stop = spans[row - 1]
     return Region(stop, stop, label=label, lead="\n" + _indent(text[start:stop]))
 
 
-def _lines(match: re.Match[str], text: str) -> _Lines:
+def _without_blanks(region: Region, text: str) -> Region:
+    """The region without blanks and newlines at its ends.
+
+    A region of blanks only becomes empty: behind the blanks if they are an indentation, else before them.
+    """
+    covered = text[region.start : region.stop]
+    if covered and not covered.strip():
+        line = text[: region.start].rpartition("\n")[2].rpartition("\r")[2]
+        at = region.start if line.strip() else region.stop
+        return replace(region, start=at, stop=at)
+    start = region.start + len(_indent(covered))
+    return replace(region, start=start, stop=start + len(covered.strip()))
+
+
+def _lines(match: re.Match[str], spans: _Spans) -> _Lines:
     first = int(match[1])
     last = int(match[2]) if match[2] else first + int(match[3] or 0)
-    _require(match[0], first, last, count=len(_spans(text)))
+    _require_lines(match[0], first, last, count=len(spans))
     return _Lines(first, last, match[0])
 
 
-def _columns(match: re.Match[str], text: str) -> Region:
+def _columns(match: re.Match[str], spans: _Spans) -> Region:
     first, left, last, right = (int(group) for group in match.groups())
-    spans = _spans(text)
-    _require(match[0], first, last, count=len(spans))
+    _require_lines(match[0], first, last, count=len(spans))
     for row, column in ((first, left), (last, right)):
         width = spans[row - 1][1] - spans[row - 1][0]
         if not 1 <= column <= max(width, 1):
@@ -225,8 +251,8 @@ def _columns(match: re.Match[str], text: str) -> Region:
     return Region(min(start, stop), stop, label=match[0])
 
 
-def _require(spec: str, first: int, last: int, *, count: int) -> None:
-    """Lines first to last are in a file of `count` lines."""
+def _require_lines(spec: str, first: int, last: int, *, count: int) -> None:
+    """UsageError: first to last are not lines of a file that has `count` lines."""
     if first < 1:
         raise UsageError(f"region {spec}: lines count from 1", hint=f"the file has {count} lines")
     if last < first:
@@ -238,7 +264,8 @@ def _require(spec: str, first: int, last: int, *, count: int) -> None:
         raise UsageError(f"region {spec}: the file has {count} lines", hint=f"write a line from 1 to {count}")
 
 
-def _adjacent_joined(lines: Iterable[_Lines]) -> list[_Lines]:
+def _joined(lines: Iterable[_Lines]) -> list[_Lines]:
+    """`lines` sorted, adjacent ones as one. UsageError: two of them overlap."""
     joined: list[_Lines] = []
     for block in sorted(lines, key=lambda block: (block.first, block.last)):
         if joined and block.first <= joined[-1].last:

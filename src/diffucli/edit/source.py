@@ -1,6 +1,6 @@
-"""A file as it was read: its bytes, its text and what is needed to turn new text into the same kind of bytes.
+"""A file as it was read: its bytes, its text, and how to encode new text in the same way.
 
-Newlines are kept in the text, the byte order mark is kept beside it: `source.encode(source.text) == source.raw`.
+The text keeps its newlines; the byte order mark is a field of its own. `source.encode(source.text) == source.raw`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _PYTHON_SUFFIXES = frozenset({".py", ".pyi", ".pyw"})
 _COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _NO_CODE = re.compile(rb"[ \t\f]*(?:#.*)?")
 _NEWLINE_BYTES = re.compile(rb"\r\n|\n|\r")
-_PROBE = rb"+x- \x41\u0041"  # what utf-7, utf-16 and the escape codecs read otherwise than ASCII does
+_PROBE = rb"+x- \x41\u0041"  # utf-7, utf-16 and the escape codecs decode this otherwise than ASCII does
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     r"""A text file.
 
-    path: as given, None for stdin. raw: all bytes. text: without the byte order mark, newlines as they are.
-    encoding: the codec of the text. bom: the byte order mark, or nothing. newline: the most frequent one, "\n" if none.
+    path: as given; None for stdin. raw: all bytes. text: without the byte order mark, newlines unchanged.
+    encoding: the codec of the text. bom: the byte order mark, or empty. newline: the most frequent one, or "\n".
     """
 
     path: Path | None
@@ -45,7 +45,7 @@ class Source:
     newline: str
 
     def encode(self, text: str) -> bytes:
-        """The bytes of `text` in this file's encoding. UsageError: a character that it cannot hold."""
+        """Encode `text` as the file was encoded. UsageError: the encoding lacks a character."""
         try:
             return self.bom + text.encode(self.encoding)
         except UnicodeEncodeError as exc:
@@ -57,7 +57,7 @@ class Source:
 
 
 def read(path: Path) -> Source:
-    """The file at `path`, symlinks followed. UsageError: there is no readable text file of at most 10 MB there."""
+    """Read the file at `path`; symlinks are followed. UsageError: it is no readable text file of at most 10 MB."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -76,7 +76,7 @@ def read(path: Path) -> Source:
 
 
 def from_bytes(raw: bytes, path: Path | None = None) -> Source:
-    """`raw` as a source; the path decides whether a coding comment counts. UsageError: too large, or no text."""
+    """Decode `raw`; the path decides whether a coding comment counts. UsageError: it is too large, or no text."""
     if len(raw) > MAX_BYTES:
         raise UsageError(f"{_name(path)}: larger than 10 MB", hint="give the part that matters on stdin")
     bom, encoding = _encoding(raw, path)
@@ -100,7 +100,7 @@ def _name(path: Path | None) -> str:
 
 
 def _encoding(raw: bytes, path: Path | None) -> tuple[bytes, str]:
-    """(byte order mark, codec): the mark decides, then a coding comment (PEP 263) of Python or unnamed text."""
+    """The byte order mark and the codec: from the mark, else from a coding comment (PEP 263) if it may be Python."""
     for bom, encoding in _BOMS:
         if raw.startswith(bom):
             return bom, encoding
@@ -118,7 +118,7 @@ def _encoding(raw: bytes, path: Path | None) -> tuple[bytes, str]:
 
 
 def _declared(raw: bytes) -> str | None:
-    """The encoding that a comment in the first two lines names; code before it makes it void."""
+    """The encoding that a comment in the first two lines declares; a comment behind code does not count."""
     for line in _NEWLINE_BYTES.split(raw, maxsplit=2)[:2]:
         if match := _COOKIE.match(line):
             return re.sub(r"-(unix|dos|mac)$", "", match[1].decode("ascii"))
@@ -128,7 +128,7 @@ def _declared(raw: bytes) -> str | None:
 
 
 def _codec(name: str) -> str | None:
-    """The codec's canonical name; None: unknown, or one in which ASCII text is not itself."""
+    """The canonical name of a codec; None if it is unknown or does not decode ASCII as ASCII."""
     try:
         if _PROBE.decode(name) != _PROBE.decode("ascii"):
             return None
