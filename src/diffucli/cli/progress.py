@@ -1,4 +1,4 @@
-"""How far a long command has come: a bar on a terminal, elsewhere a line now and then; always on stderr."""
+"""The progress of a long command: a bar on a terminal, elsewhere a line now and then; always on stderr."""
 
 from __future__ import annotations
 
@@ -12,42 +12,56 @@ from diffucli.cli.report import Report, say
 
 EVERY = 60.0  # seconds between two lines
 Show = Callable[[float, str], None]
+Rate = Callable[[float], str]
 
 
 @contextmanager
-def meter(title: str, report: Report) -> Iterator[Show]:
-    """Gives a callable that is told the share done and a few words; it shows them if and when that is due."""
+def meter(title: str, report: Report, *, total: float = 1.0, rate: Rate | None = None) -> Iterator[Show]:
+    """Gives a function show(done, text) that shows how much of `total` is done, and `text`, as often as is useful.
+
+    total: 0 if it is unknown. rate: the text for a speed, in units of `total` a second; without it none is shown.
+    """
     from diffucli.ui import wants_live
 
     if report.quiet or report.json:
-        yield lambda _done, _words: None
+        yield lambda _done, _text: None
     elif wants_live(sys.stderr, "auto", environ):
-        with _bar(title) as show:
+        with _bar(title, total, rate) as show:
             yield show
     else:
-        yield _lines(title)
+        yield _lines(title, total)
 
 
-def _lines(title: str) -> Show:
-    said = -EVERY
+def _lines(title: str, total: float) -> Show:
+    """Says a line at once, then every minute, and once at the end."""
+    said, ended = -EVERY, False
 
-    def show(done: float, words: str) -> None:
-        nonlocal said
-        if time.monotonic() - said >= EVERY or done >= 1:
-            said = time.monotonic()
-            say(f"{title}: {done:4.0%} · {words}")
+    def show(done: float, text: str) -> None:
+        nonlocal said, ended
+        ends = done >= total > 0 and not ended
+        if ends or time.monotonic() - said >= EVERY:
+            said, ended = time.monotonic(), ended or ends
+            say(f"{title}: {done / total:4.0%} · {text}" if total else f"{title}: {text}")
 
     return show
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Show]:
+def _bar(title: str, total: float, rate: Rate | None) -> Iterator[Show]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    words = TextColumn("{task.fields[words]}", markup=False)
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn(), words
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
+    details = TextColumn("{task.fields[text]}", markup=False)
     console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task(title, total=1.0, words="")
-        yield lambda done, text: bar.update(task, completed=done, words=text)
+    with Progress(
+        *columns, details, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
+        task = bar.add_task(title, total=total or None, text="")
+
+        def show(done: float, text: str) -> None:
+            bar.update(task, completed=done)
+            speed = bar.tasks[task].speed  # what the first call says was done before, and does not count
+            bar.update(task, text=f"{text} · {rate(speed)}" if rate and speed else text)
+
+        yield show

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from os import environ
+from collections.abc import Iterable
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Quant
+from diffucli.cli.progress import meter
 from diffucli.cli.report import Report, say
 from diffucli.errors import UsageError
 from diffucli.units import format_bytes, format_progress
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from diffucli.model.offer import Offer
     from diffucli.units import JobProgress
 
-EVERY = 30.0  # seconds between two lines of progress where there is no terminal
-Show = Callable[["JobProgress"], None]
+WAITING = "another pull of the same model is at work"
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask; for pull: the licence is accepted.")]
 
 
@@ -53,7 +51,9 @@ def pull(
         report.note(f"{file.name}  {format_bytes(file.size)}")
     if not done:
         _consent(offered, report, yes=yes)
-        _draw(pulling(offered, quant=quant.value, keep_original=keep_original), offered, report)
+        if 0 < offered.present < offered.total:
+            _note(report, f"resuming at {format_progress(offered.present, offered.total)}")
+        show_progress(pulling(offered, quant=quant.value, keep_original=keep_original), report)
     entry = registry.find(offered.origin.name)
     size = store.size(entry.folder)
     if report.json:
@@ -135,77 +135,20 @@ def _confirmed(question: str) -> bool:
         raise KeyboardInterrupt from exc
 
 
-def _draw(steps: Iterable[JobProgress], offered: Offer, report: Report) -> None:
-    """Pulls the work to its end, showing how far it is."""
-    if 0 < offered.present < offered.total:
-        _note(report, f"resuming at {format_progress(offered.present, offered.total)}")
+def show_progress(steps: Iterable[JobProgress], report: Report) -> None:
+    """Runs a pull to its end and shows its progress, stage by stage."""
     last = None
     try:
-        with _meter(report) as show:
-            for step in steps:
-                last = step
-                show(step)
+        for (stage, total), group in groupby(steps, key=lambda step: (step.stage, step.total)):
+            with meter(stage, report, total=total, rate=_rate) as show:
+                for last in group:
+                    show(last.done, format_progress(last.done, total) if total else WAITING)
     except KeyboardInterrupt:
-        if last:
+        if last and last.total:
             where = f"{last.stage} at {format_progress(last.done, last.total)}"
             _note(report, f"stopped {where}; the same command goes on from there")
         raise
 
 
-@contextmanager
-def _meter(report: Report) -> Iterator[Show]:
-    """What shows a step: a bar on a terminal, elsewhere a line now and then."""
-    from diffucli.ui.terminal import wants_live
-
-    if report.quiet or report.json:
-        yield lambda _: None
-    elif wants_live(sys.stderr, "auto", environ):
-        with _bar() as show:
-            yield show
-    else:
-        yield _lines()
-
-
-def _lines() -> Show:
-    stage, said = "", 0.0
-
-    def show(step: JobProgress) -> None:
-        nonlocal stage, said
-        now = time.monotonic()
-        if step.stage != stage or now - said >= EVERY:
-            stage, said = step.stage, now
-            say(_words(step))
-
-    return show
-
-
-def _words(step: JobProgress) -> str:
-    if not step.total:
-        return f"{step.stage} for another pull of the same model"
-    return f"{step.stage}: {format_progress(step.done, step.total)} ({step.done / step.total:.0%})"
-
-
-@contextmanager
-def _bar() -> Iterator[Show]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        *(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()),
-    )
-    console = Console(file=sys.stderr)
-    with Bar(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(step: JobProgress) -> None:
-            if step.stage not in tasks:
-                for task in tasks.values():
-                    bar.update(task, visible=False)
-                tasks[step.stage] = bar.add_task(step.stage, total=step.total or None)
-                bar.update(tasks[step.stage], completed=step.done)
-                bar.reset(tasks[step.stage], completed=step.done)  # the speed counts from here
-            bar.update(tasks[step.stage], completed=step.done)
-
-        yield show
+def _rate(speed: float) -> str:
+    return f"{format_bytes(int(speed))}/s"
