@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
-from diffucli.syntax.languages import LANGUAGES, Language, by_name, characters, grammar, of_fence, of_path, parse
+from diffucli.syntax.languages import LANGUAGES, Language, by_name, characters, grammar, of_path, parse
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
-def test_every_language_is_found_by_each_of_its_names_suffixes_and_fences(language: Language) -> None:
+def test_every_language_is_found_by_its_names_and_suffixes(language: Language) -> None:
     for name in (language.name, *language.aliases):
         assert by_name(name) is language
-        assert of_fence(f"```{name}") is language
     for suffix in language.suffixes:
         assert of_path(f"a/b{suffix}") is language
-    assert of_fence(language.tag) is language
+    assert language.tag == language.name
 
 
 def test_no_two_languages_share_a_name_suffix_or_program() -> None:
@@ -64,21 +63,6 @@ def test_a_path_is_known_by_suffix_and_else_by_its_shebang(path: str, first_line
 @pytest.mark.parametrize(("path", "line"), [("notes", ""), ("a.xyz", ""), ("tool", "#!/usr/bin/perl"), ("tool", "#!")])
 def test_what_is_not_known_is_none(path: str, line: str) -> None:
     assert of_path(path, line) is None
-
-
-@pytest.mark.parametrize(
-    ("info", "expected"),
-    [("c++ title=x", "cpp"), ("{.py}", "python"), ("~~~ts\r\n", "typescript"), ("py,linenos", "python")],
-)
-def test_fences_as_they_occur(info: str, expected: str) -> None:
-    found = of_fence(info)
-    assert found is not None
-    assert found.name == expected
-
-
-@pytest.mark.parametrize("info", ["", "```", "mermaid"])
-def test_a_fence_without_a_known_language_is_none(info: str) -> None:
-    assert of_fence(info) is None
 
 
 def test_importing_the_rooms_modules_loads_no_parser() -> None:

@@ -29,6 +29,7 @@ CASES = {
             "/* é */ export default function f() {}\nconst g = (x) => x + 1, h = 3;\nconst k = function () {};\n"
             "class A { static #p = () => 1; m() { function n() {} } }\nconst o = { q() {} };\n"
             "export const App = memo(() => 1);\nconst { z } = () => 1;\nconst v = call(1);\n"
+            "const Two = memo(() => 1, eq), Last = wrap(1, { a: 2 }, function () {});\nconst No = memo(eq, { a: 2 });\n"
         ),
         {
             "f": ("export", "{}", "{}"),
@@ -41,6 +42,8 @@ CASES = {
             "o": ("const", ";", "{ q"),
             "o.q": ("q()", "{}", "{}"),
             "App": ("export", ";", "memo"),
+            "Two": ("Two", "eq)", "memo(() => 1, eq)"),
+            "Last": ("Last", "{})", "wrap(1"),
         },
     ),
     "typescript": (

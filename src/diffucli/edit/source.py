@@ -118,7 +118,7 @@ def _encoding(raw: bytes, path: Path | None) -> tuple[bytes, str]:
 
 
 def _declared(raw: bytes) -> str | None:
-    """The encoding that a comment in the first two lines declares; a comment behind code does not count."""
+    """The encoding that a comment in the first two lines declares; a comment below code does not count."""
     for line in _NEWLINE_BYTES.split(raw, maxsplit=2)[:2]:
         if match := _COOKIE.match(line):
             return re.sub(r"-(unix|dos|mac)$", "", match[1].decode("ascii"))

@@ -1,6 +1,6 @@
-"""The languages we know: their names, suffixes, fences and tree-sitter grammars.
+"""The known languages: their names, suffixes, comments and tree-sitter grammars.
 
-A grammar is imported when it is first asked for; one that is not installed gives no verdict, never a pass.
+A grammar is imported when it is needed first. If it is not installed, texts count as not checked, never as correct.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _CHUNK = 1 << 16
 class Language:
     """One language.
 
-    tag: the word after ``` in a fence. suffixes: with their dot. programs: interpreters named in a shebang line.
-    comment, comment_end: what opens a comment (empty: there are none) and what closes it (empty: the line's end).
-    hole_is_legal: `???` parses, so it may be code and is no hole unless the user says so.
-    grammar: the module of the grammar's wheel and the function in it.
+    tag: the word behind ``` that opens a code block. suffixes: with the dot. programs: interpreters in a shebang line.
+    comment, comment_end: what opens a comment (empty: there are none) and what closes it (empty: the end of the line).
+    hole_is_legal: `???` is valid code, so it is no hole unless the user says so.
+    grammar: the module of the grammar and the function in it.
     """
 
     name: str
@@ -111,7 +111,7 @@ _BY_PROGRAM = {program: language for language in LANGUAGES for program in langua
 
 
 def by_name(name: str) -> Language:
-    """The language of a name or alias in any case (`py`, `C++`). Raises UsageError naming the known ones."""
+    """The language of a name or alias in any case (`py`, `C++`). UsageError: unknown; the hint lists all names."""
     key = name.strip().lower()
     if key in _BY_NAME:
         return _BY_NAME[key]
@@ -122,14 +122,8 @@ def by_name(name: str) -> Language:
 
 
 def of_path(path: str | Path, first_line: str = "") -> Language | None:
-    """The language of a file by its suffix, else by the interpreter in its shebang line, else None."""
+    """The language of a file by its suffix, else by the interpreter in its shebang line; None if neither is known."""
     return _BY_SUFFIX.get(Path(path).suffix.lower()) or _of_shebang(first_line)
-
-
-def of_fence(info: str) -> Language | None:
-    """The language of a fence's info string: `python`, `C++ title=x`, `{.py}`, or a fence line with its ticks."""
-    words = info.strip().lstrip("`~").replace(",", " ").split()
-    return _BY_NAME.get(words[0].lower().strip("{}").lstrip(".")) if words else None
 
 
 def _of_shebang(line: str) -> Language | None:
@@ -142,7 +136,7 @@ def _of_shebang(line: str) -> Language | None:
 
 @cache
 def grammar(language: Language) -> tree_sitter.Language | None:
-    """The language's grammar, imported at the first call; None where it is not installed or not of a usable version."""
+    """Import the grammar of a language; None if it is not installed or its version cannot be used."""
     module, function = language.grammar
     try:
         from tree_sitter import Language as Grammar
@@ -153,7 +147,7 @@ def grammar(language: Language) -> tree_sitter.Language | None:
 
 
 def parse(text: str, language: Language, *, seconds: float = 2.0) -> tree_sitter.Tree | None:
-    """The syntax tree of `text` (offsets in UTF-8 bytes); None without a grammar or past `seconds`."""
+    """The syntax tree of `text`, with offsets in UTF-8 bytes; None without a grammar or after `seconds`."""
     found = grammar(language)
     if found is None:
         return None
@@ -161,7 +155,7 @@ def parse(text: str, language: Language, *, seconds: float = 2.0) -> tree_sitter
 
     data = text.encode("utf-8", "surrogatepass")
     limit = time.monotonic() + seconds
-    try:  # a new parser each time: one that was cancelled would go on with its old text
+    try:  # a new parser each time, because a cancelled one would continue with its old text
         return Parser(found).parse(
             lambda offset, _: data[offset : offset + _CHUNK],
             progress_callback=lambda *_: time.monotonic() > limit,
@@ -171,7 +165,7 @@ def parse(text: str, language: Language, *, seconds: float = 2.0) -> tree_sitter
 
 
 def characters(text: str) -> Callable[[int], int]:
-    """What turns an offset in the UTF-8 bytes of `text` into one in its characters."""
+    """A function from offsets in the UTF-8 bytes of `text` to offsets in characters."""
     if text.isascii():
         return int
     table = array("L")

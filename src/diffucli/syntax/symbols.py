@@ -1,6 +1,6 @@
-"""Where a text's definitions stand: "Cfg.load" → its span, decorators and all.
+"""The definitions in a text: "Cfg.load" and its span, decorators included.
 
-Knows names and spans only. Definitions that do not parse may be missed.
+Knows names and spans only. Definitions with syntax errors may be missed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Symbol:
     """One definition.
 
     name: dotted (`Cfg.load`, `outer.inner`). start, stop: half-open character offsets, with decorators, attributes,
-    `export` and `template<…>`. body_start: where its body begins; `stop` if it has none.
+    `export` and `template<…>`. body_start: the offset of its body; equal to `stop` if it has none.
     """
 
     name: str
@@ -91,21 +91,23 @@ _KINDS = {
     ),
     "bash": frozenset({"function_definition"}),
 }
-# A variable or field is a definition if this is what it holds.
+# A variable or field is a definition if its value is one of these.
 _VALUES = frozenset(
     {"arrow_function", "function_expression", "generator_function", "class", "object", "call_expression"},
 )
 _HOLDERS = frozenset({"variable_declarator", "field_definition", "public_field_definition"})
 _NEEDS_BODY = frozenset({"struct_specifier", "union_specifier", "enum_specifier", "class_specifier", "mod_item"})
 _WRAPPERS = frozenset({"decorated_definition", "export_statement", "template_declaration", "ambient_declaration"})
-_SINGLES = frozenset({"lexical_declaration", "variable_declaration", "type_declaration"})  # wrap if they hold just one
-_ATTRIBUTES = frozenset({"attribute_item", "decorator"})  # siblings before a definition that belong to it
+_SINGLES = frozenset(
+    {"lexical_declaration", "variable_declaration", "type_declaration"}
+)  # part of the definition if they declare just one
+_ATTRIBUTES = frozenset({"attribute_item", "decorator"})  # part of the definition that follows them
 
 
 def symbols(text: str, language: Language, *, seconds: float = 2.0) -> tuple[Symbol, ...]:
-    """Every definition of a text in the order of their starts.
+    """All definitions in a text, sorted by their start.
 
-    Raises UsageError for a language without definitions (json, html, css) or grammar, or if parsing exceeds `seconds`.
+    UsageError: the language has no definitions (json, html, css) or no grammar, or parsing takes longer than `seconds`.
     """
     if language.name not in _KINDS:
         raise UsageError(f"{language.name} has no symbols", hint="name the lines instead, as in `-r 10:40`")
@@ -114,24 +116,24 @@ def symbols(text: str, language: Language, *, seconds: float = 2.0) -> tuple[Sym
         raise UsageError(f"cannot look for symbols in this {language.name}: no grammar, or it took too long to parse")
     offset = languages.characters(text)
     found = (
-        Symbol(name, offset(start), offset(node.end_byte if stop is None else stop), offset(body))
-        for name, node, start, stop, body in _definitions(tree.root_node, _KINDS[language.name])
+        Symbol(name, offset(start), offset(stop), offset(body))
+        for name, start, stop, body in _definitions(tree.root_node, _KINDS[language.name])
     )
     return tuple(sorted(found, key=lambda symbol: (symbol.start, -symbol.stop)))
 
 
 def find(text: str, language: Language, name: str) -> Symbol:
-    """The one definition of that dotted name (`Cfg::load` is `Cfg.load`).
+    """The only definition of a dotted name (`Cfg::load` is `Cfg.load`).
 
-    Raises UsageError: if there is none, naming the nearest and those there are; if there are more, naming their lines.
+    UsageError: there is none (the message names similar ones), or there are several (the message names their lines).
     """
-    there = symbols(text, language)
+    found = symbols(text, language)
     wanted = name.strip().replace("::", ".")
-    matches = [symbol for symbol in there if symbol.name == wanted]
+    matches = [symbol for symbol in found if symbol.name == wanted]
     if len(matches) == 1:
         return matches[0]
     if not matches:
-        raise _unknown(wanted, [symbol.name for symbol in there])
+        raise _unknown(wanted, [symbol.name for symbol in found])
     lines = ", ".join(str(_line(text, symbol.start)) for symbol in matches[:_SHOWN])
     first = matches[0]
     span = f"{_line(text, first.start)}:{_line(text, max(first.stop - 1, first.start))}"
@@ -155,10 +157,8 @@ def _line(text: str, offset: int) -> int:
     return text.count("\n", 0, offset) + 1
 
 
-def _definitions(
-    root: tree_sitter.Node, kinds: frozenset[str]
-) -> Iterator[tuple[str, tree_sitter.Node, int, int | None, int]]:
-    """Name, node, start, stop (None: the node's), body's start of each definition, in bytes."""
+def _definitions(root: tree_sitter.Node, kinds: frozenset[str]) -> Iterator[tuple[str, int, int, int]]:
+    """The dotted name, start, stop and start of the body of each definition, in bytes."""
     stack = [(root, "")]
     while stack:
         node, scope = stack.pop()
@@ -169,7 +169,7 @@ def _definitions(
             inner = _join(scope, name)
             whole = _whole(node)
             body = _body(node)
-            yield inner, node, _first(whole).start_byte, whole.end_byte, whole.end_byte if body is None else body
+            yield inner, _first(whole).start_byte, whole.end_byte, whole.end_byte if body is None else body
         stack.extend((child, inner) for child in reversed(node.named_children))
 
 
@@ -178,7 +178,7 @@ def _join(scope: str, name: str) -> str:
 
 
 def _name(node: tree_sitter.Node) -> str:
-    """The name a definition gives itself, with its receiver's type in Go; empty if it is none after all."""
+    """The name of a definition, in Go with the type of its receiver; empty if the node defines nothing."""
     if node.type in _NEEDS_BODY and node.child_by_field_name("body") is None:
         return ""
     if node.type in _HOLDERS:
@@ -194,13 +194,13 @@ def _name(node: tree_sitter.Node) -> str:
 
 
 def _wraps(call: tree_sitter.Node) -> bool:
-    """Whether a call takes a function literal, as in `const App = memo(() => …)`."""
+    """Whether a function literal is an argument of a call, as in `const App = memo(() => …)`."""
     arguments = call.child_by_field_name("arguments")
     return arguments is not None and any(child.type in _VALUES - {"object"} for child in arguments.named_children)
 
 
 def _declared(node: tree_sitter.Node) -> str:
-    """The name in a C declarator: `*(*f)(int)` is f, `A::b()` is A.b, `operator()` is itself."""
+    """The name in a C declarator: f for `*(*f)(int)`, A.b for `A::b()`, `operator()` for itself."""
     found = node.child_by_field_name("declarator")
     while found is not None:
         if found.type in {"qualified_identifier", "operator_name", "destructor_name", "operator_cast"}:
@@ -215,7 +215,7 @@ def _declared(node: tree_sitter.Node) -> str:
 
 
 def _type_name(node: tree_sitter.Node | None) -> str:
-    """`T` of `(t *T[int])`, `&mut T<U>` and `a::T`; empty for None."""
+    """The name `T` of the types `(t *T[int])`, `&mut T<U>` and `a::T`; empty for None."""
     if node is None:
         return ""
     if node.type in {"parameter_list", "parameter_declaration"} and node.named_children:
@@ -228,7 +228,7 @@ def _type_name(node: tree_sitter.Node | None) -> str:
 
 
 def _whole(node: tree_sitter.Node) -> tree_sitter.Node:
-    """The definition with what wraps it: decorators, `export`, `template<…>`, `const` before a single name."""
+    """The outermost node of a definition, with decorators, `export`, `template<…>` and `const` of a single name."""
     while (parent := node.parent) is not None:
         alone = parent.type in _SINGLES and parent.named_child_count == 1
         if parent.type not in _WRAPPERS and not alone:
@@ -238,7 +238,7 @@ def _whole(node: tree_sitter.Node) -> tree_sitter.Node:
 
 
 def _first(node: tree_sitter.Node) -> tree_sitter.Node:
-    """The first of the attributes and decorators that stand before a definition, or the definition."""
+    """The first of the attributes and decorators before a definition, or else the definition."""
     while (before := node.prev_named_sibling) is not None and before.type in _ATTRIBUTES:
         node = before
     return node
@@ -253,7 +253,7 @@ def _body(node: tree_sitter.Node) -> int | None:
 
 
 def _without_arguments(name: str) -> str:
-    """`vector<T>::push` without its `<T>`; an operator such as `operator<` keeps its sign."""
+    """`vector::push` for `vector<T>::push`; an operator such as `operator<` keeps its sign."""
     head, sign, tail = name.partition("operator")
     while (shorter := re.sub(r"<[^<>]*>", "", head)) != head:
         head = shorter
