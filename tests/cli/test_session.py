@@ -85,3 +85,13 @@ def test_steps_that_cannot_be_replayed_are_told_of_once_with_v(diffu, checkpoint
     assert done.lines.count(line) == 1
     assert "writing it again with more care" in done.err
     assert line not in diffu("gen", "x", "--length", "16").err
+
+
+@pytest.mark.parametrize("quiet", [["-q"], ["--json"]])
+def test_on_a_terminal_the_view_is_drawn_and_for_the_quiet_it_is_not(diffu, says, monkeypatch, quiet):
+    says("x = 1<|im_end|>")
+    monkeypatch.setattr("diffucli.ui.wants_live", lambda *_: True)
+    assert "masks left" in diffu("gen", "x", "--length", "16").err
+    assert diffu("gen", "x", "--length", "16", *quiet).err == ""
+    monkeypatch.setattr("diffucli.ui.wants_live", lambda *_: False)
+    assert "masks left" not in diffu("gen", "x", "--length", "16").err

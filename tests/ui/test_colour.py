@@ -3,7 +3,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.color import ColorType
 
-from diffucli.ui.colour import CONTEXT, FRESH, MASK, SHADE_STYLES, SYNTAX_STYLES, WINDOW_MASK, WRITTEN, classes, style
+from diffucli.ui.colour import (
+    CONTEXT,
+    FRESH,
+    MASK,
+    REMASKED,
+    SHADE_STYLES,
+    SYNTAX_STYLES,
+    WINDOW_MASK,
+    WRITTEN,
+    classes,
+    style,
+)
 
 SOME = st.text(st.sampled_from('def x():\n\t\'"""#0 ░<{/*'), max_size=60)
 
@@ -44,3 +55,18 @@ def test_without_colours_a_fresh_commit_still_stands_out():
     assert bare[FRESH[0]].bold
     assert not bare[WRITTEN].reverse
     assert bare[CONTEXT].dim
+
+
+def test_without_colours_the_three_kinds_of_mask_still_differ():
+    assert len({style(".", shade).without_color for shade in (MASK, WINDOW_MASK, REMASKED)}) == 3
+
+
+def test_masks_and_fresh_tokens_hide_the_syntax_and_the_rest_shows_it():
+    assert all(style("k", shade) == style("s", shade) for shade in SHADE_STYLES)
+    assert style("k", WRITTEN) != style("s", WRITTEN)
+    assert style("k", CONTEXT) != style("s", CONTEXT)
+    assert style("k", CONTEXT).color == style("k", WRITTEN).color
+
+
+def test_fresh_tokens_fade_step_by_step():
+    assert len({style(".", shade) for shade in (*FRESH, WRITTEN)}) == 5

@@ -44,3 +44,29 @@ def test_ascii_terminals_get_ascii():
 def test_nothing_is_divided_by_zero_before_the_first_step():
     assert text(Counts(total=1, left=1)) == "────────── step 0 · 1 mask left · ctrl-c stops"
     assert text(Counts(), hint="") == "━━━━━━━━━━ step 0 · 0 masks left"
+
+
+def test_parts_go_one_by_one_as_the_terminal_narrows_and_what_counts_last():
+    parts = ["gen", "step 12", "40 masks left", "5.3 tokens/forward", "40 tok/s", "ctrl-c stops"]
+    order = ["5.3 tokens/forward", "40 tok/s", "gen", "ctrl-c stops", "step 12"]
+    for width in range(120, 23, -1):
+        found = text(title="gen", width=width)
+        shown = [part for part in parts if part in found]
+        assert found == "━━━━━━──── " + " · ".join(shown)
+        dropped = [part for part in parts if part not in shown]
+        assert dropped == sorted(dropped, key=parts.index)
+        assert set(dropped) == set(order[: len(dropped)])
+        if dropped:
+            assert cell_len(found) + 3 + cell_len(order[len(dropped) - 1]) > width, "it is dropped though it fits"
+    assert text(title="gen", width=23) == "40 masks left", "without room for a bar"
+    assert text(title="gen", width=5) == "40 ma"
+
+
+@pytest.mark.parametrize(("total", "left", "done"), [(4, 4, 0), (4, 3, 2), (4, 1, 8), (4, 0, 10), (0, 0, 10)])
+def test_the_bar_is_as_long_as_the_share_that_is_written(total, left, done):
+    assert text(Counts(total=total, left=left)).startswith("━" * done + "─" * (10 - done) + " ")
+
+
+def test_forwards_that_were_shared_are_divided_by_all_the_same():
+    assert "25.6 tokens/forward" in text(replace(COUNTS, nfe=2.5))
+    assert "tokens/forward" not in text(replace(COUNTS, nfe=0))

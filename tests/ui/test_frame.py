@@ -1,6 +1,7 @@
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -264,3 +265,170 @@ def test_drawing_again_draws_the_same(run, width, height):
     for event in run[0]:
         frame.take(event)
         assert frame.lines(width, height) == frame.lines(width, height)
+
+
+def text_frame(*events):
+    """A frame of the alphabet: token 0 is the mask, 1 ends a text, 2 is a newline, 3 is "a", 4 "b", …"""
+    frame = Frame(lambda token: b"\n" if token == 2 else bytes([94 + token]), View())
+    for event in events:
+        frame.take(event)
+    return frame
+
+
+def step(number, positions=(), tokens=(), *, window, left, remasked=(), nfe=None):
+    scores = (0.9,) * len(positions)
+    spent = number if nfe is None else nfe
+    return Stepped(number, positions, tokens, scores, window, left, spent, number / 10, remasked)
+
+
+ROWS = (3, 2) * 30  # "a" and a newline
+
+
+def test_the_view_rests_while_a_hole_above_it_grows_and_shrinks():
+    """A hole of 4 in row 1, thirty rows, a hole of 4 that is written."""
+    first = Started((0,) * 4 + ROWS + (0,) * 4 + ROWS, 0, ((0, 4), (64, 68)))
+    frame = text_frame(first, step(1, (66,), (4,), window=(64, 68), left=7))
+    before = code(frame, 20, 10)
+    assert "░░b░a" in before
+    frame.take(Resized(4, 50, ((0, 54), (114, 118)), 57))
+    assert code(frame, 20, 10) == before
+    frame.take(step(2, (0, 1, 2), (2, 2, 2), window=(114, 118), left=54))
+    assert code(frame, 20, 10) == before
+    frame.take(Resized(3, -51, ((0, 3), (63, 67)), 3))
+    assert code(frame, 20, 10) == before
+    frame.take(step(3, window=(0, 3), left=0))
+    assert code(frame, 20, 10) == before, "nothing is to be seen elsewhere"
+
+
+def test_the_view_rests_though_a_token_spans_rows():
+    """Tokens of two rows and a half: the first row shown begins inside one."""
+    frame = Frame(lambda token: b"ab\ncd\ne" if token else b"", View())
+    frame.take(Started((2,) * 20 + (0,) * 2, 0, ((20, 22),)))
+    frame.take(step(1, window=(20, 22), left=2))
+    shown = code(frame, 20, 9)
+    assert shown[-1] == "e░░"
+    for number in range(2, 9):
+        frame.take(step(number, window=(20, 22), left=2))
+        assert code(frame, 20, 9) == shown
+
+
+def test_masks_inserted_where_the_view_begins_are_seen():
+    frame = text_frame(Started((3, 2, 3), 0, ((0, 3),)))
+    assert code(frame, 20, 4) == ["a", "a"]
+    frame.take(Resized(0, 1, ((0, 4),), 1))
+    assert code(frame, 20, 4) == ["░a", "a"]
+
+
+def test_what_is_shown_grows_with_the_holes_in_it_and_moves_with_those_before_it():
+    first = Started((3, 0, 3, 4, 0, 5, 6), 0, ((1, 2), (4, 5)), shown=(3, 6))
+    frame = text_frame(first)
+    assert code(frame) == ["b░c"]
+    frame.take(Resized(1, 2, ((1, 4), (6, 7)), 4))
+    assert code(frame) == ["b░c"]
+    frame.take(Resized(6, 2, ((1, 4), (6, 9)), 6))
+    assert code(frame) == ["b░░░c"]
+    frame.take(Resized(7, -2, ((1, 4), (6, 7)), 4))
+    assert code(frame) == ["b░c"]
+
+
+def test_a_hole_that_is_all_that_is_shown_may_grow_at_both_ends():
+    frame = text_frame(Started((3, 0, 0, 4), 0, ((1, 3),), shown=(1, 3)))
+    frame.take(Resized(1, 1, ((1, 4),), 3))
+    frame.take(Resized(4, 1, ((1, 5),), 4))
+    assert code(frame) == ["░░░░"]
+
+
+def test_the_window_grows_with_its_hole():
+    frame = text_frame(Started((0, 3, 0, 0), 0, ((0, 1), (2, 4))), step(1, window=(2, 4), left=3))
+    frame.take(Resized(4, 1, ((0, 1), (2, 5)), 4))
+    frame.take(Resized(0, 1, ((0, 2), (3, 6)), 5))
+    assert frame.sheet().shades == MASK * 2 + CONTEXT + WINDOW_MASK * 3
+
+
+def test_the_first_frame_shows_the_first_mask():
+    shown = code(text_frame(Started((*ROWS, 0, *ROWS), 0, ((60, 61),))), 20, 10)
+    assert shown.index("░a") == 2, "a quarter down"
+
+
+def test_without_masks_in_the_window_the_last_text_is_in_view():
+    first = Started((*ROWS, 0, 0, *ROWS, 0), 0, ((60, 62), (122, 123)))
+    frame = text_frame(first, step(1, (60, 61), (4, 1), window=(60, 62), left=1))
+    assert "b_a" in code(frame, 20, 10)  # an end token that is no end here
+
+
+def test_end_tokens_written_last_are_not_followed():
+    first = Started((0, *ROWS, 0), 0, ((0, 1), (61, 62)), ends=ENDS)
+    frame = text_frame(first, step(1, (0, 61), (4, 1), window=(0, 1), left=0))
+    assert code(frame, 20, 10)[0] == "ba"
+
+
+def test_the_view_stays_where_it_was_when_the_run_is_finished():
+    first = Started((*ROWS, 0, 0, *ROWS), 0, ((60, 62),))
+    frame = text_frame(first, step(1, (60,), (4,), window=(60, 62), left=1))
+    before = code(frame, 20, 10)
+    frame.take(Finished((*ROWS, 4, 0, *ROWS), "budget", 1, 0.1))
+    assert code(frame, 20, 10) == before
+
+
+def test_a_new_canvas_is_shown_from_its_own_first_mask():
+    first = Started((*ROWS, 0), 0, ((60, 61),))
+    frame = text_frame(first, step(1, window=(60, 61), left=1))
+    assert code(frame, 20, 10)[-1] == "░"
+    frame.take(Started((3, 0, *ROWS), 0, ((1, 2),)))
+    assert code(frame, 20, 10)[0] == "a░a"
+
+
+def test_forwards_seconds_and_tokens_add_up_over_several_canvases():
+    """Two tokens in a second and a forward, then, after a new start, one in two forwards and three seconds."""
+    first = Started((0, 0), 0, ((0, 2),))
+    frame = text_frame(first, Stepped(1, (0, 1), (3, 4), (1, 1), (0, 2), 0, 1, 1.0), Finished((3, 4), "complete", 1, 1))
+    frame.take(first)
+    assert foot(frame) == "────────── step 0 · 2 masks left · 2.0 tokens/forward · 2 tok/s"
+    frame.take(Stepped(1, (0,), (3,), (1,), (0, 2), 1, 2, 3.0))
+    assert foot(frame) == "━━━━━───── step 1 · 1 mask left · 1.0 tokens/forward · 1 tok/s"
+
+
+def test_what_a_run_finished_with_is_counted_though_no_step_told_of_it():
+    first = Started((0, 0), 0, ((0, 2),))
+    frame = text_frame(first, step(1, (0,), (3,), window=(0, 2), left=1), Finished((3, 0), "budget", 2, 1.0))
+    assert "0.5 tokens/forward · 1 tok/s" in foot(frame)
+
+
+def test_a_forward_shared_with_other_runs_counts_by_its_share():
+    frame = text_frame(Started((0, 0), 0, ((0, 2),)), step(1, (0,), (3,), window=(0, 2), left=1, nfe=0.125))
+    assert "8.0 tokens/forward" in foot(frame)
+
+
+def test_the_total_grows_and_shrinks_with_the_holes():
+    frame = text_frame(Started((0, 0), 0, ((0, 2),)), step(1, (0,), (3,), window=(0, 2), left=1))
+    assert foot(frame).startswith("━━━━━───── step 1 · 1 mask left")
+    frame.take(Resized(2, 8, ((0, 10),), 9))
+    assert foot(frame).startswith("━───────── step 1 · 9 masks left")
+    frame.take(Resized(2, -7, ((0, 3),), 2))
+    assert foot(frame).startswith("━━━─────── step 1 · 2 masks left")
+    frame.take(Resized(1, -2, ((0, 1),), 0))
+    assert foot(frame).startswith("━━━━━━━━━━ step 1 · 0 masks left")
+
+
+def test_text_that_was_there_at_first_can_be_remasked():
+    """A repair: the bar starts anew, and what was not written by this run is not subtracted from what was."""
+    frame = text_frame(Started((3, 4, 5, 6), 0, ((0, 4),)), step(1, window=(0, 4), left=4, remasked=(0, 1, 2, 3)))
+    assert foot(frame).startswith("────────── step 1 · 4 masks left · 0.0 tokens/forward")
+    frame.take(step(2, (0, 1), (3, 4), window=(0, 4), left=2))
+    assert foot(frame).startswith("━━━━━───── step 2 · 2 masks left · 1.0 tokens/forward")
+    frame.take(step(3, window=(0, 4), left=3, remasked=(1,)))
+    assert foot(frame).startswith("━━──────── step 3 · 3 masks left · 0.3 tokens/forward")
+
+
+def test_text_that_a_shrinking_hole_loses_is_not_counted():
+    frame = text_frame(Started((0,) * 4, 0, ((0, 4),)), step(1, (0, 1), (3, 4), window=(0, 4), left=2))
+    frame.take(Resized(1, -1, ((0, 3),), 2))
+    assert "1.0 tokens/forward" in foot(frame)
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 20, 79, 80, 200])
+def test_every_width_is_used_to_its_last_cell(width):
+    frame = text_frame(Started((3,) * 200, 0, ()))
+    shown = code(frame, width)
+    assert {len(row) for row in shown[:-1]} <= {width}
+    assert len(shown) == -(-200 // width)

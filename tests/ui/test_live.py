@@ -42,7 +42,7 @@ class Terminal(io.StringIO):
 
     def flush(self):
         sent = self.getvalue()[self.fed :]
-        sent.encode(self.code)
+        sent.encode(self.code or "ascii")
         self.stream.feed(sent)
         self.seen.append((sent, self.rows()))
         self.fed += len(sent)
@@ -185,17 +185,20 @@ def test_the_first_and_the_last_frame_are_drawn_however_fast_the_run(story, watc
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_an_exception_leaves_the_terminal_clean_and_the_events_closed(story, error):
     terminal, closed = Terminal(), []
+    terminal.write("above\r\n")
 
     def events():
         try:
             yield from story("a", "b").until(1)
+            assert terminal.rows()[:2] == ["above", "░░"]
+            assert terminal.screen.cursor.hidden
             raise error
         finally:
             closed.append(True)
 
     with pytest.raises(error):
         show(events(), story("a", "b").pieces, view=View(), out=terminal)
-    assert terminal.pristine()
+    assert (terminal.rows(), terminal.screen.cursor.y, terminal.screen.cursor.hidden) == (["above"], 1, False)
     assert closed == [True]
 
 
@@ -208,11 +211,83 @@ def test_pieces_that_fail_leave_the_terminal_clean_and_the_events_closed(story):
         finally:
             closed.append(True)
 
+    def pieces(token):
+        assert terminal.frames()[0][0] == "░░"
+        return bytes(1 // 0)
+
     running = events()  # held, so that the garbage collector is not what closes it
     with pytest.raises(ZeroDivisionError):
-        show(running, lambda token: bytes(1 // 0), view=View(), out=terminal)
+        show(running, pieces, view=View(), out=terminal)
     assert terminal.pristine()
     assert closed == [True]
+
+
+def test_a_terminal_that_cannot_be_entered_closes_the_events(story):
+    closed = []
+
+    def events():
+        try:
+            yield from story("a", "b").events()
+        finally:
+            closed.append(True)
+
+    class Broken(Terminal):
+        def flush(self):
+            raise KeyboardInterrupt
+
+    running = events()
+    next(running)
+    with pytest.raises(KeyboardInterrupt):
+        show(running, story("a", "b").pieces, view=View(), out=Broken())
+    assert closed == [True]
+
+
+def test_show_draws_on_the_stream_it_is_given_in_its_encoding(story, capsys):
+    tale, terminal, plain = story("é", "b"), Terminal(), Terminal(encoding="ascii")
+    show(tale.events(), tale.pieces, view=View(), out=terminal)
+    show(tale.events(), tale.pieces, view=View(), out=plain)
+    assert [frames[0][0] for frames in (terminal.frames(), plain.frames())] == ["░░", "__"]
+    assert [frames[-1][0] for frames in (terminal.frames(), plain.frames())] == ["éb", "\\xe9b"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_show_draws_on_stderr_if_no_stream_is_given(story, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    show(story("a").events(), story("a").pieces, view=View("text", "title"))
+    assert terminal.frames()[-1][0] == "a"
+    assert "title" in terminal.frames()[-1][1]
+
+
+def test_a_stream_of_unknown_encoding_is_sent_ascii(story):
+    terminal = Terminal(encoding=None)
+    show(story("é").events(), story("é").pieces, view=View(), out=terminal)
+    assert terminal.getvalue().isascii()
+
+
+def test_every_row_is_as_wide_as_the_terminal_but_for_its_last_column(story, watch):
+    terminal = Terminal(columns=30)
+    watch(story("x" * 58), terminal)
+    assert terminal.frames()[-1][:2] == ["x" * 29] * 2
+
+
+def test_a_second_canvas_takes_the_place_of_the_first_and_leaves_no_row_behind(story, watch):
+    """A run of thirty rows, then, as for a retry, one of two."""
+    long, short = story(*(f"row {i}\n" for i in range(30))), story("one\n", "two")
+
+    def events():
+        yield from long.events()
+        yield from short.events()
+
+    terminal = Terminal(40, 12)
+    watch(SimpleNamespace(events=events, pieces=lambda token: b"x\n"), terminal)
+    frames = terminal.frames()
+    assert len(frames) == 32 + 4
+    assert len(frames[31]) == 11
+    assert frames[32][0] == "░░"
+    assert len(frames[32]) == 2
+    assert all(rows for rows in frames), "the view is never empty in between"
+    assert terminal.pristine()
 
 
 def test_show_and_pull_return_what_the_events_return(story):
@@ -233,20 +308,48 @@ def test_show_works_outside_the_main_thread_where_signals_cannot_be_caught(story
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan")])
 def test_an_impossible_frame_rate_is_the_users_error(story, fps):
-    with pytest.raises(UsageError, match="frames a second"):
-        show(story("a").events(), story("a").pieces, view=View(), out=Terminal(), fps=fps)
+    events, terminal = story("a").events(), Terminal()
+    with pytest.raises(UsageError, match="frames a second") as refusal:
+        show(events, story("a").pieces, view=View(), out=terminal, fps=fps)
+    assert refusal.value.hint == "--fps takes a number above 0"
+    assert terminal.getvalue() == ""
+    assert list(events) == [], "they are closed"
 
 
 def test_pull_runs_to_the_end_draws_nothing_and_closes(story, capsys):
-    closed = []
+    seen = []
 
     def events():
         try:
             yield from story("a", "b").events()
-            closed.append("end")
+            seen.append("end")
         finally:
-            closed.append("closed")
+            seen.append("closed")
 
     pull(events())
     assert capsys.readouterr() == ("", "")
-    assert closed == ["end", "closed"]
+    assert seen == ["end", "closed"]
+
+
+def test_pull_closes_the_events_when_it_is_interrupted(story):
+    """An error that is raised in the events themselves ends them; one from outside does not."""
+    seen = []
+
+    def events():
+        try:
+            yield from story("a", "b").events()
+        finally:
+            seen.append("closed")
+
+    class Interrupted:
+        def __init__(self, events):
+            self.close = events.close
+
+        def __next__(self):
+            raise KeyboardInterrupt
+
+    running = events()
+    next(running)
+    with pytest.raises(KeyboardInterrupt):
+        pull(Interrupted(running))
+    assert seen == ["closed"]

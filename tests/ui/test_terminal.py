@@ -205,3 +205,35 @@ def test_ctrl_c_in_the_middle_of_a_frame_erases_the_frame_and_nothing_above(mome
         run()
     stream.feed(out.getvalue())
     assert (shown(screen), screen.cursor.y, screen.cursor.hidden) == (["above"], 1, False)
+
+
+@pytest.mark.parametrize(("size", "given"), [((40, 10), (39, 10)), ((1, 1), (1, 1)), ((2, 3), (1, 3))])
+def test_the_last_column_stays_free_and_the_size_is_asked_for_every_frame(size, given):
+    sizes, seen = [(80, 24), size], []
+
+    class Sized:
+        def lines(self, width, height=None):
+            seen.append((width, height))
+            return []
+
+    live = Screen(io.StringIO(), size=lambda: sizes[len(seen)] if len(seen) < 2 else size)
+    live.paint(Sized())
+    live.paint(Sized())
+    assert seen == [(79, 24), given]
+
+
+def test_a_frame_is_one_write_between_the_marks_of_an_update():
+    class Writes(io.StringIO):
+        def __init__(self):
+            super().__init__()
+            self.parts = []
+
+        def write(self, text):
+            self.parts.append(text)
+            return super().write(text)
+
+    out = Writes()
+    Screen(out, size=lambda: (40, 10)).paint(Rows(["a", "b"]))
+    (frame,) = out.parts
+    assert frame.startswith("\x1b[?2026h\x1b[?7l")
+    assert frame.endswith("\x1b[?7h\x1b[?2026l")
