@@ -90,6 +90,21 @@ def test_git_apply_takes_the_diff(diffu, says, name, absolute):
     assert Path("link.py").is_symlink()
 
 
+def test_the_diff_of_a_file_above_the_folder_has_its_whole_path(diffu, says, tmp_path):
+    says("1")
+    put(HOLE, "../above.py")
+    done = diffu("fill", "../above.py", "--diff")
+    name = f"{tmp_path.resolve()}/above.py".lstrip("/").encode()
+    assert done.out.startswith(b"diff --git a/" + name + b" b/" + name + b"\n")
+
+
+def test_columns_keep_the_blank_that_follows_them(diffu, says):
+    says("async for")
+    put("async def f():\n    for x in y:\n        pass\n")
+    done = diffu("fill", "f.py", "-r", "2:5-2:8", "--length", "5")
+    assert done.out == b"async def f():\n    async for x in y:\n        pass\n"
+
+
 def test_o_writes_elsewhere(diffu, says):
     says("1")
     put(HOLE)
@@ -128,6 +143,24 @@ def test_what_does_not_parse_is_shown_in_its_place_and_not_written(diffu, says):
     assert Path("f.py").read_text() == "import os\n" + HOLE
     told = json.loads(diffu("fill", "f.py", "--json").out)
     assert (told["status"], told["text"], told["problems"][0]["line"]) == (3, "import os\nx = (\n", 2)
+
+
+def test_the_excerpt_has_three_lines_on_either_side_and_the_first_of_two_errors_is_told(diffu, says):
+    says(")", "]", ")", "]")
+    text = "".join(f"a{number} = {number};\n" for number in range(1, 10))
+    put(text.replace("= 5", "= ???").replace("= 8", "= ???"), "f.js")
+    done = diffu("fill", "f.js")
+    assert done.lines[:-1] == [
+        "     2 a2 = 2;",
+        "     3 a3 = 3;",
+        "     4 a4 = 4;",
+        ">    5 a5 = );",
+        "     6 a6 = 6;",
+        "     7 a7 = 7;",
+        "     8 a8 = ];",
+    ]
+    assert done.lines[-1].startswith("diffu: f.js:5:")
+    assert len(json.loads(diffu("fill", "f.js", "--json").out)["problems"]) > 1
 
 
 def test_only_new_errors_count(diffu, says):
@@ -265,6 +298,12 @@ def test_a_filter_turns_stdin_into_stdout_and_says_nothing(diffu, says):
     assert diffu("fill", stdin=HOLE.encode()).out == b"x = 1\n"
 
 
+def test_a_coding_comment_counts_on_stdin_too(diffu, says):
+    says("1")
+    raw = b"# coding: latin-1\na = '\xe9'\nb = ???\n"
+    assert diffu("fill", "-", stdin=raw).out == raw.replace(b"???", b"1")
+
+
 @pytest.mark.parametrize(
     ("argv", "code"),
     [
@@ -287,7 +326,6 @@ def test_a_filter_that_fails_echoes_its_input_in_silence(diffu, says, argv, code
     assert done.code == code if is_text and len(raw) < 100 else done.code in {2, 4}
     if "-w" not in argv:
         assert done.out == raw
-        assert done.err == ""
     assert diffu("fill", "-", "--on-fail", "empty", *argv, stdin=raw).out == b""
 
 
