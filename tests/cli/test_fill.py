@@ -326,6 +326,7 @@ def test_a_filter_that_fails_echoes_its_input_in_silence(diffu, says, argv, code
     assert done.code == code if is_text and len(raw) < 100 else done.code in {2, 4}
     if "-w" not in argv:
         assert done.out == raw
+        assert done.err == ""
     assert diffu("fill", "-", "--on-fail", "empty", *argv, stdin=raw).out == b""
 
 
