@@ -356,6 +356,25 @@ def test_without_masks_in_the_window_the_last_text_is_in_view():
     assert "b_a" in code(frame, 20, 10)  # an end token that is no end here
 
 
+def test_of_several_texts_written_last_the_lowest_is_in_view():
+    first = Started((0, *ROWS, 0, *ROWS), 0, ((0, 1), (61, 62)))
+    for positions in ((0, 61), (61, 0)):
+        frame = text_frame(first, step(1, positions, (4, 4), window=(0, 1), left=0))
+        assert "ba" in code(frame, 20, 10)
+        assert code(frame, 20, 10)[0] == "a"
+
+
+def test_a_token_in_which_the_view_begins_may_become_a_mask():
+    frame = Frame(lambda token: b"ab\ncd\ne" if token == 2 else b"x\n", View())
+    frame.take(Started((2, 3, 3, 3, 0, *(3,) * 60, 0), 0, ((0, 1), (4, 5), (65, 66))))
+    frame.take(step(1, window=(65, 66), left=2))
+    frame.lines(20, 18)
+    frame.take(step(2, window=(4, 5), left=2))
+    assert code(frame, 20, 18)[:3] == ["cd", "ex", "x"], "the mask is a quarter down"
+    frame.take(step(3, window=(0, 66), left=3, remasked=(0,)))
+    assert code(frame, 20, 18)[:3] == ["░x", "x", "x"]
+
+
 def test_end_tokens_written_last_are_not_followed():
     first = Started((0, *ROWS, 0), 0, ((0, 1), (61, 62)), ends=ENDS)
     frame = text_frame(first, step(1, (0, 61), (4, 1), window=(0, 1), left=0))
@@ -376,6 +395,16 @@ def test_a_new_canvas_is_shown_from_its_own_first_mask():
     assert code(frame, 20, 10)[-1] == "░"
     frame.take(Started((3, 0, *ROWS), 0, ((1, 2),)))
     assert code(frame, 20, 10)[0] == "a░a"
+
+
+def test_a_span_that_is_masked_again_in_a_second_canvas_does_not_move_the_view():
+    first = Started((*ROWS, 0, *ROWS), 0, ((60, 61),))
+    frame = text_frame(first, step(1, (60,), (4,), window=(60, 61), left=0))
+    before = code(frame, 20, 10)
+    assert "ba" in before
+    frame.take(Finished((*ROWS, 4, *ROWS), "end", 1, 1))
+    frame.take(Started((*ROWS, 0, *ROWS), 0, ((60, 61),)))
+    assert code(frame, 20, 10) == [row.replace("b", "░") for row in before]
 
 
 def test_forwards_seconds_and_tokens_add_up_over_several_canvases():

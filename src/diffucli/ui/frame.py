@@ -148,7 +148,6 @@ class Frame:
         self._mask, self._ends = event.mask, event.ends
         self._mask_glyph = self._glyphs.mask
         self._shown = event.shown or (0, len(event.tokens))
-        self._top_position, self._top_offset = self._shown[0], 0
         self._window = NOWHERE
         self._committed_at: dict[int, int] = {}  # position: the step that wrote it, for the last steps only
         self._remasked: frozenset[int] = frozenset()  # by the last step
