@@ -6,7 +6,7 @@ Knows nothing of tokens, colours or lines. Newlines and tabs stay, as the layout
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 
 # Controls, formats (bidi, zero width, tags), surrogates, unassigned characters (of unknown width), line separators.
@@ -21,7 +21,7 @@ BLANKS = frozenset(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180F, 0x31
 class Glyphs:
     """What the view is drawn with. done, open: the two parts of the progress bar. end: a run of end tokens.
 
-    dot: the separator in the footer. more: text that was cut.
+    dot: the separator in the footer.
     """
 
     mask: str = "░"
@@ -29,17 +29,15 @@ class Glyphs:
     done: str = "━"
     open: str = "─"
     dot: str = "·"
-    more: str = "…"
 
 
-ASCII = Glyphs(mask="_", end=".", done="=", open="-", dot="|", more="~")
+ASCII = Glyphs(mask="_", end=".", done="=", open="-", dot="|")
 
 
 def glyphs(encoding: str) -> Glyphs:
     """Glyphs that `encoding` can hold: all Unicode, or all ASCII. An unknown encoding counts as ASCII."""
-    rich = Glyphs()
-    drawn = rich.mask + rich.end + rich.done + rich.open + rich.dot + rich.more
-    return rich if encodable(drawn, encoding) else ASCII
+    drawn = Glyphs()
+    return drawn if encodable("".join(astuple(drawn)), encoding) else ASCII
 
 
 def visible(text: str, encoding: str) -> str:
