@@ -172,9 +172,11 @@ def test_a_file_that_may_not_be_read_is_refused(open_folder, unprivileged):
 
 
 def test_ten_megabytes_are_the_bound(tmp_path):
-    (tmp_path / "large").write_bytes(b"a" * source.MAX_BYTES)
-    assert len(source.read(tmp_path / "large").text) == source.MAX_BYTES
+    (tmp_path / "large").write_bytes(b"a" * 10_000_000)
+    assert len(source.read(tmp_path / "large").text) == 10_000_000
     with (tmp_path / "large").open("ab") as file:
         file.write(b"a")
     with pytest.raises(UsageError, match="larger than 10 MB"):
         source.read(tmp_path / "large")
+    with pytest.raises(UsageError, match="stdin: larger than 10 MB"):
+        source.from_bytes(b"a" * 10_000_001)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from diffucli import sandbox
+from diffucli.errors import UsageError
 from diffucli.sandbox import Outcome, run, run_tests
-from diffucli.sandbox.run import OUTPUT
 
 
 def outcome_of(code: str, **limits: Any) -> Outcome:
@@ -108,7 +108,7 @@ def test_memory_is_bounded(kind: str, code: str) -> None:
 def test_endless_output_is_cut_and_does_not_stop_the_program(kind: str) -> None:
     outcome = outcome_of("import sys\nfor _ in range(20): print('x' * 10**5)\nprint('y' * 10**6, file=sys.stderr)")
     assert outcome.ok
-    assert len(outcome.stdout) == len(outcome.stderr) == OUTPUT
+    assert len(outcome.stdout) == len(outcome.stderr) == 65_536
 
 
 @posix
@@ -237,6 +237,39 @@ def test_tests_pass_only_if_they_reach_their_end(kind: str, code: str, tests: st
 
 def test_a_program_cannot_pass_by_printing() -> None:
     assert run_tests("print('ok'); print('memory')\nimport sys; sys.exit(0)", "assert 0").reason == "exit"
+
+
+@pytest.mark.parametrize(
+    ("status", "finished", "memory", "reason"),
+    [
+        (0, True, False, "ok"),
+        (0, False, False, "exit"),
+        (1, True, False, "error"),
+        (1, False, False, "error"),
+        (-11, False, False, "error"),
+        (139, False, False, "error"),
+        (1, False, True, "memory"),
+        (-9, False, False, "memory"),
+        (137, False, False, "memory"),
+        (-24, False, False, "timeout"),
+        (152, False, False, "timeout"),
+    ],
+)
+def test_a_status_is_a_reason(status: int, finished: bool, memory: bool, reason: str) -> None:
+    assert run._reason(status, finished=finished, memory=memory) == reason
+
+
+def test_where_no_process_can_be_started_a_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.sys, "executable", "/nonexistent/python")
+    with pytest.raises(UsageError, match="cannot start Python to run code in: No such file") as refusal:
+        outcome_of("")
+    assert refusal.value.hint == "free processes or memory"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's address space")
+def test_half_a_gibibyte_is_there_by_default() -> None:
+    assert outcome_of("x = bytearray(3 * 2**27)").ok
+    assert outcome_of("x = bytearray(2**29)").reason == "memory"
 
 
 def test_the_package_offers_the_run_and_its_outcome() -> None:
