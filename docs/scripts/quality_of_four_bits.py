@@ -18,7 +18,7 @@ import torch
 
 from diffucli import markdown
 from diffucli.model.load import Checkpoint, load
-from diffucli.model.quantize import quantise
+from diffucli.model.quantize import quantize
 
 ROOT = Path(__file__).parents[2]
 LENGTH, MASKED = 128, (0.2, 0.5, 0.9)
@@ -34,7 +34,7 @@ def main() -> None:
     flags = parser.parse_args()
     with TemporaryDirectory() as folder:
         packed = Path(folder) / "nf4"
-        for _ in quantise(flags.folder, packed):
+        for _ in quantize(flags.folder, packed):
             pass
         print(f"{flags.folder.name}: NF4 against float32, {flags.texts} texts of {LENGTH} tokens\n")
         whole, four = load(flags.folder, device="cpu", quant="none"), load(packed, device="cpu", quant="nf4")
@@ -57,7 +57,7 @@ def compare(whole: Checkpoint, four: Checkpoint, share: float, count: int) -> li
         masked = torch.rand(LENGTH, generator=rng) < share
         tokens[masked] = tokenizer.mask
         rows = masked.nonzero()[:, 0] - whole.network.shift
-        one, other = (found.network(tokens, rows.clamp(min=0))[:, : tokenizer.size] for found in (whole, four))
+        one, other = (found.network(tokens, rows.clamp(min=0))[:, : tokenizer.vocab_size] for found in (whole, four))
         cosines.append(torch.cosine_similarity(one, other))
         errors.append((one - other).abs().amax(1))
         same.append((one.argmax(1) == other.argmax(1)).float())

@@ -36,7 +36,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "vocabulary": tokenizer.size,
+                "vocabulary": tokenizer.vocab_size,
                 "bytes": size,
                 "encode_mb_s": round(size / min(seconds) / 1e6, 2),
                 "decode_mb_s": round(size / decoding / 1e6, 2),

@@ -85,7 +85,7 @@ def run(phase: str, flags: argparse.Namespace) -> dict[str, Any]:
         return pulled(plain, home)
     from diffucli.model import store
 
-    return loaded(store.place(NAME), flags, tokens=flags.tokens if phase == "decode" else 0)
+    return loaded(store.model_dir(NAME), flags, tokens=flags.tokens if phase == "decode" else 0)
 
 
 def folders(folder: Path) -> tuple[Path, Path]:
@@ -128,7 +128,7 @@ def memory(process: int) -> dict[str, int]:
 
 def write(folder: Path, layers: int) -> None:
     """Writes a checkpoint in the published layout: four shards with an index, vocabulary files, config.json."""
-    from diffucli.model.stream import Stream
+    from diffucli.model.quantize import ShardWriter
 
     folder.mkdir(parents=True)
     settings = SHAPE | {"num_hidden_layers": layers}
@@ -141,10 +141,10 @@ def write(folder: Path, layers: int) -> None:
     for shard in sorted(set(places.values())):
         held = [name for name in names if places[name] == shard]
         with (folder / shard).open("wb") as file:
-            stream = Stream(file, held)
+            writer = ShardWriter(file, held)
             for name in held:
-                stream.put(name, shapes[name], numbers(name, numel(shapes[name])))
-            stream.close()
+                writer.write(name, shapes[name], numbers(name, numel(shapes[name])))
+            writer.close()
     index = {"metadata": {"total_size": 2 * total}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
     (folder / "config.json").write_text(json.dumps(settings, indent=1))
@@ -158,13 +158,13 @@ def numel(shape: tuple[int, ...]) -> int:
 
 def tensors(settings: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """The shapes of all tensors by name, in the order of the published shards."""
-    from diffucli.model.layers import matrices
+    from diffucli.model.config import Config
 
     hidden, vocab_size = settings["hidden_size"], settings["vocab_size"]
     found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocab_size, hidden)}
     for layer in range(settings["num_hidden_layers"]):
         prefix = f"model.layers.{layer}"
-        for name, shape in matrices(settings).items():
+        for name, shape in Config.from_json(settings).matrices.items():
             found[f"{prefix}.{name}.weight"] = shape
             if name.rpartition(".")[2] in {"q_proj", "k_proj", "v_proj"}:
                 found[f"{prefix}.{name}.bias"] = shape[:1]
@@ -211,14 +211,15 @@ def pulled(plain: Path, home: Path) -> dict[str, Any]:
 
 def fetched() -> dict[str, Any]:
     """Times what `diffu model pull` does."""
-    from diffucli.model import store
     from diffucli.model.offer import offer
+
+    from diffucli.model import store
     from diffucli.model.pull import pull
 
     begun, stages = time.perf_counter(), {}
     for progress in pull(offer(NAME)):
         stages[progress.stage] = round(time.perf_counter() - begun, 2)
-    return {"seconds": round(time.perf_counter() - begun, 2), "until": stages, "bytes": size_of(store.place(NAME))}
+    return {"seconds": round(time.perf_counter() - begun, 2), "until": stages, "bytes": size_of(store.model_dir(NAME))}
 
 
 def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The checks of `diffu doctor`. Each runs on its own, so a check that breaks is reported and does not stop the others.
+"""What `diffu doctor` finds: each check alone, so that one that fails says so and hides no other.
 
-Knows nothing of terminals: a finding is a plain value.
+Knows nothing of terminals; a finding is a plain value.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from diffucli.errors import DiffuError
 from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-    from typing import Any
 
+    from diffucli.model.config import Config
     from diffucli.model.memory import Plan
 
 Verdict = Literal["ok", "note", "bad"]
 PYTHON = (3, 11)
-TOLERANCE = 0.2  # allowed relative error of a product in four bits
-ROUNDING = 1e-4  # allowed relative difference of layers in float32
+TOLERANCE = 0.2  # of the size of a four-bit product
+ROUNDING = 1e-4  # of the size of outputs in float32
 TRANSFORMERS = "pip install --upgrade 'transformers>=5.3'"
-LOW_DISK = 6e9  # bytes that a 7B model in four bits takes
+LOW_DISK = 6e9  # bytes: a 7B model in four bits
 GLYPHS = "░✓✗·"
 CLASSES = {
     ("gpu", "small"): "instant: under a second an answer",
@@ -44,7 +44,7 @@ CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check. verdict: "note" is neither good nor bad. remedy: what to do if it is "bad"."""
+    """One thing that was looked at. verdict: "note" is neither good nor bad; remedy: what to do about a "bad" one."""
 
     name: str
     verdict: Verdict
@@ -53,8 +53,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """One check. vital: no model can run if it fails. remedy: what to do if it raises an error without a hint."""
+class Check:
+    """A check by its name. vital: where it fails, no model can run. remedy: if it ends in an error of no remedy."""
 
     name: str
     look: Callable[[], Finding]
@@ -63,42 +63,42 @@ class Probe:
 
 
 def examine() -> Iterator[tuple[Finding, bool]]:
-    """Run all checks; yield each finding and whether it means that no model can run."""
-    for probe in probes():
-        found = isolated(probe)
-        yield found, probe.vital and found.verdict == "bad"
+    """Each finding, and whether no model can run because of it."""
+    for check in checks():
+        found = isolated(check)
+        yield found, check.vital and found.verdict == "bad"
 
 
-def probes() -> tuple[Probe, ...]:
-    """All checks in the order of the report."""
+def checks() -> tuple[Check, ...]:
+    """Every check, in the order in which they are told."""
     torch = "pip install --force-reinstall torch"
     return (
-        Probe("python", _python, vital=True, remedy="install Python 3.11 or newer"),
-        Probe("torch", _torch, vital=True, remedy=torch),
-        Probe("gpu", _gpu, remedy=torch),
-        Probe("memory", _memory),
-        Probe("four bits", _four_bits, remedy="pip install --upgrade bitsandbytes; --quant none works without"),
-        Probe("training", _training, remedy=TRANSFORMERS),
-        Probe("grammars", _grammars),
-        *(Probe(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
-        Probe("disk", _disk),
-        Probe("terminal", _terminal, remedy="set PYTHONIOENCODING=utf-8, or a UTF-8 locale"),
-        Probe("model", _model, vital=True, remedy="diffu model use mini, or diffu model pull diffucoder"),
+        Check("python", _python, vital=True, remedy="install Python 3.11 or newer"),
+        Check("torch", _torch, vital=True, remedy=torch),
+        Check("gpu", _gpu, remedy=torch),
+        Check("memory", _memory),
+        Check("four bits", _four_bits, remedy="pip install --upgrade bitsandbytes; --quant none works without"),
+        Check("training", _training, remedy=TRANSFORMERS),
+        Check("grammars", _grammars),
+        *(Check(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
+        Check("disk", _disk),
+        Check("terminal", _terminal, remedy="set PYTHONIOENCODING=utf-8, or a UTF-8 locale"),
+        Check("model", _model, vital=True, remedy="diffu model use mini, or diffu model pull diffucoder"),
     )
 
 
 FOLDER = "make the folder writable, or set DIFFU_HOME and DIFFU_STATE to others"
 
 
-def isolated(probe: Probe) -> Finding:
-    """Run one check; every error that it raises becomes a finding, also the SystemExit of a library."""
+def isolated(check: Check) -> Finding:
+    """What a check finds; any error in it, SystemExit of a library too, is a finding."""
     try:
-        return probe.look()
+        return check.look()
     except DiffuError as exc:
-        return Finding(probe.name, "bad", exc.message, exc.hint or probe.remedy)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 — a broken library raises anything
+        return Finding(check.name, "bad", exc.message, exc.hint or check.remedy)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 — whatever is wrong with a library is what we are here to tell
         line = " ".join(str(exc).split())[:200]
-        return Finding(probe.name, "bad", f"{type(exc).__name__}: {line}", probe.remedy)
+        return Finding(check.name, "bad", f"{type(exc).__name__}: {line}", check.remedy)
 
 
 def _python() -> Finding:
@@ -122,15 +122,15 @@ def _gpu() -> Finding:
 
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
-        names = [
+        told = [
             f"{torch.cuda.get_device_name(i)} ({format_bytes(free_memory(f'cuda:{i}') or 0)} free)"
             for i in range(count)
         ]
-        return Finding("gpu", "ok", ", ".join(names))
+        return Finding("gpu", "ok", ", ".join(told))
     if shutil.which("nvidia-smi"):
         remedy = "install torch for your CUDA (pytorch.org tells the command), or update the driver"
-        return Finding("gpu", "bad", "there is a GPU that torch cannot use", remedy)
-    return Finding("gpu", "note", "none that torch can use; models run on the CPU")
+        return Finding("gpu", "bad", "there is one that torch cannot use", remedy)
+    return Finding("gpu", "note", "none that torch can use: the CPU computes")
 
 
 def _memory() -> Finding:
@@ -145,53 +145,51 @@ def _memory() -> Finding:
 def _four_bits() -> Finding:
     import torch
 
-    from diffucli.model.memory import four_bits_can
-    from diffucli.model.probe import four_bit_error
+    from diffucli.model.memory import has_bitsandbytes
+    from diffucli.model.nf4 import product_error
 
-    if not four_bits_can():
-        return Finding("four bits", "note", "bitsandbytes cannot be used here; models run unpacked (--quant none)")
+    if not has_bitsandbytes():
+        return Finding("four bits", "note", "no bitsandbytes here: models run in their own type (--quant none)")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    error, name = four_bit_error(device), f"bitsandbytes {version('bitsandbytes')} on {device}"
+    error, name = product_error(device), f"bitsandbytes {version('bitsandbytes')} on {device}"
     if not error < TOLERANCE:
-        text = f"{name} multiplies wrongly: {error:.2f} off float32, {TOLERANCE} is allowed"
+        text = f"{name} multiplies wrongly: {error:.2f} off float32, where {TOLERANCE} is allowed"
         return Finding("four bits", "bad", text, "pip install --upgrade bitsandbytes; or use --quant none")
     return Finding("four bits", "ok", f"{name}, a product is {error:.3f} off float32")
 
 
 def _training() -> Finding:
-    from diffucli.model.probe import attention_error
+    from diffucli.model.hf_reference import attention_error
 
     error, name = attention_error(), f"transformers {version('transformers')}"
     if not error < ROUNDING:
-        return Finding("training", "bad", f"{name} computes other layers than decoding: {error:.2g} off", TRANSFORMERS)
-    return Finding("training", "ok", f"{name} computes the same layers as decoding")
+        return Finding("training", "bad", f"{name} computes other layers: {error:.2g} off ours", TRANSFORMERS)
+    return Finding("training", "ok", f"{name} computes the layers that decoding does")
 
 
 def _grammars() -> Finding:
     from diffucli.syntax.languages import LANGUAGES, grammar
 
-    missing = [language for language in LANGUAGES if grammar(language) is None]
-    if not missing:
+    lacking = [language for language in LANGUAGES if grammar(language) is None]
+    if not lacking:
         return Finding("grammars", "ok", f"{len(LANGUAGES)} languages")
-    names = ", ".join(language.name for language in missing)
-    wheels = " ".join(dict.fromkeys(language.grammar[0].replace("_", "-") for language in missing))
-    return Finding(
-        "grammars", "bad", f"no grammar for {names}: these languages are not checked", f"pip install {wheels}"
-    )
+    names = ", ".join(language.name for language in lacking)
+    wheels = " ".join(dict.fromkeys(language.grammar[0].replace("_", "-") for language in lacking))
+    return Finding("grammars", "bad", f"no reader for {names}: these are not checked", f"pip install {wheels}")
 
 
 def folders() -> dict[str, Path]:
-    """The folders that diffu uses on this machine, by their content."""
+    """The folders of ours on this machine, by what they hold."""
     from diffucli.edit.undo import default_root
-    from diffucli.model import choice, store
+    from diffucli.model import registry, store
 
-    return {"models": store.root(), "settings": choice.settings_path().parent, "undo": default_root()}
+    return {"models": store.root(), "settings": registry.settings_path().parent, "undo": default_root()}
 
 
 def _folder(name: str) -> Finding:
     path = folders()[name]
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
         return Finding(name, "bad", f"{path} cannot be written", FOLDER)
     if not path.exists():
         return Finding(name, "note", f"{path} (nothing yet)")
@@ -201,12 +199,12 @@ def _folder(name: str) -> Finding:
 
 def _disk() -> Finding:
     path = folders()["models"]
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
     if free < LOW_DISK:
         remedy = "make room, or set DIFFU_HOME to a folder on another disk"
-        return Finding("disk", "bad", f"{format_bytes(free)} free at {existing}: no room for a 7B model", remedy)
-    return Finding("disk", "ok", f"{format_bytes(free)} free at {existing}")
+        return Finding("disk", "bad", f"{format_bytes(free)} free at {there}: no room for a 7B model", remedy)
+    return Finding("disk", "ok", f"{format_bytes(free)} free at {there}")
 
 
 def _terminal() -> Finding:
@@ -220,40 +218,33 @@ def _terminal() -> Finding:
 
 
 def _model() -> Finding:
-    """Check the small files and the headers of the default model; nothing is loaded."""
-    from diffucli.model import registry, tokenizer
-    from diffucli.model.load import check_mask, find_device, wanted_shapes
+    """Looks into the small files and headers alone; nothing is loaded."""
+    from diffucli.model import registry
+    from diffucli.model.load import check, find_device
     from diffucli.model.memory import choose
-    from diffucli.model.shards import check_shapes
-    from diffucli.model.support import settings_of
-    from diffucli.model.transformer import Size
 
     entry = registry.find(None)
-    settings = settings_of(entry.folder)
-    check_mask(entry.folder, settings, tokenizer.read(entry.folder))
-    check_shapes(entry.folder, wanted_shapes(Size.of(settings)))
-    chosen = choose(settings, quant="auto", device=str(find_device("auto")))
-    return Finding("model", "ok", f"{entry.name} runs here: {describe(chosen)}; {speed(chosen, settings)}")
+    config, _, _ = check(entry.folder)
+    chosen = choose(config, quant="auto", device=str(find_device("auto")))
+    return Finding("model", "ok", f"{entry.name} runs here: {describe(chosen)}; {speed(chosen, config)}")
 
 
 def describe(plan: Plan) -> str:
-    """A memory plan in one line."""
+    """A plan in a line."""
     kind = "in four bits" if plan.quant == "nf4" else "unpacked"
     outside = f", {plan.outside} layers in main memory" if plan.outside else ""
     return f"{kind} on {plan.device}{outside}, {format_bytes(plan.total)} of memory"
 
 
-def speed(plan: Plan, settings: Mapping[str, Any]) -> str:
-    """The speed class of a memory plan."""
-    from diffucli.model.layers import is_large
-
+def speed(plan: Plan, config: Config) -> str:
+    """The speed class of a plan."""
     place = "cpu" if plan.device == "cpu" else "gpu"
     kind = "outside" if plan.outside else plan.quant
-    return CLASSES[place, kind if is_large(settings) else "small"]
+    return CLASSES[place, kind if config.is_large else "small"]
 
 
 def packages() -> dict[str, str]:
-    """The versions of the libraries that diffu computes with, if they are installed."""
+    """Name → version of what diffu computes with, as far as it is installed."""
     found = {}
     for name in ("torch", "transformers", "bitsandbytes", "accelerate", "tokenizers", "safetensors", "huggingface-hub"):
         try:

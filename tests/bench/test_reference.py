@@ -35,7 +35,7 @@ def test_it_reproduces_the_golden_decodes(checkpoint: Checkpoint, golden: Path) 
     for found in json.loads((golden / "golden-decodes.json").read_text()):
         if found["alg"] == "entropy" and found["steps"] == found["max_new_tokens"]:
             tokens = torch.tensor([*found["prompt"], *[mask] * found["steps"]])
-            written = decode(published(checkpoint.network, checkpoint.settings), tokens, mask=mask)
+            written = decode(published(checkpoint.network, checkpoint.config), tokens, mask=mask)
             assert written.tolist() == [*found["prompt"], *found["completion"]]
             seen += 1
     assert seen

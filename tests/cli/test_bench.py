@@ -195,7 +195,7 @@ def test_random_weights_of_a_shape_need_no_model(diffu: Diffu, monkeypatch: pyte
     assert "2 layers of width 128, 320 rows, NF4: 0.0 GB" in text
     assert [cells(line)[0] for line in text.splitlines()[-3:]] == ["whole canvas", "window", "sampling of a window"]
     found = json.loads(diffu("bench", "shape", "--layers", "1", "--json").out)
-    assert found["settings"]["num_hidden_layers"] == 1
+    assert found["settings"]["num_layers"] == 1
     assert len(found["steps"]) == 3
     assert shape.SHAPES["7b"]["num_hidden_layers"] == 28, "the table of shapes is not changed"
 

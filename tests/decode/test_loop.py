@@ -28,7 +28,7 @@ COMMITS = [TopK(), TopK(linear), TopK(alg_temp=0.5), Threshold(0.6), Factor(1.0)
 @pytest.mark.parametrize("strict", [False, True], ids=["no-rules", "mask-and-untrained-rows-forbidden"])
 def test_exact_reproduces_every_reference_decode_with_the_step_of_every_commit(checkpoint, golden, alg, strict):
     words = checkpoint.tokenizer
-    rules = Rules((words.mask,), words.size) if strict else Rules()
+    rules = Rules((words.mask,), words.vocab_size) if strict else Rules()
     decodes = [decode for decode in json.loads((golden / "golden-decodes.json").read_text()) if decode["alg"] == alg]
     assert len(decodes) >= 20
     for decode in decodes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.predict import Full, Windowed, predictor, visible
+from diffucli.model.load import size_of
 from diffucli.model.network import Network
-from diffucli.model.transformer import Qwen2, Size
+from diffucli.model.transformer import Qwen2
 
 MASK = 12
 
@@ -123,9 +126,8 @@ def test_the_real_cache_is_exact_on_an_unchanged_canvas(checkpoint, start):
 
 @pytest.mark.parametrize("start", [0, 1, 5])
 def test_the_real_cache_is_exact_in_one_layer_when_only_the_window_changed(checkpoint, start):
-    settings = dict(checkpoint.settings) | {"num_hidden_layers": 1}
     torch.manual_seed(0)
-    network = Network(Qwen2(Size.of(settings)))
+    network = Network(Qwen2(size_of(replace(checkpoint.config, num_layers=1))))
     window = Span(start, start + 20)
     canvas, cached = canvas_of(60, window, vocab=480, mask=488), Windowed(network)
     before = cached(canvas, window, every(window))

@@ -149,7 +149,7 @@ GOLDEN = {
 def test_the_golden_checkpoint_writes_the_same_with_any_number_of_guesses(checkpoint, name):
     """Rows of a batch differ from single ones by rounding, which is less than what decides here."""
     policy, words = GOLDEN[name], checkpoint.tokenizer
-    rules, tokens, hole = Rules((words.mask,), words.size), torch.arange(40, 60), Span(6, 18)
+    rules, tokens, hole = Rules((words.mask,), words.vocab_size), torch.arange(40, 60), Span(6, 18)
     plain = None
     for count in range(9):
         canvas = Canvas(tokens, [hole], mask=words.mask)

@@ -112,7 +112,7 @@ def test_a_sample_is_the_engines_answer_by_the_seed(checkpoint: Checkpoint) -> N
 
 
 def test_a_hole_is_filled_from_both_sides(checkpoint: Checkpoint) -> None:
-    padding = replace(checkpoint, settings={**checkpoint.settings, "hole_padding": True})
+    padding = replace(checkpoint, config=replace(checkpoint.config, hole_padding=True))
     solve = solver(Scripted(padding, PRESETS["balanced"]))
     sample = solve(FillProblem("g", "a = 0\n", "y = 2", "\nb = 1\n"), 1)
     assert sample.text == "y = 2"

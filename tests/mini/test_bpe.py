@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from diffucli.mini import bpe
 from diffucli.model import tokenizer
-from diffucli.model.tokenizer import END_OF_TEXT, END_OF_TURN, MASK, PAD, TURN
+from diffucli.model.family import END_OF_TEXT, MASK, PAD, TURN_END, TURN_START
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,15 +38,15 @@ def test_the_files_are_those_of_the_published_layout(vocabulary_folder: Path, wo
     assert words.instruct
     added = json.loads((vocabulary_folder / "added_tokens.json").read_text())
     assert sorted(added.values()) == list(range(ROWS - len(added), ROWS))
-    assert words.size == ROWS
+    assert words.vocab_size == ROWS
 
 
 def test_special_tokens_are_found_by_name(words: Tokenizer) -> None:
-    for name in (END_OF_TEXT, TURN, END_OF_TURN, MASK, PAD):
+    for name in (END_OF_TEXT, TURN_START, TURN_END, MASK, PAD):
         assert words.piece(words.special(name)) == name.encode()
     assert words.mask == words.special(MASK)
     assert words.pad == words.special(PAD)
-    assert words.ends == {words.special(name) for name in (END_OF_TEXT, END_OF_TURN, PAD)}
+    assert words.ends == {words.special(name) for name in (END_OF_TEXT, TURN_END, PAD)}
 
 
 def test_a_special_token_in_text_is_text(words: Tokenizer) -> None:
@@ -54,12 +54,12 @@ def test_a_special_token_in_text_is_text(words: Tokenizer) -> None:
 
 
 def test_the_chat_template_is_the_published_one(words: Tokenizer) -> None:
-    turn, end = words.special(TURN), words.special(END_OF_TURN)
+    turn, end = words.special(TURN_START), words.special(TURN_END)
     ids = words.chat("sort", prefill="Here")
     assert [i for i in ids if i in words.specials] == [turn, end, turn, end, turn]
     assert words.decode(ids) == (
-        f"{TURN}system\nYou are a helpful assistant.{END_OF_TURN}\n{TURN}user\nsort\n{END_OF_TURN}\n"
-        f"{TURN}assistant\nHere"
+        f"{TURN_START}system\nYou are a helpful assistant.{TURN_END}\n{TURN_START}user\nsort\n{TURN_END}\n"
+        f"{TURN_START}assistant\nHere"
     )
 
 
@@ -81,4 +81,4 @@ def test_learning_is_the_same_every_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [280, 320])
 def test_the_number_of_rows_counts_special_tokens(tmp_path: Path, rows: int) -> None:
     bpe.learn(["abc abd abe abf " * 9, "the cat and the hat and the bat " * 9] * 9, tmp_path, rows=rows)
-    assert tokenizer.read(tmp_path).size <= rows
+    assert tokenizer.read(tmp_path).vocab_size <= rows

@@ -11,6 +11,7 @@ import pytest
 from diffucli.machine import Machine
 from diffucli.mini import card, curve
 from diffucli.mini.journal import Log, Package, Point
+from diffucli.model.config import Config
 from diffucli.model.registry import Entry, Facts
 
 drawing = pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib comes with the extra train")
@@ -36,8 +37,8 @@ LOG = Log(
 )
 FACTS = Facts(
     Entry("mini", Path("/home/somebody/mini"), embedded=True),
-    {**SIZE, "vocab_size": 2048, "trained_length": 320},
-    4_700_000,
+    Config(2048, 256, 704, num_layers=5, num_heads=4, num_kv_heads=2, trained_length=320),
+    None,
     9_500_000,
 )
 TABLES = {"One greedy answer": "| a | b |\n|---|---|\n", "Ten": "| c |\n"}

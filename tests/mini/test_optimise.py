@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from transformers import Qwen2ForCausalLM
 
 from diffucli.mini import optimise
 from diffucli.mini.optimise import can_compile, fast_bfloat16, optimizers, schedule, update
-from diffucli.model.hf_reference import configure
+from diffucli.model.config import Config
+from diffucli.model.hf_reference import untrained
+
+if TYPE_CHECKING:
+    from transformers import Qwen2ForCausalLM
 
 
 @pytest.fixture
 def model() -> Qwen2ForCausalLM:
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return Qwen2ForCausalLM(configure({"vocab_size": 20, "num_key_value_heads": 1, **sizes}))
+    return untrained(Config(20, hidden_size=16, intermediate_size=32, num_layers=2, num_heads=2, num_kv_heads=1))
 
 
 def test_the_rate_goes_up_stays_and_goes_down_to_nothing() -> None:

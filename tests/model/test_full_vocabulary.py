@@ -16,7 +16,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from diffucli.model.tokenizer import SPLIT, Tokenizer, _byte_characters, read
+from diffucli.model.tokenizer import SPLIT, Tokenizer, byte_characters, read
 
 ADDED = json.loads((Path(__file__).parents[1] / "data" / "added-tokens-7b.json").read_text())
 SPEC = importlib.util.find_spec("dashscope")  # found, never imported
@@ -52,7 +52,7 @@ def write(folder: Path, ranks: dict[bytes, int]) -> None:
 
     The merge that makes a token joins the two parts that all merges of lower rank leave of it.
     """
-    characters = _byte_characters()
+    characters = byte_characters()
 
     def spelled(token: bytes) -> str:
         return "".join(characters[byte] for byte in token)
@@ -85,7 +85,7 @@ def reference(text: str, ranks: dict[bytes, int]) -> list[int]:
 
 def test_special_tokens_stand_at_their_published_ids(words, ranks):
     assert len(ranks) == 151_643
-    assert (words.mask, words.pad, words.size) == (151_666, 151_667, 151_668)
+    assert (words.mask, words.pad, words.vocab_size) == (151_666, 151_667, 151_668)
     assert words.ends == {151_643, 151_645, 151_667}
     for name, i in ADDED.items():
         assert words.special(name) == i

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
-from diffucli.model import materialise, memory
-from diffucli.model.load import find_device, load
-from diffucli.model.materialise import WIDTHS
+from diffucli.model import load as module
+from diffucli.model import memory
+from diffucli.model.load import DTYPES, find_device, load
 from diffucli.model.memory import width
 from diffucli.model.network import Network
 
@@ -41,7 +41,7 @@ def test_the_golden_checkpoint_loads(checkpoint, golden):
     assert checkpoint.folder == golden
     assert checkpoint.network.device == torch.device("cpu")
     assert not checkpoint.network.model.training
-    assert checkpoint.tokenizer.mask == checkpoint.settings["mask_token_id"]
+    assert checkpoint.tokenizer.mask == checkpoint.config.mask_token_id
     assert checkpoint.context == 2048
     assert not checkpoint.hole_padding
 
@@ -173,7 +173,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no vocabulary size": (config(vocab_size=None), "vocab_size must be"),
     "no longest length": (config(max_position_embeddings=None), "max_position_embeddings must be"),
     "unknown activation": (config(hidden_act="wavy"), "hidden_act 'wavy' is not supported"),
-    "odd heads": (config(num_key_value_heads=3), "4 heads that share 3"),
+    "odd heads": (config(num_key_value_heads=3), "4 attention heads and 3 key/value heads do not fit"),
     "norm in words": (config(rms_norm_eps="x"), "config.json cannot be used"),
     "rotation in words": (config(rope_theta="x"), "config.json cannot be used"),
     "scaled rotation": (config(rope_scaling={"type": "yarn", "factor": 4.0}), "rope_scaling is not supported"),
@@ -275,7 +275,7 @@ def test_too_little_memory_is_said(golden, monkeypatch, error):
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(materialise, "put", fail)
+    monkeypatch.setattr(module, "put", fail)
     with pytest.raises(NoRoom, match=r"ran out of memory for .*tiny-dream on cpu") as caught:
         load(golden, device="cpu")
     assert "nf4" in caught.value.hint
@@ -286,7 +286,7 @@ def test_without_bitsandbytes_four_bits_are_a_usage_error(golden, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ImportError("bitsandbytes")
 
-    monkeypatch.setattr(materialise, "_four_bits", fail)
+    monkeypatch.setattr(module, "_load_packed", fail)
     with pytest.raises(UsageError, match="four bits need bitsandbytes"):
         load(golden, device="cpu", quant="nf4")
 
@@ -296,7 +296,7 @@ def test_nf4_packs_the_layers_and_neither_embeddings_nor_head(checkpoint, golden
     bnb = pytest.importorskip("bitsandbytes.functional")
     packed = load(golden, device="cpu", quant="nf4").network
     kinds = {name: weight.dtype for name, weight in packed.model.named_parameters()}
-    other = WIDTHS[width("cpu", "nf4")]
+    other = DTYPES[width("cpu", "nf4")]
     packable = ("qkv_proj", "o_proj", "gate_up_proj")  # down_proj: 160 is no multiple of 64
     for name, kind in kinds.items():
         bits = any(f"{layer}.weight" in name for layer in packable)
@@ -322,7 +322,7 @@ def test_nf4_leaves_layers_alone_that_fill_no_whole_blocks(folder):
     save_file(narrow, folder / "model.safetensors", metadata={"format": "pt"})
     edited(folder, num_key_value_heads=1)
     kinds = {name: p.dtype for name, p in load(folder, device="cpu", quant="nf4").network.model.named_parameters()}
-    assert kinds["model.layers.0.self_attn.qkv_proj.weight"] == WIDTHS[width("cpu", "nf4")]
+    assert kinds["model.layers.0.self_attn.qkv_proj.weight"] == DTYPES[width("cpu", "nf4")]
     assert kinds["model.layers.0.self_attn.o_proj.weight"] == torch.uint8
 
 
@@ -332,7 +332,7 @@ def test_auto_keeps_small_networks_whole(checkpoint):
 
 def test_a_model_that_does_not_fit_is_refused_before_anything_is_loaded(golden, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda _: 100_000)
-    monkeypatch.setattr(materialise, "Weights", lambda *_: pytest.fail("it is loaded"))
+    monkeypatch.setattr(module, "Weights", lambda *_: pytest.fail("it is loaded"))
     with pytest.raises(NoRoom, match=r"needs 6\.2 MB, 100 kB are free on cpu"):
         load(golden, device="cpu")
 

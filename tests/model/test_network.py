@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from diffucli.errors import BadCheckpoint
-from diffucli.model.hf_reference import configure, published
+from diffucli.model.hf_reference import published
+from diffucli.model.load import size_of
 from diffucli.model.network import Network, self_check
-from diffucli.model.transformer import Qwen2, Size
+from diffucli.model.transformer import Qwen2
 
 
 @pytest.mark.parametrize("case", [0, 1, 2])
@@ -94,51 +96,24 @@ def test_two_caches_do_not_mix(checkpoint):
     [
         {},
         {"rope_theta": 5e5, "rms_norm_eps": 1e-3},
-        {"num_key_value_heads": 1},
-        {"num_key_value_heads": 4},
-        {"num_attention_heads": 2, "num_key_value_heads": 2},
-        {"num_key_value_heads": None, "tie_word_embeddings": True},
+        {"num_kv_heads": 1},
+        {"num_kv_heads": 4},
+        {"num_heads": 2, "num_kv_heads": 2},
+        {"num_kv_heads": 4, "tie_word_embeddings": True},
     ],
 )
 def test_the_numbers_are_those_of_transformers_layers(checkpoint, changed):
     """On weights that are not read from a file, in shapes that no file here has."""
-    settings = {**checkpoint.settings, **changed}
+    config = replace(checkpoint.config, **changed)
     torch.manual_seed(0)
-    ours = Network(Qwen2(Size.of(settings)))
+    ours = Network(Qwen2(size_of(config)))
     for name, weight in ours.model.named_parameters():
         if "norm" in name or "bias" in name:
             torch.nn.init.normal_(weight)
     tokens, rows = torch.randint(0, 500, (40,)), torch.randperm(40)[:17]
-    theirs = published(ours, settings)
+    theirs = published(ours, config)
     torch.testing.assert_close(ours(tokens, rows), theirs(tokens, rows), atol=1e-5, rtol=1e-5)
     assert theirs.model.lm_head.weight is ours.model.lm_head.weight, "weights are shared"
-
-
-@pytest.mark.parametrize("read", [Size.of, configure])
-@pytest.mark.parametrize("key", ["rope_scaling", "use_sliding_window", "use_mrope"])
-def test_what_would_change_the_numbers_without_an_error_is_refused(checkpoint, key, read):
-    with pytest.raises(ValueError, match=f"{key} is not supported"):
-        read(dict(checkpoint.settings) | {key: {"factor": 2.0}})
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported"),
-        ({"num_attention_heads": 3}, "64 numbers do not part into 3 heads"),
-        ({"num_attention_heads": 64}, "64 numbers do not part into 64 heads"),
-        ({"num_key_value_heads": 3}, "4 heads that share 3"),
-    ],
-)
-def test_a_shape_that_is_none_is_refused(checkpoint, changed, said):
-    with pytest.raises(ValueError, match=said):
-        Size.of({**checkpoint.settings, **changed})
-
-
-def test_the_size_is_what_the_published_configuration_says(checkpoint):
-    size = Size.of(dict(checkpoint.settings) | {"rope_theta": 5e5, "rms_norm_eps": 1e-3})
-    assert (size.theta, size.epsilon, size.tied) == (5e5, 1e-3, False)
-    assert (size.hidden, size.layers, size.words, size.head) == (64, 3, 512, 16)
 
 
 @pytest.fixture

@@ -23,11 +23,9 @@ import pytest
 from huggingface_hub import constants
 
 from diffucli.errors import BadCheckpoint, DiffuError, ModelError, NoRoom, UsageError
-from diffucli.model import download, registry, store
+from diffucli.model import config, download, registry, store
 from diffucli.model import pull as module
-from diffucli.model.layers import LARGE
-from diffucli.model.offer import offer
-from diffucli.model.pull import pull
+from diffucli.model.pull import offer, pull
 from diffucli.units import JobProgress
 
 if TYPE_CHECKING:
@@ -165,7 +163,7 @@ def test_a_tag_is_followed_and_a_commit_that_is_here_needs_no_hub(hub, monkeypat
     pulled(revision="v1")
     commit = hub.repositories[NAME].commit
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert offer(ALIAS, revision=commit).here
+    assert offer(ALIAS, revision=commit).installed
     assert pulled(revision=commit) == []
 
 
@@ -460,38 +458,38 @@ def quantised(monkeypatch) -> list[Path]:
     """A stand-in for the packing of large checkpoints; returns where each was made."""
     made: list[Path] = []
 
-    def quantise(source: Path, target: Path) -> Iterator[JobProgress]:
+    def quantize(source: Path, target: Path) -> Iterator[JobProgress]:
         made.append(target)
         shutil.copytree(source, target)
         yield JobProgress("quantising", 1, 1)
 
     fake = type(sys)("diffucli.model.quantize")
-    fake.quantise = quantise  # type: ignore[attr-defined]
+    fake.quantize = quantize  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "diffucli.model.quantize", fake)
-    monkeypatch.setattr(module, "find_spec", lambda _: True)
+    monkeypatch.setattr(module, "has_bitsandbytes", lambda: True)
     return made
 
 
 def test_a_large_checkpoint_is_packed_and_its_originals_go(hub, home, quantised, monkeypatch):
-    monkeypatch.setattr(module, "is_large", lambda _: True)
+    monkeypatch.setattr(config, "LARGE_HIDDEN_SIZE", 64)
     assert pulled()[-1].stage == "quantising"
     record = registry.find(ALIAS).record
     assert record is not None
     assert record.quant == "nf4"
-    assert not store.originals(ALIAS).exists()
+    assert not store.download_dir(ALIAS).exists()
     assert not any(store.root().joinpath(".made").iterdir())
     assert download.NOTE not in names(registry.find(ALIAS).folder)
 
 
 def test_keep_original_keeps_them_and_another_packing_needs_no_download(hub, quantised):
     pulled(quant="nf4", keep_original=True)
-    assert names(store.originals(ALIAS)) == {*PUBLISHED, download.NOTE}
+    assert names(store.download_dir(ALIAS)) == {*PUBLISHED, download.NOTE}
     sent = hub.sent
     pulled(quant="none", keep_original=True)
     assert hub.sent == sent
     assert registry.find(ALIAS).record.quant == "none"  # type: ignore[union-attr]
     registry.remove(ALIAS)
-    assert not store.originals(ALIAS).exists()
+    assert not store.download_dir(ALIAS).exists()
 
 
 def test_a_stopped_packing_is_no_model_and_goes_on_without_a_download(hub, quantised, monkeypatch):
@@ -520,14 +518,8 @@ def test_what_stops_just_before_the_end_costs_no_second_download(hub, quantised,
     assert names(registry.find(ALIAS).folder) == {*PUBLISHED, store.RECORD}
 
 
-def test_the_size_from_which_four_bits_pay_is_that_of_the_loader(golden):
-    settings = json.loads((golden / "config.json").read_text())
-    assert not module.is_large(settings)
-    assert module.is_large(settings | {"hidden_size": LARGE})
-
-
 def test_without_bitsandbytes_a_packing_is_refused_before_the_weights(hub, monkeypatch):
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    monkeypatch.setattr(module, "has_bitsandbytes", lambda: False)
     assert "--quant none" in refused(UsageError, quant="nf4")
     assert not hub.asked(FIRST)
 

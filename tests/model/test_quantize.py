@@ -14,19 +14,18 @@ from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
 from diffucli.model import quantize as module
+from diffucli.model.checkpoint import QUANT_STATE, QUANT_STATE_PARTS, tensor_shapes
+from diffucli.model.config import read_config
 from diffucli.model.hf_reference import configure, published
-from diffucli.model.load import load
-from diffucli.model.materialise import WIDTHS, spread_out
+from diffucli.model.load import DTYPES, dispatch, load
 from diffucli.model.memory import packed_bytes, width
-from diffucli.model.packed import PARTS, STATE
-from diffucli.model.quantize import quantise
-from diffucli.model.shards import read_header
+from diffucli.model.quantize import quantize
 
 pytest.importorskip("bitsandbytes", reason="bitsandbytes has no wheel for this machine")
 from bitsandbytes import functional as bnb
 from transformers import Qwen2ForCausalLM
 
-from diffucli.model import fourbit
+from diffucli.model import nf4
 
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 LAYER, JOINED = "model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.gate_up_proj.weight"
@@ -37,7 +36,7 @@ TOKENS, ROWS = torch.arange(1, 30), torch.arange(29)
 def packed(golden, tmp_path_factory):
     """The golden checkpoint in four bits; not to be changed."""
     target = tmp_path_factory.mktemp("packed") / "ckpt"
-    for _ in quantise(golden, target):
+    for _ in quantize(golden, target):
         pass
     return target
 
@@ -47,13 +46,13 @@ def tensors(folder) -> dict[str, torch.Tensor]:
 
 
 def drained(source, target) -> list[tuple[str, int, int]]:
-    return [(step.stage, step.done, step.total) for step in quantise(source, target)]
+    return [(step.stage, step.done, step.total) for step in quantize(source, target)]
 
 
 def test_the_layout_is_that_of_bitsandbytes_to_the_byte(golden, packed):
     """What its own QuantState writes for the same weight in bf16."""
     before, after = tensors(golden), tensors(packed)
-    matrices = [name.removesuffix(STATE) for name in after if name.endswith(STATE)]
+    matrices = [name.removesuffix(QUANT_STATE) for name in after if name.endswith(QUANT_STATE)]
     assert len(matrices) == 6 * 3  # down_proj: 160 columns are no whole blocks
     for name in matrices:
         whole, state = bnb.quantize_4bit(before[name].bfloat16(), compress_statistics=True, quant_type="nf4")
@@ -66,15 +65,14 @@ def test_the_layout_is_that_of_bitsandbytes_to_the_byte(golden, packed):
 
 
 def test_the_size_is_as_reckoned(packed, checkpoint):
-    maps = (".quant_map", ".nested_quant_map", STATE)
+    maps = (".quant_map", ".nested_quant_map", QUANT_STATE)
     bytes_ = sum(value.nbytes for name, value in tensors(packed).items() if not name.endswith(maps))
-    assert bytes_ == pytest.approx(packed_bytes(checkpoint.settings, width=2), rel=0.001)
+    assert bytes_ == pytest.approx(packed_bytes(checkpoint.config, width=2), rel=0.001)
 
 
 def test_transformers_and_bitsandbytes_load_it_back_straight(packed):
-    settings = json.loads((packed / "config.json").read_text())
-    config = configure(settings)
-    config.quantization_config = settings["quantization_config"]
+    config = configure(read_config(packed))
+    config.quantization_config = json.loads((packed / "config.json").read_text())["quantization_config"]
     model = Qwen2ForCausalLM.from_pretrained(packed, config=config, dtype=torch.bfloat16, device_map={"": "cpu"}).eval()
     ours = load(packed, device="cpu", quant="nf4").network
     with torch.no_grad():
@@ -95,20 +93,23 @@ def test_a_small_one_is_unpacked_once_with_the_same_weights(packed, quant):
     model = load(packed, device="cpu", quant=quant).network.model
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     held = tensors(packed)
-    beside = {part: held[LAYER + part] for part in PARTS}
+    beside = {part: held[LAYER + part] for part in QUANT_STATE_PARTS}
     found = model.get_parameter(JOINED)
-    torch.testing.assert_close(found[160:], fourbit.unpack_rows(held[LAYER], beside, 0, 160))
+    torch.testing.assert_close(found[160:], nf4.unpack_rows(held[LAYER], beside, 0, 160))
 
 
 PARTS_OF = {"mlp.gate_proj": 160, "mlp.up_proj": 160}
 
 
-def joined_of(packed, dtype=torch.float32, *, arranged=False) -> fourbit.Params4bit:
+def joined_of(packed, dtype=torch.float32, *, arranged=False) -> object:
     """The joined weight of a file's gate and up."""
     held = tensors(packed)
     names = {f"model.layers.0.{part}.weight": rows for part, rows in PARTS_OF.items()}
-    pieces = [fourbit.Piece(held[name], {p: held[name + p] for p in PARTS}, rows) for name, rows in names.items()]
-    return fourbit.joined([piece.packed(dtype) for piece in pieces], arranged=arranged)
+    pieces = [
+        nf4.StoredMatrix(held[name], {p: held[name + p] for p in QUANT_STATE_PARTS}, rows)
+        for name, rows in names.items()
+    ]
+    return nf4.cat_packed([piece.packed(dtype) for piece in pieces], for_cpu=arranged)
 
 
 def test_joining_leaves_every_number_as_bitsandbytes_unpacks_it(packed):
@@ -119,7 +120,7 @@ def test_joining_leaves_every_number_as_bitsandbytes_unpacks_it(packed):
     for part, rows in zip(PARTS_OF, found.split(160), strict=True):
         name = f"model.layers.0.{part}.weight"
         stated = {key[len(name) + 1 :]: value for key, value in held.items() if key.startswith(f"{name}.")}
-        alone = fourbit.stored(held[name], {f".{key}": value for key, value in stated.items()}, torch.float32)
+        alone = nf4.from_packed(held[name], {f".{key}": value for key, value in stated.items()}, torch.float32)
         assert torch.equal(rows, bnb.dequantize_4bit(alone.data, alone.quant_state))
 
 
@@ -128,9 +129,9 @@ def test_what_is_joined_comes_apart_into_the_same_products(packed, arranged):
     """As the yardstick of `diffu bench` has them, in the memory of the whole."""
     like = torch.nn.Linear(64, 320, bias=True, device="meta")
     weight = joined_of(packed, torch.bfloat16, arranged=arranged)
-    layer = fourbit.packed_layer(like, weight, torch.bfloat16).eval()
+    layer = nf4.packed_layer(like, weight, torch.bfloat16).eval()
     layer.bias = torch.nn.Parameter(torch.linspace(-1, 1, 320).bfloat16(), requires_grad=False)
-    parts = [part.eval() for part in fourbit.apart(layer, [160, 96, 64])]
+    parts = [part.eval() for part in nf4.split_packed(layer, [160, 96, 64])]
     place = layer.weight.data_ptr()
     assert [part.weight.data_ptr() - place for part in parts] == [0, 160 * 32, 256 * 32]
     given = torch.linspace(-2, 2, 5 * 64).reshape(5, 64).bfloat16()
@@ -140,7 +141,7 @@ def test_what_is_joined_comes_apart_into_the_same_products(packed, arranged):
 
 def test_transformers_layers_compute_the_same_with_four_bits(packed):
     checkpoint = load(packed, device="cpu", quant="nf4")
-    theirs = published(checkpoint.network, checkpoint.settings)(TOKENS, ROWS)
+    theirs = published(checkpoint.network, checkpoint.config)(TOKENS, ROWS)
     assert torch.cosine_similarity(theirs, checkpoint.network(TOKENS, ROWS)).min() > 0.98
 
 
@@ -151,12 +152,12 @@ def test_unpacking_in_bf16_and_multiplying_in_four_bits_agree(packed):
 
 def test_bytes_are_arranged_as_bitsandbytes_arranges_them():
     """If this fails, bitsandbytes has another order: loading is then slow on CPUs with bf16, but not wrong."""
-    assert fourbit._agree()
+    assert nf4._knows_cpu_order()
 
 
 def test_another_order_is_left_to_bitsandbytes(packed, monkeypatch):
     wanted = load(packed, device="cpu", quant="nf4").network(TOKENS, ROWS)
-    monkeypatch.setattr(fourbit, "_agree", lambda: False)
+    monkeypatch.setattr(nf4, "_knows_cpu_order", lambda: False)
     torch.testing.assert_close(load(packed, device="cpu", quant="nf4").network(TOKENS, ROWS), wanted)
 
 
@@ -164,21 +165,21 @@ def test_another_order_is_left_to_bitsandbytes(packed, monkeypatch):
     "matrix", [torch.zeros(64, 128), torch.full((64, 128), -3.0), torch.eye(128), torch.randn(96, 64)]
 )
 def test_rows_come_back_within_the_error_of_four_bits(matrix):
-    packing = fourbit.Packing(matrix, torch.device("cpu"))
-    bytes_ = torch.cat(list(packing.pieces()))
-    rows = fourbit.unpack_rows(bytes_, packing.beside(), 32, 32)
-    assert fourbit.is_near(matrix[32:64], rows, float(matrix.abs().max()))
-    assert not fourbit.is_near(matrix[32:64], rows + 0.4 * matrix.abs().max() + 0.1, float(matrix.abs().max()))
+    packing = nf4.Packer(matrix, torch.device("cpu"))
+    bytes_ = torch.cat(list(packing.chunks()))
+    rows = nf4.unpack_rows(bytes_, packing.quant_state(), 32, 32)
+    assert nf4.is_within_error(matrix[32:64], rows, float(matrix.abs().max()))
+    assert not nf4.is_within_error(matrix[32:64], rows + 0.4 * matrix.abs().max() + 0.1, float(matrix.abs().max()))
 
 
 def test_pieces_change_nothing(monkeypatch):
     matrix = torch.randn(128, 256)
-    whole = fourbit.Packing(matrix, torch.device("cpu"))
-    one, beside = torch.cat(list(whole.pieces())), whole.beside()
-    monkeypatch.setattr(fourbit, "PIECE", 640)
-    many = fourbit.Packing(matrix, torch.device("cpu"))
-    assert torch.equal(one, torch.cat(list(many.pieces())))
-    assert all(torch.equal(value, beside[name]) for name, value in many.beside().items())
+    whole = nf4.Packer(matrix, torch.device("cpu"))
+    one, beside = torch.cat(list(whole.chunks())), whole.quant_state()
+    monkeypatch.setattr(nf4, "CHUNK", 640)
+    many = nf4.Packer(matrix, torch.device("cpu"))
+    assert torch.equal(one, torch.cat(list(many.chunks())))
+    assert all(torch.equal(value, beside[name]) for name, value in many.quant_state().items())
 
 
 def test_progress_ends_whole_and_never_goes_back(golden, tmp_path):
@@ -215,7 +216,7 @@ def test_code_and_pickles_are_left_behind(folder, tmp_path):
 
 
 def test_a_run_that_is_stopped_is_no_checkpoint_and_the_next_goes_on(folder, tmp_path, monkeypatch):
-    run = quantise(folder, tmp_path / "out")
+    run = quantize(folder, tmp_path / "out")
     half = (folder / FIRST).stat().st_size
     next(step for step in run if step.done > half)
     run.close()
@@ -224,13 +225,13 @@ def test_a_run_that_is_stopped_is_no_checkpoint_and_the_next_goes_on(folder, tmp
         load(tmp_path / "out.part", device="cpu")
     first = (tmp_path / "out.part" / FIRST).stat().st_mtime_ns
     assert not list((tmp_path / "out.part").glob(SECOND))
-    written, write = [], module._write
+    written, write = [], module._write_shard
 
     def counting(job, shard, *rest):
         written.append(shard.name)
         return write(job, shard, *rest)
 
-    monkeypatch.setattr(module, "_write", counting)
+    monkeypatch.setattr(module, "_write_shard", counting)
     steps = drained(folder, tmp_path / "out")
     assert written == [SECOND]
     assert steps[1][1] == half
@@ -239,7 +240,7 @@ def test_a_run_that_is_stopped_is_no_checkpoint_and_the_next_goes_on(folder, tmp
 
 
 def test_what_is_left_of_another_source_is_not_taken_up(folder, tmp_path):
-    run = quantise(folder, tmp_path / "out")
+    run = quantize(folder, tmp_path / "out")
     next(step for step in run if step.done > (folder / FIRST).stat().st_size)
     run.close()
     changed = load_file(folder / FIRST)
@@ -248,8 +249,8 @@ def test_what_is_left_of_another_source_is_not_taken_up(folder, tmp_path):
     os.utime(folder / FIRST, ns=(1, 1))
     drained(folder, tmp_path / "out")
     held = load_file(tmp_path / "out" / FIRST)
-    rows = fourbit.unpack_rows(held[LAYER], {part: held[LAYER + part] for part in PARTS}, 0, 32)
-    assert fourbit.is_near(changed[LAYER][:32], rows, float(changed[LAYER].abs().max()))
+    rows = nf4.unpack_rows(held[LAYER], {part: held[LAYER + part] for part in QUANT_STATE_PARTS}, 0, 32)
+    assert nf4.is_within_error(changed[LAYER][:32], rows, float(changed[LAYER].abs().max()))
 
 
 def spoiled(name: str, change):
@@ -278,7 +279,7 @@ DAMAGES = {
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_found_before_it_is_a_checkpoint(golden, tmp_path, name):
     target, part = tmp_path / "out", tmp_path / "out.part"
-    run = quantise(golden, target)
+    run = quantize(golden, target)
     next(step for step in run if step.stage == "verifying")
     DAMAGES[name](part)
     with pytest.raises(BadCheckpoint, match=FIRST) as caught:
@@ -301,14 +302,14 @@ def test_numbers_that_are_none_are_found_in_the_source(folder, tmp_path, value):
 
 
 def test_a_full_disk_gives_back_what_was_written(golden, tmp_path, monkeypatch):
-    put, count = module.Stream.put, iter(range(99))
+    put, count = module.ShardWriter.write, iter(range(99))
 
     def full(self, *args):
         if next(count) == 25:
             raise OSError(28, "No space left on device")
         put(self, *args)
 
-    monkeypatch.setattr(module.Stream, "put", full)
+    monkeypatch.setattr(module.ShardWriter, "write", full)
     with pytest.raises(WriteFailed, match="No space left on device"):
         drained(golden, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -339,20 +340,20 @@ def renamed(part: str):
 
 def reshaped(key: str, value: object):
     def change(held):
-        state = json.loads(bytes(held[LAYER + STATE].tolist())) | {key: value}
-        held[LAYER + STATE] = torch.tensor(list(json.dumps(state).encode()), dtype=torch.uint8)
+        state = json.loads(bytes(held[LAYER + QUANT_STATE].tolist())) | {key: value}
+        held[LAYER + QUANT_STATE] = torch.tensor(list(json.dumps(state).encode()), dtype=torch.uint8)
 
     return change
 
 
 PACKED_DAMAGES = {
-    **{f"no{part}": (renamed(part), "lack") for part in PARTS[:-1]},
-    "no state": (renamed(STATE), "no floats"),
+    **{f"no{part}": (renamed(part), "lack") for part in QUANT_STATE_PARTS[:-1]},
+    "no state": (renamed(QUANT_STATE), "no floats"),
     "no bytes": (renamed(""), f"lack the tensor {LAYER}"),
     "another shape": (reshaped("shape", [64, 160]), "config.json asks for|does not fit"),
     "shape in words": (reshaped("shape", ["160", "64"]), "damaged"),
     "other blocks": (reshaped("blocksize", 128), "damaged"),
-    "state is no JSON": (lambda held: held.update({LAYER + STATE: torch.zeros(9, dtype=torch.uint8)}), "damaged"),
+    "state is no JSON": (lambda held: held.update({LAYER + QUANT_STATE: torch.zeros(9, dtype=torch.uint8)}), "damaged"),
     "fewer bytes": (lambda held: held.update({LAYER: held[LAYER][:-1].clone()}), "does not fit the packed weight"),
     "scales in float": (lambda held: held.update({LAYER + ".absmax": held[LAYER + ".absmax"].float()}), "does not fit"),
 }
@@ -385,7 +386,7 @@ def test_the_header_is_one_that_others_read(packed):
     assert all(
         entry["data_offsets"][0] % sizes[entry["dtype"]] == 0 for name, entry in entries.items() if "d" in name[:1]
     )
-    assert read_header(packed / FIRST)[LAYER] == (160, 64)
+    assert tensor_shapes(packed / FIRST)[LAYER] == (160, 64)
 
 
 def test_layers_that_are_elsewhere_come_when_they_compute(golden, tmp_path):
@@ -396,7 +397,7 @@ def test_layers_that_are_elsewhere_come_when_they_compute(golden, tmp_path):
     cached = [network(TOKENS, ROWS, cache=cache), network(TOKENS[4:9], ROWS[:5], start=4, cache=cache)]
     where = dict.fromkeys(("model.embed_tokens", "model.norm", "lm_head", "model.layers.0"), "cpu")
     outside = {"model.layers.1": "disk", "model.layers.2": "disk"}
-    spread_out(network.model, where | outside, folder=tmp_path)
+    dispatch(network.model, where | outside, folder=tmp_path)
     assert network.model.get_parameter("model.layers.2.mlp.gate_up_proj.weight").is_meta
     torch.testing.assert_close(network(TOKENS, ROWS), wanted)
     cache = network.cache(29)
@@ -407,4 +408,4 @@ def test_layers_that_are_elsewhere_come_when_they_compute(golden, tmp_path):
 
 def test_four_bits_compute_in_the_type_that_the_plan_counts(packed):
     dtypes = {weight.dtype for weight in load(packed, device="cpu", quant="nf4").network.model.parameters()}
-    assert dtypes == {torch.uint8, WIDTHS[width("cpu", "nf4")]}
+    assert dtypes == {torch.uint8, DTYPES[width("cpu", "nf4")]}

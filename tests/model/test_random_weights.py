@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from bitsandbytes.nn.modules import Linear4bit
 
+from diffucli.model.config import Config
 from diffucli.model.memory import plan
 from diffucli.model.network import self_check
 from diffucli.model.random_weights import random_network
 
-SETTINGS = {
-    "vocab_size": 320,
-    "hidden_size": 128,
-    "intermediate_size": 192,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-}
+CONFIG = Config(320, 128, 192, num_layers=3, num_heads=4, num_kv_heads=2, max_position_embeddings=64)
 
 
 @pytest.mark.parametrize("quant", ["nf4", "none"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_it_computes_and_sees_both_sides(quant, tied, tmp_path):
-    network = random_network({**SETTINGS, "tie_word_embeddings": tied}, plan(SETTINGS, quant=quant, device="cpu"))
+    network = random_network(replace(CONFIG, tie_word_embeddings=tied), plan(CONFIG, quant=quant, device="cpu"))
     self_check(network, tmp_path)
     logits = network(torch.arange(8), torch.arange(8))
     assert logits.shape == (8, 320)
@@ -33,8 +28,8 @@ def test_it_computes_and_sees_both_sides(quant, tied, tmp_path):
 
 @pytest.mark.parametrize("quant", ["nf4", "none"])
 def test_it_holds_what_the_plan_says(quant):
-    chosen = plan(SETTINGS, quant=quant, device="cpu")
-    model = random_network(SETTINGS, chosen).model
+    chosen = plan(CONFIG, quant=quant, device="cpu")
+    model = random_network(CONFIG, chosen).model
     packed = [layer for layer in model.modules() if isinstance(layer, Linear4bit)]
     assert len(packed) == (3 * 4 if quant == "nf4" else 0)
     held = sum(value.numel() * value.element_size() for value in model.parameters())

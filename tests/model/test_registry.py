@@ -13,7 +13,7 @@ import pytest
 from safetensors import safe_open
 
 from diffucli.errors import BadCheckpoint, ModelError, UsageError
-from diffucli.model import aliases, choice, figures, registry, store
+from diffucli.model import registry, store
 from diffucli.model.registry import Entry, facts, find
 
 NAME = "org/small"
@@ -28,10 +28,10 @@ def home(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def pulled(golden) -> Entry:
     """The golden checkpoint on the shelf, as a pull leaves it."""
-    made = store.workshop(NAME)
+    made = store.staging_dir(NAME)
     made.parent.mkdir(parents=True)
     shutil.copytree(golden, made)
-    store.settle(made, store.Record(NAME, NAME, "c0ffee", "none", "mit", "https://example.org", "2026-11-23"))
+    store.install(made, store.Record(NAME, NAME, "c0ffee", "none", "mit", "https://example.org", "2026-11-23"))
     return find(NAME)
 
 
@@ -105,15 +105,15 @@ def test_a_choice_that_is_gone_says_so(pulled):
 
 
 def test_a_choice_keeps_the_other_settings(pulled):
-    choice.settings_path().write_text('{"theme": "dark"}')
+    registry.settings_path().write_text('{"theme": "dark"}')
     registry.use(NAME)
-    assert json.loads(choice.settings_path().read_text()) == {"theme": "dark", "model": NAME}
+    assert json.loads(registry.settings_path().read_text()) == {"theme": "dark", "model": NAME}
 
 
 @pytest.mark.parametrize("content", ["{", "[1]"])
 def test_settings_that_are_damaged_are_named(home, content):
     home.mkdir()
-    choice.settings_path().write_text(content)
+    registry.settings_path().write_text(content)
     with pytest.raises(UsageError, match=r"config\.json"):
         find(None)
 
@@ -126,7 +126,7 @@ def test_settings_that_cannot_be_written_are_told(home, golden):
 
 def test_removing_frees_everything_and_takes_the_choice_back(pulled, home):
     registry.use(NAME)
-    part = store.originals(NAME)
+    part = store.download_dir(NAME)
     part.mkdir(parents=True)
     (part / "model.safetensors.part").write_bytes(bytes(1000))
     size = store.size(pulled.folder)
@@ -136,7 +136,7 @@ def test_removing_frees_everything_and_takes_the_choice_back(pulled, home):
 
 
 def test_what_is_half_pulled_can_be_removed():
-    part = store.originals("diffucoder")
+    part = store.download_dir("diffucoder")
     part.mkdir(parents=True)
     (part / "x.part").write_bytes(bytes(10))
     assert registry.remove("apple/DiffuCoder-7B-cpGRPO") == 10
@@ -157,9 +157,9 @@ def test_what_was_not_pulled_is_not_removed(name, told):
 def test_what_cannot_be_a_name_is_never_a_folder_that_is_removed(pulled, home, name):
     """`diffu model rm ..` emptied DIFFU_HOME, `rm ""` deleted every model."""
     (home / "config.json").write_text("{}")
-    store.originals(NAME).mkdir(parents=True)
+    store.download_dir(NAME).mkdir(parents=True)
     before = sorted(home.rglob("*"))
-    for use in (registry.remove, store.remove, store.traces, store.place, store.originals, store.workshop):
+    for use in (registry.remove, store.remove, store.leftovers, store.model_dir, store.download_dir, store.staging_dir):
         with pytest.raises(ModelError, match="cannot be a model's name"):
             use(name)
     assert [path for path in before if not path.exists()] == []
@@ -168,7 +168,7 @@ def test_what_cannot_be_a_name_is_never_a_folder_that_is_removed(pulled, home, n
 @pytest.mark.parametrize("name", ["mini", "org/small", "a", "A_1.b-c", "7b/x.y"])
 def test_names_are_letters_digits_and_a_few_signs_with_at_most_one_slash(name):
     assert store.is_name(name)
-    assert store.place(name).parent == store.root()
+    assert store.model_dir(name).parent == store.root()
 
 
 @pytest.mark.parametrize("name", ["..", "../x", ""])
@@ -211,25 +211,11 @@ def _product(shape: list[int]) -> int:
     return total
 
 
-def test_the_published_size_follows_from_the_settings():
-    """7.616 B parameters: what the published shards of DiffuCoder hold."""
-    sizes = {"vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28}
-    settings = sizes | {"num_attention_heads": 28, "num_key_value_heads": 4, "max_position_embeddings": 131072}
-    assert figures.parameters(settings) == 7_615_616_512
-    assert figures.cache_bytes(settings, 2048) == 2 * 28 * 512 * 2048 * 2
-    assert figures.context(settings) == 2048
-
-
 def test_packed_layers_count_as_four_bits(pulled):
     path = pulled.folder / "config.json"
     packed = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"quantization_config": packed}))
     assert facts(pulled).bits == 4
-
-
-def test_bits_are_those_of_most_weights():
-    assert figures.bits({"a": ("BF16", 900), "b": ("F32", 64)}) == 16
-    assert figures.bits({}) == figures.bits({"a": ("I8", 8)}) == 0
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, 1000])
@@ -254,11 +240,11 @@ def test_without_diffu_home_models_lie_in_the_users_cache(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/some/cache")
     monkeypatch.setenv("XDG_CONFIG_HOME", "/some/config")
     if sys.platform == "linux":
-        assert store.place("org/name") == Path("/some/cache/diffu/models/org--name")
-        assert choice.settings_path() == Path("/some/config/diffu/config.json")
+        assert store.model_dir("org/name") == Path("/some/cache/diffu/models/org--name")
+        assert registry.settings_path() == Path("/some/config/diffu/config.json")
 
 
-@pytest.mark.parametrize("alias", aliases.ALIASES)
+@pytest.mark.parametrize("alias", registry.ALIASES)
 def test_every_alias_and_its_repository_are_one_name(alias):
-    assert aliases.short(aliases.ALIASES[alias]) == alias
-    assert aliases.origin(alias) == aliases.origin(aliases.ALIASES[alias])
+    assert registry.short_name(registry.ALIASES[alias]) == alias
+    assert registry.origin(alias) == registry.origin(registry.ALIASES[alias])

@@ -13,7 +13,8 @@ from tokenizers import models
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model import tokenizer
-from diffucli.model.tokenizer import MASK, Tokenizer, build, read
+from diffucli.model.family import MASK, dream
+from diffucli.model.tokenizer import Tokenizer, build, read
 
 SPECIALS = ("<|mask|>", "<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|dlm_pad|>", "<|fim_prefix|>")
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -58,7 +59,7 @@ def test_decoding_gives_back_the_text_in_nfc(words, text):
 def test_a_text_is_the_sum_of_its_pieces_and_unknown_ids_are_empty(words, ids):
     pieces = [words.piece(i) for i in ids]
     assert words.decode(ids) == b"".join(pieces).decode("utf-8", "replace")
-    assert [p == b"" for p in pieces] == [not 0 <= i < words.size for i in ids]
+    assert [p == b"" for p in pieces] == [not 0 <= i < words.vocab_size for i in ids]
 
 
 def test_a_piece_may_be_half_a_character(words):
@@ -87,7 +88,7 @@ def test_a_query_cannot_leave_its_turn(words, name):
 
 def test_special_ids_are_looked_up_by_name(words):
     added = {"<|endoftext|>": 480, "<|im_end|>": 482, "<|dlm_pad|>": 489}
-    assert (words.mask, words.pad, words.ends, words.size) == (488, 489, frozenset(added.values()), 490)
+    assert (words.mask, words.pad, words.ends, words.vocab_size) == (488, 489, frozenset(added.values()), 490)
     assert words.special("<|im_start|>") == 481
     with pytest.raises(BadCheckpoint, match=r"lacks the token <\|expand\|>"):
         words.special("<|expand|>")
@@ -123,7 +124,7 @@ def test_added_tokens_may_stand_in_the_tokenizers_settings_alone(folder, golden)
 
 def test_fences_are_the_ids_whose_bytes_begin_with_a_closing_fence():
     pieces = ["```", "```Ċ", "Ġ```", "``", "````"]
-    words = Tokenizer(build(models.BPE({piece: i for i, piece in enumerate(pieces)}, []), {}), instruct=False)
+    words = Tokenizer(build(models.BPE({piece: i for i, piece in enumerate(pieces)}, []), {}), dream(chat=False))
     assert words.fences == {0, 1, 4}
     assert words.piece(1) == b"```\n"
 
@@ -136,7 +137,7 @@ def test_added_tokens_that_do_not_follow_the_vocabulary_are_refused():
 def test_a_tokenizer_of_our_own_can_be_built(words):
     tokenizer = build(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]), {MASK: 3})
     assert isinstance(tokenizer, tokenizers.Tokenizer)
-    assert Tokenizer(tokenizer, instruct=False).encode("abba") == [2, 1, 0]
+    assert Tokenizer(tokenizer, dream(chat=False)).encode("abba") == [2, 1, 0]
 
 
 DAMAGES = {
@@ -186,7 +187,7 @@ def test_a_vocabulary_that_lacks_a_byte_is_refused(folder):
 
 
 def test_the_byte_alphabet_is_a_bijection():
-    characters = tokenizer._byte_characters()
+    characters = tokenizer.byte_characters()
     assert sorted(characters) == list(range(256))
     assert len(set(characters.values())) == 256
     assert (characters[ord("a")], characters[ord(" ")], characters[ord("\n")]) == ("a", "Ġ", "Ċ")

@@ -30,7 +30,7 @@ def engine(checkpoint: Checkpoint) -> Engine:
 @pytest.fixture(scope="module")
 def padding(checkpoint: Checkpoint) -> Engine:
     """The golden checkpoint as if it were trained to pad inside holes."""
-    return Engine(replace(checkpoint, settings={**checkpoint.settings, "hole_padding": True}), BALANCED)
+    return Engine(replace(checkpoint, config=replace(checkpoint.config, hole_padding=True)), BALANCED)
 
 
 @pytest.fixture(scope="module")
@@ -211,4 +211,4 @@ def test_line_ends_are_the_tokens_that_hold_a_newline(mini: Checkpoint) -> None:
     words = mini.tokenizer
     assert words.encode("\n")[0] in words.line_ends
     assert all(b"\n" in words.piece(i) for i in words.line_ends)
-    assert len(words.line_ends) == sum(b"\n" in words.piece(i) for i in range(words.size))
+    assert len(words.line_ends) == sum(b"\n" in words.piece(i) for i in range(words.vocab_size))

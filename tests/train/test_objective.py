@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import exp
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
-from transformers import Qwen2ForCausalLM
 
 from diffucli.decode.canvas import Span
-from diffucli.model.hf_reference import configure
+from diffucli.model.config import Config
+from diffucli.model.hf_reference import untrained
 from diffucli.train import objective
 from diffucli.train.objective import (
     BLOCK,
@@ -27,14 +28,16 @@ from diffucli.train.objective import (
     times,
 )
 
+if TYPE_CHECKING:
+    from transformers import Qwen2ForCausalLM
+
 VOCAB, MASK, PAD = 40, 38, 39
 
 
 @pytest.fixture
 def model() -> Qwen2ForCausalLM:
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    model = Qwen2ForCausalLM(configure({"vocab_size": VOCAB, "num_key_value_heads": 1, **sizes}))
+    model = untrained(Config(VOCAB, hidden_size=32, intermediate_size=64, num_layers=2, num_heads=2, num_kv_heads=1))
     torch.nn.init.normal_(model.lm_head.weight, std=0.3)
     return model
 

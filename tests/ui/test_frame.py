@@ -66,7 +66,7 @@ def test_what_follows_the_end_vanishes_when_the_run_stops_there(story):
     assert code(folded(tale, [first, stopped, Finished((2, 1, 0, 0), "budget", 1, 0.1)])) == ["a·░░"]
 
 
-def test_fresh_tokens_fade_and_are_plain_when_the_run_is_finished(story):
+def test_ink_dries(story):
     tale = story(*"abcdefgh")
     assert folded(tale, tale.until(6)).sheet().shades[:6] == WRITTEN * 2 + FRESH[::-1]
     assert folded(tale).sheet().shades == WRITTEN * 8

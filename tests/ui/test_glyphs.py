@@ -66,8 +66,8 @@ def test_a_carriage_return_goes_with_its_newline_but_not_alone():
 @pytest.mark.parametrize("encoding", [*ENCODINGS, "no-such-encoding"])
 def test_glyphs_can_be_encoded_and_are_one_cell_each(encoding):
     signs = glyphs(encoding)
-    drawn = [signs.mask, signs.end, signs.done, signs.open, signs.dot]
-    assert [cell_len(sign) for sign in drawn] == [1] * 5
+    drawn = [signs.mask, signs.end, signs.done, signs.open, signs.dot, signs.more]
+    assert [cell_len(sign) for sign in drawn] == [1] * 6
     assert encodable("".join(drawn), encoding) or signs == ASCII
 
 

@@ -82,7 +82,7 @@ class PublishedLoop:
         """The loop on the layers of transformers, which share the weights of `checkpoint`."""
         from diffucli.model.hf_reference import published
 
-        return cls(checkpoint, published(checkpoint.network, checkpoint.settings))
+        return cls(checkpoint, published(checkpoint.network, checkpoint.config))
 
     def generate(self, query: str, *, tag: str = "python", length: int | None = None, least: int = 0) -> Run:
         """As `Engine.generate`; with any `least` above 0, end tokens are forbidden everywhere."""

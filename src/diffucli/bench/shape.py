@@ -20,8 +20,9 @@ from diffucli.decode.predict import Full, Windowed
 from diffucli.decode.sample import GREEDY, propose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from diffucli.model.config import Config
     from diffucli.model.memory import Plan
     from diffucli.model.network import Network
 
@@ -106,10 +107,10 @@ def _rng(device: torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(0)
 
 
-def findings(found: Sequence[StepTime], config: Mapping[str, object], plan: Plan) -> Findings:
+def findings(found: Sequence[StepTime], config: Config, plan: Plan) -> Findings:
     """One row per part. Weights a second, in GB, is what bounds a small window."""
     text = (
-        f"{config['num_hidden_layers']} layers of width {config['hidden_size']}, {config['vocab_size']:,} rows, "
+        f"{config.num_layers} layers of width {config.hidden_size}, {config.vocab_size:,} rows, "
         f"{'NF4' if plan.quant == 'nf4' else 'not quantized'}: {plan.weights / 1e9:.1f} GB"
     )
     rows = [
@@ -123,5 +124,9 @@ def findings(found: Sequence[StepTime], config: Mapping[str, object], plan: Plan
         for each in found
     ]
     table = markdown.table(["part", "tokens", "logits", "ms", "weights, GB/s"], rows)
-    values: dict[str, object] = {"settings": config, "plan": asdict(plan), "steps": [asdict(each) for each in found]}
+    values: dict[str, object] = {
+        "settings": asdict(config),
+        "plan": asdict(plan),
+        "steps": [asdict(each) for each in found],
+    }
     return Findings(f"{text}\n\n{table}", values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -83,16 +84,22 @@ def show(name: Name = None, as_json: flag.Json = False) -> None:
     from diffucli.model import registry
 
     facts = registry.facts(registry.find(name))
-    wanted = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+    config, family = facts.config, facts.family
+    sampling = family.sampling if family else None
     values = {
         "name": facts.entry.name,
         "folder": str(facts.entry.folder),
-        "model_type": facts.settings.get("model_type"),
+        "model_type": config.model_type,
         "parameters": facts.parameters,
         "size": facts.size,
-        **{key: facts.settings.get(key) for key in wanted},
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "num_key_value_heads": config.num_kv_heads,
         "context": facts.context,
-        "hole_padding": facts.settings.get("hole_padding", False),
+        "hole_padding": config.hole_padding,
+        "sampling": sampling and asdict(sampling),
         "bits": facts.bits,
         "memory": facts.memory,
         "licence": facts.licence or None,
@@ -105,6 +112,9 @@ def show(name: Name = None, as_json: flag.Json = False) -> None:
     shown = values | {
         "parameters": _count(facts.parameters),
         "size": format_bytes(facts.size),
+        "sampling": f"temperature {sampling.temperature}, top-p {sampling.top_p}, alg {sampling.order} (published)"
+        if sampling
+        else "none published",
         "memory": f"{format_bytes(facts.memory)} at least",
         "licence": facts.licence or "unknown",
         "revision": facts.revision or "none",

@@ -17,7 +17,7 @@ from diffucli.errors import UsageError
 from diffucli.units import format_bytes, format_progress
 
 if TYPE_CHECKING:
-    from diffucli.model.offer import Offer
+    from diffucli.model.pull import Offer
     from diffucli.units import JobProgress
 
 WAITING = "another pull of the same model is at work"
@@ -41,8 +41,7 @@ def pull(
 ) -> None:
     """Fetch a checkpoint and pack it into four bits. A pull that was cut goes on where it stopped."""
     from diffucli.model import registry, store
-    from diffucli.model.offer import offer
-    from diffucli.model.pull import is_done
+    from diffucli.model.pull import is_done, offer
     from diffucli.model.pull import pull as pulling
 
     offered = offer(name, revision=revision)
@@ -75,10 +74,10 @@ def use(
     report: Report = Report(),  # noqa: B008 — a group of flags
 ) -> None:
     """Choose the model that runs when none is named."""
-    from diffucli.model import choice, registry
+    from diffucli.model import registry
 
     entry = registry.use(name)
-    report.note(f"stored in {choice.settings_path()}")
+    report.note(f"stored in {registry.settings_path()}")
     if report.json:
         report.object("diffu.used/1", 0, name=entry.name, folder=str(entry.folder))
     else:
@@ -93,19 +92,19 @@ def rm(
 ) -> None:
     """Delete a pulled model, whole or half done."""
     from diffucli.model import registry, store
-    from diffucli.model.aliases import MINI, short
+    from diffucli.model.registry import MINI, short_name
 
-    if not yes and short(name) != MINI and (traces := store.traces(short(name))):
-        taken = format_bytes(sum(map(store.size, traces)))
-        if not _confirmed(f"Delete {short(name)} ({taken})?"):
+    if not yes and short_name(name) != MINI and (folders := store.leftovers(short_name(name))):
+        taken = format_bytes(sum(map(store.size, folders)))
+        if not _confirmed(f"Delete {short_name(name)} ({taken})?"):
             raise UsageError(f"{name} stays", hint="answer y, or add -y")
-    for folder in store.traces(short(name)):
+    for folder in store.leftovers(short_name(name)):
         report.note(f"deleting {folder}")
     freed = registry.remove(name)
     if report.json:
-        report.object("diffu.removed/1", 0, name=short(name), freed=freed)
+        report.object("diffu.removed/1", 0, name=short_name(name), freed=freed)
     else:
-        _note(report, f"{short(name)} is deleted: {format_bytes(freed)} freed")
+        _note(report, f"{short_name(name)} is deleted: {format_bytes(freed)} freed")
 
 
 def _note(report: Report, text: str) -> None:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from diffucli.model.tokenizer import END_OF_TEXT, END_OF_TURN, MASK, PAD, SPLIT, TURN
+from diffucli.model.family import BEGIN_OF_TEXT, END_OF_TEXT, MASK, PAD, TURN_END, TURN_START
+from diffucli.model.tokenizer import SPLIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-SPECIALS = (END_OF_TEXT, TURN, END_OF_TURN, "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>")
-ADDED = (*SPECIALS, "<|beginoftext|>", MASK, PAD)
+SPECIALS = (END_OF_TEXT, TURN_START, TURN_END, "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>")
+ADDED = (*SPECIALS, BEGIN_OF_TEXT, MASK, PAD)
 ROWS = 2048
 
 
@@ -39,7 +40,7 @@ def learn(texts: Iterable[str], folder: Path, *, rows: int = ROWS) -> None:
     tokenizer.model.save(str(folder))
     added = {name: tokenizer.get_vocab_size() + i for i, name in enumerate(ADDED)}
     _write(folder / "added_tokens.json", added)
-    named = {"eos_token": END_OF_TEXT, "mask_token": MASK, "pad_token": PAD, "bos_token": "<|beginoftext|>"}
+    named = {"eos_token": END_OF_TEXT, "mask_token": MASK, "pad_token": PAD, "bos_token": BEGIN_OF_TEXT}
     _write(folder / "special_tokens_map.json", {**named, "additional_special_tokens": list(ADDED)})
     _write(folder / "tokenizer_config.json", {"tokenizer_class": "DreamTokenizer", **named, **_decoder(added)})
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffucli.mini.journal import Log, Package
+    from diffucli.model.config import Config
     from diffucli.model.registry import Facts
 
 WIDTH = 120  # of the page, in characters
@@ -108,7 +109,7 @@ def text(log: Log, facts: Facts, tables: Mapping[str, str], *, picture: str | No
     return CARD.format(
         parameters=f"{facts.parameters / 1e6:.1f} million",
         size=f"{facts.size / 1e6:.1f} MB",
-        shape=_shape(facts.settings),
+        shape=_shape(facts.config),
         rows=_rows(log),
         packages=_packages(log.packages),
         training=_training(log),
@@ -117,15 +118,15 @@ def text(log: Log, facts: Facts, tables: Mapping[str, str], *, picture: str | No
         else "",
         held_out=", ".join(corpus.HELD_OUT),
         tables="".join(f"\n{caption}:\n\n{table}" for caption, table in tables.items()),
-        context=facts.settings["trained_length"],
+        context=facts.config.trained_length,
         command=_commands(log),
     )
 
 
-def _shape(settings: Mapping[str, int]) -> str:
+def _shape(config: Config) -> str:
     text = (
-        f"{settings['num_hidden_layers']} layers of width {settings['hidden_size']} with "
-        f"{settings['num_attention_heads']} heads, a byte-level vocabulary of {settings['vocab_size']:,} entries "
+        f"{config.num_layers} layers of width {config.hidden_size} with {config.num_heads} heads, "
+        f"a byte-level vocabulary of {config.vocab_size:,} entries "
         "learned from the same data, weights in bfloat16."
     )
     return fill(text, WIDTH)

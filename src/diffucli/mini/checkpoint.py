@@ -25,7 +25,7 @@ def settings_of(shape: Mapping[str, int], words: Tokenizer) -> dict[str, object]
     return {
         "architectures": ["DreamModel"],
         "model_type": "Dream",
-        "vocab_size": -(-words.size // 64) * 64,
+        "vocab_size": -(-words.vocab_size // 64) * 64,
         **shape,
         "max_position_embeddings": LONGEST_CANVAS,
         "rope_theta": 10000.0,

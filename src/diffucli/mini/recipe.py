@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from transformers import Qwen2ForCausalLM
 
 from diffucli.mini import bpe, corpus
 from diffucli.mini.batches import Tally, batch_of, batches
@@ -24,7 +23,9 @@ from diffucli.mini.optimise import can_compile, fast_bfloat16, optimizers, sched
 from diffucli.mini.rows import BRIEF, LATE, SHARES, SLACKS, Row, Sources, trained_composition
 from diffucli.mini.wording import ask, plain
 from diffucli.model import tokenizer
-from diffucli.model.hf_reference import configure
+from diffucli.model.config import Config
+from diffucli.model.family import DREAM_CHAT
+from diffucli.model.hf_reference import untrained
 from diffucli.model.load import find_device
 from diffucli.tasks import prompt
 from diffucli.train.objective import causal_loss, diffusion_loss
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+    from transformers import Qwen2ForCausalLM
 
     from diffucli.model.tokenizer import Tokenizer
     from diffucli.train.objective import Batch
@@ -123,7 +125,7 @@ def train(recipe: Recipe, folder: Path) -> Iterator[Begun | Progress]:
     words = tokenizer.read(folder)
     settings = settings_of(asdict(recipe.size), words)
     write_settings(settings, folder)
-    model = Qwen2ForCausalLM(configure(settings))
+    model = untrained(Config.from_json(settings))
     model.set_attn_implementation("eager")  # compiled, it is a fifth faster on a CPU than the fused one
     if (folder / WEIGHTS).exists():
         model.load_state_dict({name: value.float() for name, value in load_file(folder / WEIGHTS).items()})
@@ -187,4 +189,4 @@ def _texts(functions: Sequence[corpus.Function], rng: random.Random) -> Iterator
         yield item.code
     for function in rng.sample(list(functions), min(2500, len(functions))):
         yield function.code
-    yield from [f"system\n{tokenizer.SYSTEM}user\nassistant\n{prompt.PREFILL.format(tag='python')}"] * 50
+    yield from [f"system\n{DREAM_CHAT.system}user\nassistant\n{prompt.PREFILL.format(tag='python')}"] * 50

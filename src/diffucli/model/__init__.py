@@ -1,8 +1,1 @@
-"""The model room: checkpoint folders, networks, vocabularies, names."""
-
-import logging
-import sys
-
-# The package `kernels`, where a user has it, lets bitsandbytes and transformers fetch code from a hub and run it.
-sys.modules["kernels"] = None  # type: ignore[assignment]
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of that as it is imported
+"""Checkpoints: finding, pulling, checking and loading them, and the networks and tokenizers that they become."""

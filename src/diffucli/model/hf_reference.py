@@ -1,37 +1,34 @@
-"""The network as it was published: transformers' layers around the weights of ours, for training and as a yardstick.
+"""The network on transformers' own layers: for training, and as the reference that ours is compared with.
 
-Imported only where it is asked for, as transformers takes seconds.
+transformers is imported by the first call, since its import takes seconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
-from diffucli.model.layers import JOINED
-from diffucli.model.materialise import put
-from diffucli.model.transformer import Size
+from diffucli.model import nf4
+from diffucli.model.config import FUSED, Config
+from diffucli.model.load import put, size_of
+from diffucli.model.network import Network
+from diffucli.model.transformer import Qwen2 as Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from diffucli.model.network import Network
-
-KEPT = (
-    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
-    *("num_key_value_heads", "hidden_act", "max_position_embeddings", "rms_norm_eps", "tie_word_embeddings"),
-    *("attention_dropout", "initializer_range"),
-)
+TINY = Config(
+    vocab_size=32, hidden_size=32, intermediate_size=64, num_layers=2, num_heads=4, num_kv_heads=2,
+    max_position_embeddings=64,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedNetwork:
-    """Tokens → logits of whole canvases; see `Network`."""
+    """Tokens → logits of whole canvases on transformers' layers; see `Network`."""
 
     model: Qwen2ForCausalLM
     shift: int
@@ -43,47 +40,80 @@ class PublishedNetwork:
         return logits.float()
 
 
-def configure(settings: Mapping[str, Any]) -> Qwen2Config:
-    """Transformers' configuration by a published config.json; ValueError where it asks for what is not built here."""
-    Size.of(settings)
-    kept: dict[str, Any] = {key: settings[key] for key in KEPT if key in settings}
-    rope = {"rope_type": "default", "rope_theta": settings.get("rope_theta", 10000.0)}
-    config = Qwen2Config(**kept, rope_parameters=rope, use_cache=False)
-    config.is_causal = False
-    return config
+def configure(config: Config) -> Qwen2Config:
+    """Transformers' configuration of a network of `config`, with attention in both directions."""
+    nf4.block_hub_kernels()
+    from transformers import Qwen2Config
+
+    configuration = Qwen2Config(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=config.num_heads,
+        num_key_value_heads=config.num_kv_heads,
+        max_position_embeddings=config.max_position_embeddings,
+        rms_norm_eps=config.rms_norm_eps,
+        tie_word_embeddings=config.tie_word_embeddings,
+        initializer_range=config.initializer_range,
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        use_cache=False,
+    )
+    configuration.is_causal = False
+    return configuration
 
 
-def published(network: Network, settings: Mapping[str, Any]) -> PublishedNetwork:
-    """Transformers' network on the very weights of `network`, which `settings` (config.json) describe."""
-    config = configure(settings)
+def untrained(config: Config) -> Qwen2ForCausalLM:
+    """A network of `config` with freshly initialised weights, to be trained."""
+    configuration = configure(config)
+    from transformers import Qwen2ForCausalLM
+
+    return Qwen2ForCausalLM(configuration)
+
+
+def published(network: Network, config: Config) -> PublishedNetwork:
+    """Transformers' network of `config` on the weights of `network`, which are shared and not copied."""
+    configuration = configure(config)
+    from transformers import Qwen2ForCausalLM
+    from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
+
     with torch.device("meta"):
-        model = Qwen2ForCausalLM(config)
+        model = Qwen2ForCausalLM(configuration)
     for name, module in list(network.model.named_modules()):
         layer = name.rpartition(".")[2]
-        if layer in JOINED:
-            _put_apart(model, network, name)
+        if layer in FUSED:
+            _put_split(model, network, config, name)
         elif isinstance(module, nn.Linear | nn.Embedding):
             model.set_submodule(name, module)
         elif "norm" in layer:
             model.get_submodule(name).weight = module.weight
     with network.device:
-        model.model.rotary_emb = Qwen2RotaryEmbedding(config)
+        model.model.rotary_emb = Qwen2RotaryEmbedding(configuration)
     model.eval()  # type: ignore[no-untyped-call]
     return PublishedNetwork(model, network.shift)
 
 
-def _put_apart(model: Qwen2ForCausalLM, network: Network, name: str) -> None:
-    """Gives `model` the layers that the layer `name` of `network` joins; they share its numbers."""
-    size, layer = network.model.model.size, network.model.get_submodule(name)
+def attention_error() -> float:
+    """The relative difference between our layers' outputs and transformers' in a tiny network: 0 except for rounding.
+
+    Raises whatever transformers raises.
+    """
+    torch.manual_seed(0)
+    network, tokens, rows = Network(Transformer(size_of(TINY))), torch.arange(1, 9), torch.arange(8)
+    ours, theirs = network(tokens, rows), published(network, TINY)(tokens, rows)
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+def _put_split(model: Qwen2ForCausalLM, network: Network, config: Config, name: str) -> None:
+    """Gives `model` the published layers of the fused layer `name` of `network`; they share its memory."""
+    layer = network.model.get_submodule(name)
     assert isinstance(layer, nn.Linear)
     if layer.weight.dtype == torch.uint8:
-        from diffucli.model import fourbit
-
         parent, _, last = name.rpartition(".")
-        parts = size.joins[last]
-        for part, alone in zip(parts, fourbit.apart(layer, list(parts.values())), strict=True):
-            model.set_submodule(f"{parent}.{part}", alone)
+        rows = config.fused_rows[last]
+        for part, split in zip(rows, nf4.split_packed(layer, list(rows.values())), strict=True):
+            model.set_submodule(f"{parent}.{part}", split)
         return
     for key, value in layer.named_parameters():
-        for part, rows in size.apart(f"{name}.{key}", value.detach()).items():
-            put(model, part, rows)
+        for part, part_rows in config.split_fused(f"{name}.{key}", value.detach()).items():
+            put(model, part, part_rows)

@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from diffucli.errors import DiffuError, ModelError
-from diffucli.model.files import one_line
+from diffucli.model.checkpoint import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,100 +1,122 @@
-"""A checkpoint folder becomes a network and a vocabulary; whatever is wrong with it becomes one clear line here.
+"""A checkpoint folder becomes a network and a tokenizer; whatever is wrong with it becomes one clear line.
 
-Safetensors only, and no code of the checkpoint is ever run.
+Reads safetensors only, and never runs code of the checkpoint.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import safe_open
+from torch import Tensor, nn
 
 from diffucli.errors import BadCheckpoint, UsageError, as_out_of_memory
-from diffucli.model import tokenizer
+from diffucli.model import family as families
+from diffucli.model import memory, nf4, store, tokenizer
+from diffucli.model.checkpoint import (
+    FETCH_AGAIN,
+    NF4,
+    QUANT_STATE,
+    QUANT_STATE_PARTS,
+    as_bad_checkpoint,
+    check_shapes,
+    shards,
+)
 from diffucli.model.cuda_graph import recorder
-from diffucli.model.files import REPAIR, blaming
-from diffucli.model.materialise import Source, materialise
-from diffucli.model.memory import choose
 from diffucli.model.network import Network, self_check
-from diffucli.model.shards import check_shapes
-from diffucli.model.support import settings_of
-from diffucli.model.transformer import Qwen2, Size
+from diffucli.model.transformer import Qwen2 as Transformer
+from diffucli.model.transformer import Size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Self
 
-    from diffucli.model.memory import Quant
-    from diffucli.model.shards import Shape
+    from diffucli.model.checkpoint import Shape
+    from diffucli.model.config import Config, Quant
+    from diffucli.model.family import Family
+    from diffucli.model.memory import Plan
     from diffucli.model.tokenizer import Tokenizer
 
 DEVICES = ("cpu", "cuda", "mps")
+DTYPES = {2: torch.bfloat16, 4: torch.float32}
+NO_BITSANDBYTES = "four bits need bitsandbytes, which has no wheel here"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A loaded checkpoint. `hole_padding`: trained to fill what a hole does not need with pad tokens."""
+    """A loaded checkpoint."""
 
     folder: Path
-    network: Network
+    config: Config
+    family: Family
     tokenizer: Tokenizer
-    settings: Mapping[str, Any]
+    network: Network
 
     @property
     def hole_padding(self) -> bool:
-        """Whether config.json says that slack inside a hole may be padded."""
-        return bool(self.settings.get("hole_padding", False))
+        """Whether the checkpoint was trained to fill a hole's unused positions with pad tokens."""
+        return self.config.hole_padding
 
     @property
     def context(self) -> int:
-        """The number of tokens, prompt and canvas together, the checkpoint was trained for."""
-        return min(int(self.settings.get("trained_length", 2048)), int(self.settings["max_position_embeddings"]))
+        """Tokens, prompt and canvas together, that the checkpoint was trained for."""
+        return self.config.context
 
 
 def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkpoint:
     """The checkpoint in `folder`, checked and ready.
 
-    device: "auto" (the GPU where there is one), "cpu", "cuda", "cuda:1", "mps". quant: "nf4" has the layers in four
-    bits (head and embeddings stay), "none" does not, whatever the files hold; "auto" is what runs fastest and fits, see
-    `plan.choose`. Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
+    device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps". quant: "nf4" holds the layers in four bits
+    (head and embedding stay as they are), "none" does not, whatever the files hold; "auto" is the fastest that fits,
+    see `memory.choose`. Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
     """
     place = find_device(device)
-    settings = settings_of(folder)
-    words = tokenizer.read(folder)
-    check_mask(folder, settings, words)
-    with blaming(f"{folder / 'config.json'} cannot be used"):
-        size = Size.of(settings)
-        wanted = wanted_shapes(size)
-    check_shapes(folder, wanted)
-    chosen = choose(settings, quant=quant, device=str(place))
-    out_of_memory = as_out_of_memory(f"{folder} on {chosen.device}", hint="try --quant nf4 or --device cpu")
-    with blaming(f"{folder} cannot be loaded"), out_of_memory:
-        network = Network(materialise(Source(folder, settings, size), chosen), recorder=recorder(chosen))
+    config, family, words = check(folder)
+    plan = memory.choose(config, quant=quant, device=str(place))
+    out_of_memory = as_out_of_memory(f"{folder} on {plan.device}", hint="try --quant nf4 or --device cpu")
+    with as_bad_checkpoint(f"{folder} cannot be loaded"), out_of_memory:
+        model = materialise(folder, config, family, plan)
+        network = Network(model, shift=family.shift, recorder=recorder(plan))
         self_check(network, folder)
-    return Checkpoint(folder, network, words, settings)
+    return Checkpoint(folder, config, family, words, network)
 
 
-def check_mask(folder: Path, settings: Mapping[str, Any], words: Tokenizer) -> None:
-    """BadCheckpoint where the vocabulary and config.json do not agree."""
-    if settings.get("mask_token_id", words.mask) != words.mask:
-        raise BadCheckpoint(f"{folder}: config.json and the vocabulary name different mask tokens", hint=REPAIR)
-    if words.size > settings["vocab_size"]:
-        raise BadCheckpoint(f"{folder}: the vocabulary has more tokens than the network has rows", hint=REPAIR)
+def check(folder: Path) -> tuple[Config, Family, Tokenizer]:
+    """What the small files of a checkpoint say, once they and the headers of its weights are checked.
+
+    Raises BadCheckpoint.
+    """
+    record = store.read_record(folder)
+    config, family = families.read(folder, source=record.source if record else "")
+    words = tokenizer.read(folder, family)
+    if config.mask_token_id not in {None, words.mask}:
+        raise BadCheckpoint(f"{folder}: config.json and the vocabulary name different mask tokens", hint=FETCH_AGAIN)
+    if words.vocab_size > config.vocab_size:
+        raise BadCheckpoint(f"{folder}: the vocabulary has more tokens than the network has rows", hint=FETCH_AGAIN)
+    check_shapes(folder, expected_shapes(config, family))
+    return config, family, words
 
 
-def wanted_shapes(size: Size) -> dict[str, Shape]:
-    """Name → shape of every tensor that the network of `size` needs."""
+def expected_shapes(config: Config, family: Family) -> dict[str, Shape]:
+    """Name → shape of every tensor that a network of `config` is loaded from."""
     with torch.device("meta"):
-        held = Qwen2(size).state_dict()
-    wanted = {part: tuple(rows.shape) for name in held for part, rows in size.apart(name, held[name]).items()}
-    if size.tied:
-        wanted.pop("lm_head.weight")
-    return wanted
+        state = Transformer(size_of(config)).state_dict()
+    shapes = {
+        family.tensor_name(part): tuple(rows.shape)
+        for name in state
+        for part, rows in config.split_fused(name, state[name]).items()
+    }
+    if config.tie_word_embeddings:
+        shapes.pop(family.tensor_name("lm_head.weight"))
+    return shapes
 
 
 def find_device(name: str) -> torch.device:
-    """The device a `--device` names; UsageError where there is none such."""
+    """The device that a `--device` names. Raises UsageError if this machine has none of that name."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     unknown = UsageError(f"no device {name!r} here", hint="use --device cpu, or auto")
@@ -106,3 +128,141 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as exc:
         raise unknown from exc
     return device
+
+
+class Weights:
+    """The tensors of a folder's shards by their Qwen2 names, mapped from the files and read when they are used."""
+
+    def __init__(self, folder: Path, family: Family) -> None:
+        self._folder, self._family = folder, family
+        self._files, self._open = dict[str, Any](), ExitStack()
+
+    def __enter__(self) -> Self:
+        for shard in shards(self._folder):
+            file = self._open.enter_context(safe_open(shard, framework="pt"))
+            self._files |= dict.fromkeys(file.keys(), file)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+        self._files.clear()
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensor(self._family.tensor_name(name))
+
+    def is_packed(self, name: str) -> bool:
+        """Whether the weight `name` is in four bits."""
+        return self._family.tensor_name(name) + QUANT_STATE in self._files
+
+    def quant_state(self, name: str) -> dict[str, Tensor]:
+        """Suffix → tensor of the quant state of the weight `name`; empty if it is not packed."""
+        published = self._family.tensor_name(name)
+        return {part: self._tensor(published + part) for part in QUANT_STATE_PARTS} if self.is_packed(name) else {}
+
+    def _tensor(self, published: str) -> Tensor:
+        tensor: Tensor = self._files[published].get_tensor(published)
+        return tensor
+
+
+def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Transformer:
+    """The network of a checked folder in the form and on the device of `plan`.
+
+    Raises UsageError if bitsandbytes is needed and missing; other errors are foreign.
+    """
+    device, dtype = first_device(plan), dtype_of(plan)
+    with torch.device("meta"):
+        model = Transformer(size_of(config))
+    with Weights(folder, family) as weights:
+        if NF4 in {config.quantization, plan.quant}:
+            try:
+                _load_packed(model, weights, config, plan)
+            except ImportError as exc:
+                raise UsageError(NO_BITSANDBYTES, hint="use the original weights and --quant none") from exc
+        for name, parameter in list(model.named_parameters()):
+            if parameter.is_meta:
+                parts = config.split_fused(name, parameter)
+                put(model, name, cat_rows([weights[part].to(device, dtype) for part in parts]))
+    model.tie()
+    model.eval()
+    return dispatch(model, device_map(config, plan)) if plan.outside else model
+
+
+def _load_packed(model: Transformer, weights: Weights, config: Config, plan: Plan) -> None:
+    """Fills the layers that are packed in the files or by the plan: packed ones are kept or unpacked, others packed.
+
+    A fused layer with a part that four bits cannot pack stays unpacked.
+    """
+    device, dtype = first_device(plan), dtype_of(plan)
+    to_pack = config.packed_weights if plan.quant == NF4 else frozenset[str]()
+    for name, parameter in list(model.named_parameters()):
+        parts = config.split_fused(name, parameter)
+        packable = [part in to_pack or weights.is_packed(part) for part in parts]
+        if not any(packable):
+            continue
+        stored = [
+            nf4.StoredMatrix(weights[part], weights.quant_state(part), len(rows)).to(device)
+            for part, rows in parts.items()
+        ]
+        if plan.quant != NF4 or not all(packable):
+            put(model, name, cat_rows([part.unpacked(dtype) for part in stored]))
+            continue
+        layer = model.get_submodule(path := name.removesuffix(".weight"))
+        assert isinstance(layer, nn.Linear)
+        weight = nf4.cat_packed([part.packed(dtype) for part in stored], for_cpu=device == "cpu")
+        model.set_submodule(path, nf4.packed_layer(layer, weight, dtype))
+
+
+def cat_rows(parts: list[Tensor]) -> Tensor:
+    """`parts` stacked row-wise; a single one is not copied."""
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def first_device(plan: Plan) -> str:
+    """Where weights are loaded to: main memory if some layers stay there."""
+    return "cpu" if plan.outside else plan.device
+
+
+def dtype_of(plan: Plan) -> torch.dtype:
+    """The dtype that a network of this plan computes in."""
+    return DTYPES[memory.width(plan.device, plan.quant)]
+
+
+def put(model: nn.Module, name: str, value: Tensor) -> None:
+    """Replaces the parameter `name` of `model`, which is on the meta device, by `value`."""
+    parent, _, leaf = name.rpartition(".")
+    model.get_submodule(parent).register_parameter(leaf, nn.Parameter(value, requires_grad=False))
+
+
+def device_map(config: Config, plan: Plan) -> dict[str, str]:
+    """Module → device of a plan with layers in main memory: the last ones, since the first see the tokens."""
+    first = config.num_layers - plan.outside
+    layers = {f"model.layers.{i}": "cpu" if i >= first else plan.device for i in range(config.num_layers)}
+    return dict.fromkeys(("model.embed_tokens", "model.norm", "lm_head"), plan.device) | layers
+
+
+def dispatch(model: Transformer, devices: Mapping[str, str], *, folder: Path | None = None) -> Transformer:
+    """`model` with each module on its device; those elsewhere are copied to the main device while they compute.
+
+    folder: for modules on "disk". Uses accelerate's dispatch_model. Never tried on a GPU: tests put layers on disk.
+    """
+    nf4.block_hub_kernels()
+    from accelerate import dispatch_model  # type: ignore[import-untyped]
+
+    main = devices["model.embed_tokens"]
+    dispatched: Transformer = dispatch_model(model, dict(devices), main_device=main, offload_dir=folder)
+    return dispatched
+
+
+def size_of(config: Config) -> Size:
+    """`config` as the layers take it."""
+    return Size(
+        words=config.vocab_size,
+        hidden=config.hidden_size,
+        inner=config.intermediate_size,
+        layers=config.num_layers,
+        heads=config.num_heads,
+        key_heads=config.num_kv_heads,
+        theta=config.rope_theta,
+        epsilon=config.rms_norm_eps,
+        tied=config.tie_word_embeddings,
+    )

@@ -1,6 +1,6 @@
-"""How much memory a checkpoint needs and how much is free, reckoned before anything is loaded.
+"""How much memory a checkpoint needs and how much is free, worked out before anything is loaded.
 
-Imports no torch but to ask a GPU; the figures follow from config.json alone.
+Everything follows from the config. Imports no torch except to ask a GPU.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from importlib.util import find_spec
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from diffucli.errors import NoRoom
-from diffucli.model.layers import JOINED, is_large, key_width, matrices, packable, parameters
-from diffucli.model.packed import is_packed
+from diffucli.model.checkpoint import BLOCK_SIZE, NESTED_BLOCK_SIZE, NF4
+from diffucli.model.config import FUSED
 from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-Kept = Literal["nf4", "none"]
-Quant = Literal["auto", "nf4", "none"]
-CANVAS = 1024  # tokens, prompt and answer together, that a plan is made for when nobody says
-ROWS = 256  # positions written at a time: what the `exact` preset asks for by default
-COPIES = 3  # of the logits: as they come, after the rules, as probabilities
-SPARE = 0.3e9  # bytes that a GPU's libraries take for themselves
-LIMIT = Path("/sys/fs/cgroup")
-NO_LIMIT = 2**60
+    from diffucli.model.config import Config, Quant, Quantization
+
+CANVAS = 1024  # tokens, prompt and answer together, that a plan is made for by default
+ROWS = 256  # positions whose logits are computed at a time: what the `exact` preset asks for by default
+LOGITS_COPIES = 3  # the logits themselves, filtered, and as probabilities
+CUDA_BYTES = int(0.3e9)  # what a GPU's libraries take for themselves
+CGROUP = Path("/sys/fs/cgroup")
+UNLIMITED = 2**60
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Bytes that a checkpoint needs on `device`, and how many are `free` there (None: nobody can tell).
+    """Bytes that a checkpoint needs on `device`, and how many are `free` there (None: unknown).
 
-    weights: the network. cache: keys and values of the canvas. logits: of the positions written at a time, float32.
-    work: activations, and what the libraries take. outside: how many layers stay in main memory.
+    weights: the network. cache: keys and values of the canvas. logits: of the rows computed at a time, float32.
+    work: activations and what libraries take. outside: the number of layers that stay in main memory.
     """
 
     device: str
-    quant: Kept
+    quant: Quantization
     weights: int
     cache: int
     logits: int
@@ -56,190 +56,189 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether there is room; where nobody can tell what is free, there is."""
+        """Whether the device has enough memory; assumed where free memory is unknown."""
         return self.free is None or self.total <= self.free
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a plan is made for. canvas: tokens in all. rows: positions written at a time. width: bytes of a number."""
+    """What a plan is made for. canvas: tokens in all. rows: positions with logits at a time. width: bytes a number."""
 
     canvas: int = CANVAS
     rows: int = ROWS
     width: int = 2
 
 
-def plan(settings: Mapping[str, Any], *, quant: Kept, device: str, use: Use | None = None) -> Plan:
-    """The plan of the checkpoint that `settings` (config.json) describes, its layers kept in `quant`.
+def plan(config: Config, *, quant: Quantization, device: str, use: Use | None = None) -> Plan:
+    """The plan of a network of `config` whose layers are held in `quant`.
 
-    device: "cpu", "cuda", "cuda:1", "mps"; what is free there is asked now. use: by default what the device computes
-    in, for a canvas of 1,024 tokens.
+    device: "cpu", "cuda", "cuda:1", "mps"; its free memory is read now. use: by default a canvas of 1,024 tokens in the
+    type that the device computes in.
     """
     use = use or Use(width=width(device, quant))
-    hidden, inner = int(settings["hidden_size"]), int(settings["intermediate_size"])
-    layers, words = int(settings["num_hidden_layers"]), int(settings["vocab_size"])
-    work = use.canvas * (4 * hidden + 3 * inner) * max(use.width, 4)
-    if quant == "nf4":
-        kept = packed_bytes(settings, width=use.width) + scale_bytes(settings)
-        work += 2 * inner * hidden * use.width  # the largest layer is unpacked whole where many rows are asked for
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+    work = use.canvas * (4 * hidden + 3 * intermediate) * max(use.width, 4)
+    if quant == NF4:
+        weights = packed_bytes(config, width=use.width) + fused_scale_bytes(config)
+        work += 2 * intermediate * hidden * use.width  # the largest layer is unpacked whole for long canvases
     else:
-        kept = whole_bytes(settings, width=use.width)
+        weights = config.parameters * use.width
     return Plan(
         device=device,
         quant=quant,
-        weights=kept,
-        cache=2 * layers * use.canvas * key_width(settings) * use.width,
-        logits=COPIES * min(use.rows, use.canvas) * words * 4,
-        work=work + (int(SPARE) if device.startswith("cuda") else 0),
+        weights=weights,
+        cache=config.kv_cache_bytes(use.canvas, width=use.width),
+        logits=LOGITS_COPIES * min(use.rows, use.canvas) * config.vocab_size * 4,
+        work=work + (CUDA_BYTES if device.startswith("cuda") else 0),
         free=free_memory(device),
     )
 
 
-def width(device: str, quant: Kept) -> int:
-    """Bytes of a number in the type a device computes in.
+def width(device: str, quant: Quantization) -> int:
+    """Bytes of a number in the type that `device` computes in.
 
-    bf16 on a GPU, float32 elsewhere; but bf16 for four bits on a CPU that multiplies them in bf16.
+    2 (bfloat16) on a GPU, and for four bits on a CPU that multiplies in bfloat16; 4 (float32) elsewhere.
     """
-    if device == "cpu" and quant == "nf4" and four_bits_can():
-        from diffucli.model.fourbit import has_fast_products
+    if device == "cpu" and quant == NF4 and has_bitsandbytes():
+        from diffucli.model.nf4 import has_fast_products
 
         return 2 if has_fast_products() else 4
     return 2 if device.startswith("cuda") else 4
 
 
-def four_bits_can() -> bool:
-    """Whether bitsandbytes is installed; there is no wheel of it for some systems."""
+def has_bitsandbytes() -> bool:
+    """Whether bitsandbytes is installed; it has no wheel for some systems."""
     return find_spec("bitsandbytes") is not None
 
 
-def whole_bytes(settings: Mapping[str, Any], *, width: int) -> int:
-    """Bytes of the network with every number `width` bytes wide."""
-    return parameters(settings) * width
+def packed_bytes(config: Config, *, width: int) -> int:
+    """Bytes in a file of a network whose layers are in NF4 (4.127 bits a number) and the rest in `width` bytes."""
+    packed = config.num_layers * sum(map(prod, config.packable.values()))
+    scales = packed // BLOCK_SIZE + packed * 4 // (BLOCK_SIZE * NESTED_BLOCK_SIZE)
+    return packed // 2 + scales + (config.parameters - packed) * width
 
 
-def packed_bytes(settings: Mapping[str, Any], *, width: int) -> int:
-    """Bytes of the network with its layers in NF4 (4.127 bits a number) and the rest `width` bytes wide, in a file."""
-    layers = int(settings["num_hidden_layers"])
-    packed = layers * sum(map(prod, packable(settings).values()))
-    return packed // 2 + packed // 64 + packed // 4096 + (parameters(settings) - packed) * width
+def fused_scale_bytes(config: Config) -> int:
+    """Bytes that the scales of a loaded network take beyond those in its file.
 
-
-def scale_bytes(settings: Mapping[str, Any]) -> int:
-    """What scales take more than in a file: those of joined matrices are whole, four bytes for 64 numbers, not one."""
-    names = tuple(chain(*JOINED.values()))
-    joined = sum(prod(shape) for name, shape in packable(settings).items() if name.endswith(names))
-    return int(settings["num_hidden_layers"]) * joined * 3 // 64
-
-
-def choose(settings: Mapping[str, Any], *, quant: Quant, device: str) -> Plan:
-    """How to keep a checkpoint on `device`: what `quant` says or, for "auto", the first that fits of what is quickest.
-
-    On a GPU "auto" tries bf16, then NF4, then bf16 with some layers in main memory; on a CPU a large checkpoint stays
-    in four bits if it is so. Small ones are never in four bits. Raises NoRoom with what would fit.
+    The scales of fused layers are unpacked: four bytes for a block of 64 numbers instead of one.
     """
-    ways = [plan(settings, quant=kept, device=device) for kept in _ways(settings, quant, device)]
-    for way in ways:
-        if way.fits:
-            return way
-    if quant == "auto" and len(ways) > 1 and (split := spread(settings, ways[0])):
-        return split
-    raise refuse(ways[-1], [plan(settings, quant=kept, device=where) for kept, where in _remedies(settings, ways)])
+    names = tuple(chain(*FUSED.values()))
+    fused = sum(prod(shape) for name, shape in config.packable.items() if name.endswith(names))
+    return config.num_layers * fused * 3 // BLOCK_SIZE
 
 
-def _remedies(settings: Mapping[str, Any], tried: Sequence[Plan]) -> list[tuple[Kept, str]]:
-    """What else could be asked for where nothing of `tried` fits."""
-    device, known = tried[0].device, {(way.quant, way.device) for way in tried}
-    kinds: tuple[Kept, ...] = ("nf4", "none") if four_bits_can() and is_large(settings) else ("none",)
-    places = dict.fromkeys(("cpu",) if device == "mps" else (device, "cpu"))
-    return [(kept, place) for place in places for kept in kinds if (kept, place) not in known]
+def choose(config: Config, *, quant: Quant, device: str) -> Plan:
+    """How to hold a checkpoint on `device`: in `quant` or, for "auto", in the fastest form that fits.
 
-
-def _ways(settings: Mapping[str, Any], quant: Quant, device: str) -> tuple[Kept, ...]:
-    if quant != "auto":
-        return (quant,)
-    if not is_large(settings):
-        return ("none",)
-    if device.startswith("cuda"):
-        return ("none", "nf4") if four_bits_can() else ("none",)
-    return ("nf4",) if is_packed(settings) and device == "cpu" else ("none",)
-
-
-def spread(settings: Mapping[str, Any], whole: Plan) -> Plan | None:
-    """`whole`, which does not fit, with as many layers in main memory as must be; None where that has no room either.
-
-    Layers outside are brought to the device at each forward, so room for one of them is kept there.
+    On a GPU "auto" tries bfloat16, then NF4, then bfloat16 with some layers in main memory; on a CPU a large checkpoint
+    in four bits stays so. Small ones are never packed. Raises NoRoom, with what would fit, if nothing does.
     """
-    count = int(settings["num_hidden_layers"])
-    layer = sum(map(prod, matrices(settings).values())) * width(whole.device, "none")
-    room = (whole.free or 0) - (whole.total - count * layer)
+    plans = [plan(config, quant=form, device=device) for form in _forms(config, quant, device)]
+    for candidate in plans:
+        if candidate.fits:
+            return candidate
+    if quant == "auto" and len(plans) > 1 and (offloaded := offload(config, plans[0])):
+        return offloaded
+    raise refuse(plans[-1], [plan(config, quant=form, device=place) for form, place in _remedies(config, plans)])
+
+
+def offload(config: Config, whole: Plan) -> Plan | None:
+    """`whole`, which does not fit, with as few layers in main memory as possible; None if that does not fit either.
+
+    Layers in main memory are copied to the device in each forward, so room for one of them is left there.
+    """
+    layer = sum(map(prod, config.matrices.values())) * width(whole.device, "none")
+    room = (whole.free or 0) - (whole.total - config.num_layers * layer)
     inside = room // layer - 1
     main = free_memory("cpu")
     if inside < 1 or (main is not None and whole.weights > main):
         return None
-    outside = count - min(inside, count - 1)
+    outside = config.num_layers - min(inside, config.num_layers - 1)
     return replace(whole, weights=whole.weights - outside * layer, outside=outside)
 
 
-def refuse(chosen: Plan, others: Sequence[Plan]) -> NoRoom:
-    """The refusal of a plan that does not fit, with those of `others` that do as remedies."""
-    ways = [f"{_flags(chosen, other)} ({format_bytes(other.total)})" for other in others if other.fits]
+def refuse(rejected: Plan, others: Sequence[Plan]) -> NoRoom:
+    """The error for a plan that does not fit; those of `others` that do are its hint."""
+    ways = [f"{_flags(rejected, other)} ({format_bytes(other.total)})" for other in others if other.fits]
     hint = f"try {' or '.join(ways)}" if ways else "close other programs, or use a smaller model (-m mini)"
-    free = format_bytes(chosen.free or 0)
-    kept = "" if chosen.quant == "none" else " in four bits"
-    return NoRoom(f"the model needs {format_bytes(chosen.total)}{kept}, {free} are free on {chosen.device}", hint=hint)
-
-
-def _flags(chosen: Plan, other: Plan) -> str:
-    """What to add to the command line to get from one plan to the other."""
-    flags = [f"--device {other.device}"] if other.device != chosen.device else []
-    return " ".join([*flags, f"--quant {other.quant}"] if other.quant != chosen.quant else flags)
+    free = format_bytes(rejected.free or 0)
+    form = "" if rejected.quant == "none" else " in four bits"
+    return NoRoom(
+        f"the model needs {format_bytes(rejected.total)}{form}, {free} are free on {rejected.device}", hint=hint
+    )
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes that are free on a device now; None where nobody can tell."""
+    """Bytes that are free on a device now; None if unknown."""
     if device.startswith("cuda"):
         import torch
 
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
     free = _available()
-    return free if free is None else min(free, _limited())
+    return free if free is None else min(free, _cgroup_left())
+
+
+def _forms(config: Config, quant: Quant, device: str) -> tuple[Quantization, ...]:
+    """The forms to try in turn, the fastest first."""
+    if quant != "auto":
+        return (quant,)
+    if not config.is_large:
+        return ("none",)
+    if device.startswith("cuda"):
+        return ("none", "nf4") if has_bitsandbytes() else ("none",)
+    return (config.quantization,) if device == "cpu" else ("none",)
+
+
+def _remedies(config: Config, tried: Sequence[Plan]) -> list[tuple[Quantization, str]]:
+    """The forms and devices that were not tried."""
+    device, known = tried[0].device, {(each.quant, each.device) for each in tried}
+    forms: tuple[Quantization, ...] = ("nf4", "none") if has_bitsandbytes() and config.is_large else ("none",)
+    devices = dict.fromkeys(("cpu",) if device == "mps" else (device, "cpu"))
+    return [(form, place) for place in devices for form in forms if (form, place) not in known]
+
+
+def _flags(rejected: Plan, other: Plan) -> str:
+    """The flags that lead from one plan to the other."""
+    flags = [f"--device {other.device}"] if other.device != rejected.device else []
+    return " ".join([*flags, f"--quant {other.quant}"] if other.quant != rejected.quant else flags)
 
 
 def _available() -> int | None:
-    """Bytes of main memory that programs can get without swapping."""
+    """Bytes of main memory that programs can get without swapping; None if unknown."""
     if sys.platform == "win32":
-        return _windows()
+        return _windows_available()
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    try:  # macOS tells the whole, not what is free; half of it is what a program may count on
+    try:  # macOS reports only the total; half of it is assumed to be free
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (ValueError, OSError):
         return None
 
 
-def _limited() -> int:
-    """Bytes left to the container we run in, if there is a limit."""
+def _cgroup_left() -> int:
+    """Bytes that the limit of our container leaves; UNLIMITED if there is no limit."""
     try:
-        most = (LIMIT / "memory.max").read_text(encoding="ascii").strip()
-        used = int((LIMIT / "memory.current").read_text(encoding="ascii"))
-        told = (LIMIT / "memory.stat").read_text(encoding="ascii").splitlines()
+        limit = (CGROUP / "memory.max").read_text(encoding="ascii").strip()
+        used = int((CGROUP / "memory.current").read_text(encoding="ascii"))
+        lines = (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
-        return NO_LIMIT
-    if not most.isdigit():
-        return NO_LIMIT
-    cached = sum(int(line.split()[1]) for line in told if line.startswith("inactive_file "))
-    return max(int(most) - used + cached, 0)
+        return UNLIMITED
+    if not limit.isdigit():
+        return UNLIMITED
+    cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return max(int(limit) - used + cached, 0)
 
 
-def _windows() -> int | None:
-    """GlobalMemoryStatusEx's available physical memory."""
+def _windows_available() -> int | None:
+    """The available physical memory by GlobalMemoryStatusEx."""
     import ctypes
 
     answer = (ctypes.c_uint64 * 8)()  # dwLength and dwMemoryLoad share the first; total, available, … follow
     ctypes.cast(answer, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(answer)
-    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 — there is none on other systems
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 — exists on Windows only
     return int(answer[2]) if kernel.GlobalMemoryStatusEx(ctypes.byref(answer)) else None

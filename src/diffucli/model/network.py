@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from diffucli.errors import BadCheckpoint
-from diffucli.model.files import REPAIR
+from diffucli.model.checkpoint import FETCH_AGAIN as REPAIR
 from diffucli.model.transformer import Memory, Qwen2
 
 if TYPE_CHECKING:

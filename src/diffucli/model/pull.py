@@ -1,41 +1,105 @@
-"""What is offered becomes a model on the shelf: fetched, compared with its digests, packed into four bits.
+"""Models are pulled: offered, fetched, compared with their digests, packed into four bits, installed in the store.
 
-Whatever stops it, the same pull goes on from there, and nothing half done counts as a model.
+An interrupted pull goes on where it stopped when it is called again, and nothing half done counts as a model.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from diffucli.errors import NoRoom, UsageError
-from diffucli.model import download, figures, store, support, tokenizer
-from diffucli.model.layers import is_large
-from diffucli.model.memory import packed_bytes
-from diffucli.model.offer import WEIGHTS
-from diffucli.model.packed import is_packed
-from diffucli.model.shards import INDEX
+from diffucli.errors import BadCheckpoint, NoRoom, UsageError
+from diffucli.model import download, family, store, tokenizer
+from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, check_index, shards, tensor_sizes
+from diffucli.model.family import PULL_ANOTHER
+from diffucli.model.hub import Listing, Remote, look
+from diffucli.model.memory import has_bitsandbytes, packed_bytes
+from diffucli.model.registry import Origin, origin
 from diffucli.model.store import Record
 from diffucli.units import JobProgress, format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from diffucli.model.hub import Listing, Remote
-    from diffucli.model.offer import Offer
+    from diffucli.model.config import Config, Quant
 
-Quant = Literal["auto", "nf4", "none"]
-BLOCK = 1 << 24  # bytes copied at a time
+SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+WEIGHTS = ".safetensors"
+TEXTS = (".json", ".jinja")
+MERGES = "merges.txt"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+COPY_BYTES = 1 << 24  # copied at a time
+HERE = "this checkpoint"  # what error messages call a checkpoint that is not installed yet
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What can be pulled. files: to be fetched from the hub, or copied from the folder of `origin`.
+
+    listing: None if the hub was not asked. present: bytes of the files that were fetched already. installed: the store
+    has the model at this revision.
+    """
+
+    origin: Origin
+    listing: Listing | None
+    files: tuple[Remote, ...]
+    present: int
+    installed: bool
+
+    @property
+    def total(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+def offer(name: str, *, revision: str | None = None) -> Offer:
+    """What `name` means and, for a repository, what the hub has of it; fetches no file. Raises UsageError, ModelError.
+
+    The hub is not asked for a commit that is installed, so this works offline.
+    """
+    found = origin(name)
+    store.recover(found.name)
+    if found.folder is not None:
+        if revision is not None:
+            raise UsageError("--revision is for repositories on the hub", hint="leave it out for a folder")
+        return Offer(found, None, _files_in(found.folder), 0, installed=False)
+    record = store.read_record(store.model_dir(found.name))
+    if record and revision and record.revision == revision:
+        return Offer(found, None, (), 0, installed=True)
+    listing = download.patiently(lambda: look(found.repository, revision))
+    files, folder = files_of(listing), store.download_dir(found.name)
+    present = sum(download.present(file, folder) for file in files)
+    return Offer(found, listing, files, present, installed=record is not None and record.revision == listing.commit)
+
+
+def files_of(listing: Listing) -> tuple[Remote, ...]:
+    """The files of a repository that make a checkpoint, without code and pickles. Raises BadCheckpoint if it has none.
+
+    Only files at the top of the repository count.
+    """
+    top = {file.name: file for file in listing.files if not {"/", "\\"} & {*file.name} and file.name[:1] != "."}
+    where = listing.repository
+    if CONFIG not in top:
+        raise BadCheckpoint(f"{where} is no checkpoint: it lacks {CONFIG}", hint=_instead(top))
+    names = [SINGLE] if SINGLE in top else sorted(filter(SHARD.fullmatch, top)) if INDEX in top else []
+    if not names:
+        pickles = sorted(name for name in top if name.endswith(PICKLES))
+        holds = f"only {pickles[0]}, a pickle, which can run code" if pickles else "no weights"
+        raise BadCheckpoint(f"{where} has no safetensors but {holds}", hint=_instead(top))
+    texts = [name for name in sorted(top) if _is_text(name) and (name != INDEX or SINGLE not in top)]
+    return tuple(top[name] for name in (*texts, *names))
 
 
 def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> Iterator[JobProgress]:
-    """Makes the model of an offer, yielding how far it is: waiting, fetching, checking, copying, and quantise's stages.
+    """Installs the model of an offer. Yields the progress of its stages: waiting, fetching, checking, copying, packing.
 
-    quant: "auto" packs large checkpoints. keep_original: the files as published stay too.
-    Raises UsageError, ModelError (BadCheckpoint, NoRoom), the latter too where the system refuses a write.
+    quant: "auto" packs large checkpoints. keep_original: the published files stay in the store too.
+    Raises UsageError and ModelError (BadCheckpoint, NoRoom; also if the system refuses a write).
     """
     name = offered.origin.name
     if not store.is_free(name):
@@ -44,80 +108,94 @@ def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) 
         if is_done(offered, quant=quant, keep_original=keep_original):
             return
         if offered.listing is None:
-            yield from _from_folder(offered, quant)
+            yield from _pull_folder(offered, quant)
         else:
-            yield from _from_hub(offered, offered.listing, quant=quant, keep_original=keep_original)
+            yield from _pull_repository(offered, offered.listing, quant=quant, keep_original=keep_original)
 
 
 def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> bool:
-    """Whether the shelf has the model as it is wanted. UsageError: it has another of that name."""
+    """Whether the store has the model in the form wanted. Raises UsageError if it has another model of that name."""
     name = offered.origin.name
-    known = store.read_record(store.place(name))
-    if known is None:
+    record = store.read_record(store.model_dir(name))
+    if record is None:
         return False
-    if known.source != offered.origin.where:
-        raise UsageError(f"there is a model {name} from {known.source}", hint=f"diffu model rm {name} makes room")
-    same = known.revision == offered.listing.commit if offered.listing else offered.here
-    kept = not keep_original or store.originals(name).is_dir()
-    return same and kept and quant in {"auto", known.quant}
+    if record.source != offered.origin.where:
+        raise UsageError(f"there is a model {name} from {record.source}", hint=f"diffu model rm {name} makes room")
+    same = record.revision == offered.listing.commit if offered.listing else offered.installed
+    complete = not keep_original or store.download_dir(name).is_dir()
+    return same and complete and quant in {"auto", record.quant}
 
 
-def _from_hub(offered: Offer, listing: Listing, *, quant: Quant, keep_original: bool) -> Iterator[JobProgress]:
+def check_room(to_fetch: int, to_make: int) -> None:
+    """Raises NoRoom unless the disk of the store has room for so many more bytes."""
+    folder = store.root()
+    folder.mkdir(parents=True, exist_ok=True)
+    free, needed = shutil.disk_usage(folder).free, to_fetch + to_make
+    if needed > free:
+        raise NoRoom(
+            f"{format_bytes(needed)} are needed on the disk with {folder} ({format_bytes(to_fetch)} to fetch, "
+            f"{format_bytes(to_make)} for the model), {format_bytes(free)} are free",
+            hint=f"free {format_bytes(needed - free)}, or {store.ELSEWHERE}; diffu model list shows what is pulled",
+        )
+
+
+def _pull_repository(offered: Offer, listing: Listing, *, quant: Quant, keep_original: bool) -> Iterator[JobProgress]:
     name, files = offered.origin.name, offered.files
-    source, made = store.originals(name), store.workshop(name)
-    if download.ready(source, files) and made.exists():
-        shutil.rmtree(made)
+    source, staged = store.download_dir(name), store.staging_dir(name)
+    if download.ready(source, files) and staged.exists():
+        shutil.rmtree(staged)
     for file in files:
         download.adopt(listing, file, source)
     yield from _fetch(listing, files, source, weights=False)
-    settings = _examine(source, files)
-    packs = _packs(quant, settings)
-    if made.exists() and is_packed(support.settings_of(made)) != (packs or is_packed(settings)):
-        shutil.rmtree(made)
-    if not made.exists():
-        left = sum(file.size - download.present(file, source) for file in files)
-        check_room(left, packed_bytes(settings, width=2) if packs else offered.total * keep_original)
+    config = _examine(source, files)
+    packs = _packs(quant, config)
+    quantization = NF4 if packs else config.quantization
+    if staged.exists() and family.read(staged)[0].quantization != quantization:
+        shutil.rmtree(staged)
+    if not staged.exists():
+        missing = sum(file.size - download.present(file, source) for file in files)
+        check_room(missing, packed_bytes(config, width=2) if packs else offered.total * keep_original)
         yield from _fetch(listing, files, source, weights=True)
         yield from _verify(files, source)
         if packs or keep_original:
-            yield from _make(source, made, files, packs=packs)
-    target = store.settle(made if made.exists() else source, _record(offered, packs=packs or is_packed(settings)))
+            yield from _stage(source, staged, files, packs=packs)
+    target = store.install(staged if staged.exists() else source, _record(offered, quantization))
     (target / download.NOTE).unlink(missing_ok=True)
     if not keep_original:
         shutil.rmtree(source, ignore_errors=True)
 
 
-def _from_folder(offered: Offer, quant: Quant) -> Iterator[JobProgress]:
-    folder, made = offered.origin.folder, store.workshop(offered.origin.name)
+def _pull_folder(offered: Offer, quant: Quant) -> Iterator[JobProgress]:
+    folder, staged = offered.origin.folder, store.staging_dir(offered.origin.name)
     assert folder is not None
-    settings = _examine(folder, offered.files)
-    packs = _packs(quant, settings)
-    check_room(0, packed_bytes(settings, width=2) if packs else offered.total)
+    config = _examine(folder, offered.files)
+    packs = _packs(quant, config)
+    check_room(0, packed_bytes(config, width=2) if packs else offered.total)
     _check_headers(offered.files, folder)
-    shutil.rmtree(made, ignore_errors=True)
-    yield from _make(folder, made, offered.files, packs=packs)
-    store.settle(made, _record(offered, packs=packs or is_packed(settings)))
+    shutil.rmtree(staged, ignore_errors=True)
+    yield from _stage(folder, staged, offered.files, packs=packs)
+    store.install(staged, _record(offered, NF4 if packs else config.quantization))
 
 
-def _make(source: Path, made: Path, files: tuple[Remote, ...], *, packs: bool) -> Iterator[JobProgress]:
-    """The model in `made` from the files in `source`, which stay."""
-    made.parent.mkdir(parents=True, exist_ok=True)
+def _stage(source: Path, staged: Path, files: tuple[Remote, ...], *, packs: bool) -> Iterator[JobProgress]:
+    """Makes the model in `staged` from the files in `source`, which stay."""
+    staged.parent.mkdir(parents=True, exist_ok=True)
     if packs:
-        from diffucli.model.quantize import quantise
+        from diffucli.model.quantize import quantize
 
-        yield from quantise(source, made)
+        yield from quantize(source, staged)
     else:
-        yield from _copy(files, source, made)
+        yield from _copy(files, source, staged)
 
 
 def _fetch(listing: Listing, files: tuple[Remote, ...], folder: Path, *, weights: bool) -> Iterator[JobProgress]:
-    """Fetches the small files, or the weights; `done` counts what is here of all files and never goes back."""
+    """Fetches the weights, or the other files. `done` counts the bytes present of all files."""
     total, best = sum(file.size for file in files), 0
     for file in files:
         if file.name.endswith(WEIGHTS) is weights:
-            rest = sum(download.present(other, folder) for other in files if other is not file)
+            others = sum(download.present(other, folder) for other in files if other is not file)
             for size in download.fetch(listing, file, folder):
-                best = max(best, rest + size)
+                best = max(best, others + size)
                 yield JobProgress("fetching", best, total)
 
 
@@ -131,70 +209,76 @@ def _verify(files: tuple[Remote, ...], folder: Path) -> Iterator[JobProgress]:
 
 
 def _check_headers(files: tuple[Remote, ...], folder: Path) -> None:
-    """BadCheckpoint where a file of weights is no safetensors file, whatever its digest says."""
+    """Raises BadCheckpoint if a file of weights is no safetensors file, even with the right digest."""
     for file in files:
         if file.name.endswith(WEIGHTS):
-            figures.tensors(folder / file.name)
+            tensor_sizes(folder / file.name)
 
 
-def _copy(files: tuple[Remote, ...], source: Path, made: Path) -> Iterator[JobProgress]:
-    """A copy of `files` in `made`, in one step at its end."""
-    aside, total, done = made.with_name(f".{made.name}"), sum(file.size for file in files), 0
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+def _copy(files: tuple[Remote, ...], source: Path, staged: Path) -> Iterator[JobProgress]:
+    """Copies `files` to the folder `staged`, which appears when all of them are there."""
+    unfinished, total, done = staged.with_name(f".{staged.name}"), sum(file.size for file in files), 0
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     for file in files:
-        with (source / file.name).open("rb") as old, (aside / file.name).open("wb") as new:
-            while block := old.read(BLOCK):
+        with (source / file.name).open("rb") as old, (unfinished / file.name).open("wb") as new:
+            while block := old.read(COPY_BYTES):
                 new.write(block)
                 done += len(block)
                 yield JobProgress("copying", done, total)
-    aside.rename(made)
+    unfinished.rename(staged)
 
 
-def _examine(folder: Path, files: Iterable[Remote]) -> Mapping[str, Any]:
-    """The settings of a checkpoint whose small files are in `folder`. BadCheckpoint: it cannot be run here."""
-    settings = support.settings_of(folder, name="this checkpoint")
-    tokenizer.read(folder)
+def _examine(folder: Path, files: Iterable[Remote]) -> Config:
+    """The config of a checkpoint whose small files are in `folder`. Raises BadCheckpoint if it cannot be run."""
+    config, found = family.read(folder, name=HERE)
+    tokenizer.read(folder, found)
     if (folder / INDEX).exists():
-        support.check_index(folder / INDEX, frozenset(file.name for file in files if file.name.endswith(WEIGHTS)))
-    return settings
+        check_index(folder / INDEX, frozenset(file.name for file in files if file.name.endswith(WEIGHTS)))
+    return config
 
 
-def _packs(quant: Quant, settings: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint is to be packed now. UsageError: it should be and cannot."""
-    if is_packed(settings):
+def _packs(quant: Quant, config: Config) -> bool:
+    """Whether a checkpoint is to be packed. Raises UsageError if `quant` is not possible."""
+    if config.quantization == NF4:
         if quant == "none":
             raise UsageError("this checkpoint is in four bits as it is published", hint="leave --quant none out")
         return False
-    packs = quant == "nf4" or (quant == "auto" and is_large(settings))
-    if packs and find_spec("bitsandbytes") is None:
+    packs = quant == NF4 or (quant == "auto" and config.is_large)
+    if packs and not has_bitsandbytes():
         raise UsageError("four bits need bitsandbytes, which has no wheel here", hint="add --quant none")
     return packs
 
 
-def check_room(fetched: int, made: int) -> None:
-    """NoRoom unless the disk has room for `fetched` and `made` bytes more."""
-    folder = store.root()
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if fetched + made > free:
-        raise NoRoom(
-            f"{format_bytes(fetched + made)} are needed on the disk with {folder} ({format_bytes(fetched)} to fetch, "
-            f"{format_bytes(made)} for the model), {format_bytes(free)} are free",
-            hint=f"free {format_bytes(fetched + made - free)}, or {store.ELSEWHERE}; "
-            "diffu model list shows the models on this disk",
-        )
-
-
-def _record(offered: Offer, *, packs: bool) -> Record:
+def _record(offered: Offer, quantization: str) -> Record:
     listing = offered.listing
     return Record(
         name=offered.origin.name,
         source=offered.origin.where,
         revision=listing.commit if listing else "",
-        quant="nf4" if packs else "none",
+        quant=quantization,
         licence=listing.licence if listing else "",
         licence_link=listing.licence_link if listing else "",
         pulled=datetime.now(UTC).isoformat(timespec="seconds"),
         files={file.name: (file.size, file.digest) for file in offered.files},
     )
+
+
+def _files_in(folder: Path) -> tuple[Remote, ...]:
+    """The files of a folder that make a checkpoint. Raises BadCheckpoint if it is none."""
+    family.read(folder, name=HERE)
+    weights = shards(folder)
+    single = weights[0].name == SINGLE
+    texts = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_text(path.name)]
+    copied = [path for path in texts if not (single and path.name == INDEX)]
+    return tuple(Remote(path.name, path.stat().st_size, "") for path in (*copied, *weights))
+
+
+def _is_text(name: str) -> bool:
+    return (name == MERGES or PurePath(name).suffix in TEXTS) and name not in {store.RECORD, download.NOTE}
+
+
+def _instead(names: dict[str, Remote]) -> str:
+    if any(name.lower().endswith(".gguf") for name in names):
+        return "GGUF is another program's format: pull the original repository"
+    return PULL_ANOTHER

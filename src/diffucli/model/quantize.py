@@ -1,6 +1,7 @@
-"""A checkpoint in bf16 or wider becomes one in four bits beside it, in transformers' and bitsandbytes' own layout.
+"""A checkpoint in bfloat16 or wider becomes one in NF4, in transformers' and bitsandbytes' own layout.
 
-Written aside, verified, then renamed: a folder without `.part` in its name is whole. Knows nothing of hubs or names.
+It is written to a folder named `.part`, verified, then renamed, so every other folder is complete. Tensors are streamed
+one at a time, so no shard is ever whole in memory. Knows nothing of hubs or model names.
 """
 
 from __future__ import annotations
@@ -10,84 +11,171 @@ import os
 import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from safetensors import safe_open
 
 from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
-from diffucli.model.files import REPAIR, blaming, read_object
-from diffucli.model.layers import odd, packed_names
-from diffucli.model.load import wanted_shapes
+from diffucli.model import family as families
+from diffucli.model import nf4
+from diffucli.model.checkpoint import (
+    CONFIG,
+    FETCH_AGAIN,
+    INDEX,
+    NF4,
+    QUANT_STATE,
+    QUANT_STATE_PARTS,
+    SINGLE,
+    as_bad_checkpoint,
+    check_shapes,
+    is_rotary_buffer,
+    read_object,
+    shards,
+    tensor_shapes,
+)
+from diffucli.model.config import QUANTIZATION, QUANTIZATION_KEY
+from diffucli.model.load import expected_shapes
 from diffucli.model.memory import packed_bytes
-from diffucli.model.packed import KEY, KIND, PARTS, is_packed
-from diffucli.model.shards import INDEX, SINGLE, check_shapes, shards
-from diffucli.model.stream import Stream
-from diffucli.model.support import settings_of
-from diffucli.model.transformer import Size
-from diffucli.model.verify import kept, pieces, verify
 from diffucli.units import JobProgress, format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from torch import Tensor
-ASIDE, MARK, HALF = ".part", "source.json", ".half"
-WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".py")  # never copied
+
+    from diffucli.model.config import Config
+
+PART, SOURCE, UNFINISHED = ".part", "source.json", ".half"
+NOT_COPIED = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".py")
 QUANTISING, VERIFYING = "quantising", "verifying"
+SAMPLED_ROWS = 32  # rows of each packed matrix that are compared
+CHUNK = 2**22  # numbers that are converted or compared at a time
+DTYPE_NAMES = {torch.uint8: "U8", torch.bfloat16: "BF16", torch.float32: "F32"}
+ENTRY_BYTES = 160  # at most, of an entry in a safetensors header without the tensor's name
+ALIGNMENT = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What is to be done. sources: shard by shard; names: the tensors that are packed; total: bytes of the sources."""
+    """What is to be done. shards: of the source; packed: the tensors to pack; part: the folder that is written."""
 
     source: Path
     part: Path
-    settings: Mapping[str, Any]
-    sources: tuple[Path, ...]
-    names: frozenset[str]
+    config: Config
+    shards: tuple[Path, ...]
+    packed: frozenset[str]
 
     @property
     def total(self) -> int:
-        return sum(shard.stat().st_size for shard in self.sources)
+        """Bytes of the source's shards."""
+        return sum(shard.stat().st_size for shard in self.shards)
 
 
-def quantise(source: Path, target: Path) -> Iterator[JobProgress]:
-    """Writes the checkpoint in `source` to the new folder `target` in NF4; head, embeddings, norms, biases in bf16.
+def quantize(source: Path, target: Path) -> Iterator[JobProgress]:
+    """Writes the checkpoint in `source` to the new folder `target`: the layers in NF4, everything else in bfloat16.
 
-    Yields bytes of the source read, then bytes of the result verified. Works on the GPU where there is one. What an
-    earlier try left in `target`.part is taken up if it is of the same source. `source` stays as it is. Not safe
-    against a second run on the same `target` at the same time.
-    Raises BadCheckpoint (the source is damaged, or the result is not what was written), ModelError (no space on the
-    disk), UsageError (in four bits already, `target` exists, no bitsandbytes here), WriteFailed.
+    Yields the bytes of the source read, then those of the result verified. Works on the GPU if there is one. Shards
+    that an earlier, interrupted call on the same source finished are not written again. `source` is not changed. Two
+    calls must not run on the same `target` at the same time.
+    Raises BadCheckpoint (the source is damaged, or the result is not what was written), ModelError (not enough space),
+    UsageError (the source is in four bits, `target` exists, bitsandbytes is missing), WriteFailed.
     """
-    settings = settings_of(source)
-    if is_packed(settings):
+    config, family = families.read(source)
+    if config.quantization == NF4:
         raise UsageError(f"{source} is in four bits already", hint="name the original checkpoint")
     if target.exists():
         raise UsageError(f"{target} exists already", hint="remove it first, or use it")
-    _need_bitsandbytes()
-    with blaming(f"{source / 'config.json'} cannot be used"):
-        wanted = wanted_shapes(Size.of(settings))
-    check_shapes(source, wanted)
-    part = target.with_name(target.name + ASIDE)
-    job = _Job(source, part, settings, shards(source), packed_names(settings))
-    with _disk(part):
-        _take_up(job)
+    _require_bitsandbytes()
+    expected = expected_shapes(config, family)
+    check_shapes(source, expected)
+    part = target.with_name(target.name + PART)
+    packed = frozenset(map(family.tensor_name, config.packed_weights))
+    job = _Job(source, part, config, shards(source), packed)
+    with _removing_if_disk_refuses(part):
+        _prepare(job)
         _check_space(job)
         yield from _convert(job)
-        yield from _verify(job)
-        _finish(job)
-        check_shapes(part, wanted)
-        (part / MARK).unlink()
+        yield from _verify_all(job)
+        _complete(job)
+        check_shapes(part, expected)
+        (part / SOURCE).unlink()
         part.rename(target)
-        _settle(target.parent)
+        _sync_folder(target.parent)
 
 
-def _need_bitsandbytes() -> None:
+def verify(written: Path, source: Path, packed: frozenset[str]) -> None:
+    """Raises BadCheckpoint unless `written` holds every tensor of the shard `source`, those in `packed` in four bits.
+
+    Sampled rows of a packed matrix must be within NF4's error; all other numbers must be the same in bfloat16.
+    """
+    tensor_shapes(written)
+    with (
+        as_bad_checkpoint(f"{written} cannot be read back"),
+        safe_open(source, framework="pt") as before,
+        safe_open(written, framework="pt") as after,
+    ):
+        present = set(after.keys())
+        for name in _weights(source):
+            agrees = _is_packed_form if name in packed else _is_same
+            if (name + QUANT_STATE in present) != (name in packed) or not agrees(before, after, name):
+                raise BadCheckpoint(
+                    f"{written}: {name} is not what was written", hint="check the disk and quantise again"
+                )
+
+
+def quantization_config(config: Config) -> dict[str, Any]:
+    """The `quantization_config` of a checkpoint in four bits, as transformers writes and reads it."""
+    return {
+        **QUANTIZATION,
+        "load_in_8bit": False,
+        "_load_in_4bit": True,
+        "_load_in_8bit": False,
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": "bfloat16",
+        "bnb_4bit_quant_storage": "uint8",
+        "llm_int8_skip_modules": ["lm_head", *config.unpackable],
+        "llm_int8_threshold": 6.0,
+        "llm_int8_enable_fp32_cpu_offload": False,
+        "llm_int8_has_fp16_weight": False,
+    }
+
+
+class ShardWriter:
+    """Writes a safetensors file tensor by tensor. Its header is written last, into space reserved at its beginning.
+
+    names: every tensor that will be written; they determine how much space is reserved.
+    """
+
+    def __init__(self, file: BinaryIO, names: Iterable[str]) -> None:
+        space = sum(len(json.dumps(name)) + ENTRY_BYTES for name in names) + ENTRY_BYTES
+        self._file, self._space = file, -(-(space + 8) // ALIGNMENT) * ALIGNMENT - 8
+        self._entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        self._end = 0
+        file.seek(8 + self._space)
+
+    def write(self, name: str, shape: Iterable[int], chunks: Iterable[Tensor]) -> None:
+        """Writes a tensor of `shape` whose numbers come in `chunks` of one dtype, on the CPU."""
+        start, dtype = self._end, ""
+        for chunk in chunks:
+            dtype = DTYPE_NAMES[chunk.dtype]
+            self._end += self._file.write(chunk.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        self._entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, self._end]}
+
+    def close(self) -> None:
+        """Writes the header and waits until everything is on the disk."""
+        header = json.dumps(self._entries, separators=(",", ":")).encode()
+        assert len(header) <= self._space, "space was reserved for every name"
+        self._file.seek(0)
+        self._file.write(self._space.to_bytes(8, "little") + header.ljust(self._space))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _require_bitsandbytes() -> None:
     try:
-        import bitsandbytes  # noqa: F401 — asked whether it is there
+        nf4.require_bitsandbytes()
     except ImportError as exc:
         raise UsageError(
             "four bits need bitsandbytes, which has no wheel here", hint="use the original checkpoint"
@@ -95,11 +183,8 @@ def _need_bitsandbytes() -> None:
 
 
 @contextmanager
-def _disk(part: Path) -> Iterator[None]:
-    """Gives the disk back what was written where it refuses more; a stop in between leaves whole shards to go on from.
-
-    Raises WriteFailed.
-    """
+def _removing_if_disk_refuses(part: Path) -> Iterator[None]:
+    """Removes `part` and raises WriteFailed if the system refuses a write. After any other stop whole shards stay."""
     try:
         yield
     except OSError as exc:
@@ -109,27 +194,27 @@ def _disk(part: Path) -> Iterator[None]:
         ) from exc
 
 
-def _take_up(job: _Job) -> None:
-    """The folder aside, with the whole shards of an earlier try on the same source, or empty."""
+def _prepare(job: _Job) -> None:
+    """Makes the part folder, or keeps the finished shards in it if they are of the same source."""
     mark = {
-        "shards": {shard.name: [shard.stat().st_size, shard.stat().st_mtime_ns] for shard in job.sources},
-        "packed": sorted(job.names),
+        "shards": {shard.name: [shard.stat().st_size, shard.stat().st_mtime_ns] for shard in job.shards},
+        "packed": sorted(job.packed),
     }
     try:
-        same = read_object(job.part / MARK) == mark
+        same = read_object(job.part / SOURCE) == mark
     except BadCheckpoint:
         same = False
     if not same:
         shutil.rmtree(job.part, ignore_errors=True)
         job.part.mkdir(parents=True)
-        (job.part / MARK).write_text(json.dumps(mark), encoding="utf-8")
-    for half in job.part.glob(f"*{HALF}"):
-        half.unlink()
+        (job.part / SOURCE).write_text(json.dumps(mark), encoding="utf-8")
+    for path in job.part.glob(f"*{UNFINISHED}"):
+        path.unlink()
 
 
 def _check_space(job: _Job) -> None:
-    there = sum(path.stat().st_size for path in job.part.iterdir())
-    needed, free = packed_bytes(job.settings, width=2) - there, shutil.disk_usage(job.part).free
+    written = sum(path.stat().st_size for path in job.part.iterdir())
+    needed, free = packed_bytes(job.config, width=2) - written, shutil.disk_usage(job.part).free
     if needed > free:
         raise ModelError(
             f"{job.part} needs {format_bytes(needed)} of disk, {format_bytes(free)} are free", hint="make room there"
@@ -140,64 +225,66 @@ def _convert(job: _Job) -> Iterator[JobProgress]:
     """Writes each shard that is not there yet."""
     done, device = 0, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     yield JobProgress(QUANTISING, done, job.total)
-    for shard in job.sources:
+    for shard in job.shards:
         end = done + shard.stat().st_size
         written = job.part / shard.name
         if not written.exists():
-            half = written.with_name(written.name + HALF)
-            for size in _write(job, shard, half, device):
+            unfinished = written.with_name(written.name + UNFINISHED)
+            for size in _write_shard(job, shard, unfinished, device):
                 done += size
                 yield JobProgress(QUANTISING, done, job.total)
-            half.rename(written)
+            unfinished.rename(written)
         done = end
         yield JobProgress(QUANTISING, done, job.total)
 
 
-def _write(job: _Job, shard: Path, half: Path, device: torch.device) -> Iterator[int]:
-    """One shard; yields the bytes of each tensor read. The large tensors are streamed, the small parts come last.
+def _write_shard(job: _Job, shard: Path, target: Path, device: torch.device) -> Iterator[int]:
+    """Writes one shard to `target`; yields the bytes of each tensor read.
 
-    Whole blocks are of even bytes and parts are sorted by width, so every tensor is aligned for those who map it.
+    Unpacked tensors come first and quant states last, by falling width of their numbers. The bytes of packed tensors
+    are even in number, so every tensor is aligned for programs that map the file.
     """
-    from diffucli.model.fourbit import Packing
-
-    parts: dict[str, Tensor] = {}
-    names = sorted(kept(shard), key=lambda name: name in job.names)
-    with ExitStack() as held:
-        with blaming(f"{shard} cannot be read"):
-            file = held.enter_context(safe_open(shard, framework="pt"))
-        stream = Stream(held.enter_context(half.open("wb")), [name + part for name in names for part in ("", *PARTS)])
+    states: dict[str, Tensor] = {}
+    names = sorted(_weights(shard), key=lambda name: name in job.packed)
+    with ExitStack() as files:
+        with as_bad_checkpoint(f"{shard} cannot be read"):
+            source = files.enter_context(safe_open(shard, framework="pt"))
+        writer = ShardWriter(
+            files.enter_context(target.open("wb")), [name + part for name in names for part in ("", *QUANT_STATE_PARTS)]
+        )
         for name in names:
-            with blaming(f"{shard} cannot be read"):
-                tensor = file.get_tensor(name)
-            if name in job.names:
-                packing = Packing(tensor, device)
-                with _finite(shard, name):
-                    stream.put(name, (tensor.numel() // 2, 1), packing.pieces())
-                parts |= {name + part: value for part, value in packing.beside().items()}
+            with as_bad_checkpoint(f"{shard} cannot be read"):
+                tensor = source.get_tensor(name)
+            if name in job.packed:
+                packer = nf4.Packer(tensor, device)
+                with _naming_tensor(shard, name):
+                    writer.write(name, (tensor.numel() // 2, 1), packer.chunks())
+                states |= {name + part: value for part, value in packer.quant_state().items()}
             else:
-                stream.put(name, tensor.shape, (piece.to(torch.bfloat16) for piece in pieces(tensor)))
+                writer.write(name, tensor.shape, (chunk.to(torch.bfloat16) for chunk in _chunks(tensor)))
             yield tensor.nbytes
-        for name in sorted(parts, key=lambda name: (-parts[name].itemsize, name)):
-            stream.put(name, parts[name].shape, [parts[name]])
-        stream.close()
+        for name in sorted(states, key=lambda name: (-states[name].itemsize, name)):
+            writer.write(name, states[name].shape, [states[name]])
+        writer.close()
 
 
 @contextmanager
-def _finite(shard: Path, name: str) -> Iterator[None]:
+def _naming_tensor(shard: Path, name: str) -> Iterator[None]:
+    """Raises BadCheckpoint, naming the tensor, in place of the ValueError of numbers that are not finite."""
     try:
         yield
     except ValueError as exc:
-        raise BadCheckpoint(f"{shard}: {name} holds {exc}", hint=REPAIR) from exc
+        raise BadCheckpoint(f"{shard}: {name} holds {exc}", hint=FETCH_AGAIN) from exc
 
 
-def _verify(job: _Job) -> Iterator[JobProgress]:
-    """Reads every shard back; one that is not what it should be takes all the work with it."""
-    total, done = sum((job.part / shard.name).stat().st_size for shard in job.sources), 0
+def _verify_all(job: _Job) -> Iterator[JobProgress]:
+    """Reads every shard back. Removes the part folder if one of them is not what it should be."""
+    total, done = sum((job.part / shard.name).stat().st_size for shard in job.shards), 0
     yield JobProgress(VERIFYING, done, total)
-    for shard in job.sources:
+    for shard in job.shards:
         written = job.part / shard.name
         try:
-            verify(written, shard, job.names)
+            verify(written, shard, job.packed)
         except BadCheckpoint:
             shutil.rmtree(job.part, ignore_errors=True)
             raise
@@ -205,19 +292,22 @@ def _verify(job: _Job) -> Iterator[JobProgress]:
         yield JobProgress(VERIFYING, done, total)
 
 
-def _finish(job: _Job) -> None:
-    """The index, the other files and, last, config.json, without which a folder is no checkpoint."""
-    places = {name: shard.name for shard in job.sources for name in _names(job.part / shard.name)}
-    if len(job.sources) > 1 or job.sources[0].name != SINGLE:
-        size = sum((job.part / shard.name).stat().st_size for shard in job.sources)
-        index = {"metadata": {"total_size": size}, "weight_map": places}
+def _complete(job: _Job) -> None:
+    """Writes the index, the small files and, last, config.json, without which a folder is no checkpoint."""
+    if len(job.shards) > 1 or job.shards[0].name != SINGLE:
+        written = [job.part / shard.name for shard in job.shards]
+        index = {
+            "metadata": {"total_size": sum(shard.stat().st_size for shard in written)},
+            "weight_map": {name: shard.name for shard in written for name in _names(shard)},
+        }
         (job.part / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
     for path in job.source.iterdir():
-        if path.is_file() and path.suffix not in WEIGHTS and path.name not in {INDEX, "config.json"}:
+        if path.is_file() and path.suffix not in NOT_COPIED and path.name not in {INDEX, CONFIG}:
             shutil.copyfile(path, job.part / path.name)
-    settings = dict(job.settings) | {"torch_dtype": "bfloat16", KEY: describe(job.settings)}
-    (job.part / "config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
-    _settle(job.part)
+    values = read_object(job.source / CONFIG)
+    values |= {"torch_dtype": "bfloat16", QUANTIZATION_KEY: quantization_config(job.config)}
+    (job.part / CONFIG).write_text(json.dumps(values, indent=2), encoding="utf-8")
+    _sync_folder(job.part)
 
 
 def _names(shard: Path) -> list[str]:
@@ -225,27 +315,37 @@ def _names(shard: Path) -> list[str]:
         return list(file.keys())
 
 
-def describe(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The `quantization_config` of a checkpoint in four bits, as transformers writes and reads it."""
-    return {
-        "quant_method": "bitsandbytes",
-        "load_in_4bit": True,
-        "load_in_8bit": False,
-        "_load_in_4bit": True,
-        "_load_in_8bit": False,
-        "bnb_4bit_quant_type": KIND,
-        "bnb_4bit_use_double_quant": True,
-        "bnb_4bit_compute_dtype": "bfloat16",
-        "bnb_4bit_quant_storage": "uint8",
-        "llm_int8_skip_modules": ["lm_head", *odd(settings)],
-        "llm_int8_threshold": 6.0,
-        "llm_int8_enable_fp32_cpu_offload": False,
-        "llm_int8_has_fp16_weight": False,
-    }
+def _weights(shard: Path) -> list[str]:
+    """The names of the tensors of a shard that are written: all but rotary buffers."""
+    return sorted(name for name in tensor_shapes(shard) if not is_rotary_buffer(name))
 
 
-def _settle(folder: Path) -> None:
-    """Waits until the disk knows what is in a folder; not every system lets a folder be opened."""
+def _chunks(tensor: Tensor) -> Iterator[Tensor]:
+    """The numbers of a tensor in flat chunks that are small enough to be converted in memory."""
+    yield from torch.split(tensor.reshape(-1), CHUNK)
+
+
+def _is_same(before: Any, after: Any, name: str) -> bool:
+    """Whether a tensor holds the same numbers in bfloat16. before, after: open safetensors files."""
+    original, written = before.get_tensor(name), after.get_tensor(name)
+    if original.shape != written.shape:
+        return False
+    pairs = zip(_chunks(original), _chunks(written), strict=True)
+    return all(torch.equal(one.to(torch.bfloat16), other) for one, other in pairs)
+
+
+def _is_packed_form(before: Any, after: Any, name: str) -> bool:
+    """Whether sampled rows of a packed matrix are within NF4's error. before, after: open safetensors files."""
+    original, written = before.get_tensor(name), after.get_tensor(name)
+    first = max(original.shape[0] // 2 - SAMPLED_ROWS // 2, 0)
+    state = {part: after.get_tensor(name + part) for part in QUANT_STATE_PARTS}
+    largest = max(float(chunk.abs().max()) for chunk in _chunks(original))
+    unpacked = nf4.unpack_rows(written, state, first, SAMPLED_ROWS)
+    return nf4.is_within_error(original[first : first + SAMPLED_ROWS], unpacked, largest)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Waits until the disk has the entries of a folder; some systems do not let a folder be opened."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,33 +1,70 @@
-"""Names of checkpoints that can be run: the embedded one, those pulled, and any folder in the published layout.
+"""Names of checkpoints: aliases, repositories and folders to pull, models that can be run, and the default model.
 
 Imports no torch, so that listing is quick.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
+import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from diffucli.errors import ModelError
-from diffucli.model import aliases, choice, figures, store, support
-from diffucli.model.aliases import FIRST_CHOICE, MINI
-from diffucli.model.files import blaming, read_object
-from diffucli.model.packed import is_packed
-from diffucli.model.shards import shards
+import platformdirs
+
+from diffucli.errors import BadCheckpoint, ModelError, UsageError
+from diffucli.model import store
+from diffucli.model.checkpoint import NF4, bits_per_weight, shards, tensor_sizes
+from diffucli.model.config import read_config
+from diffucli.model.family import read_family, special_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from diffucli.model.config import Config
+    from diffucli.model.family import Family
+
+MINI, FIRST_CHOICE = "mini", "diffucoder"
+ALIASES = {
+    FIRST_CHOICE: "apple/DiffuCoder-7B-cpGRPO",
+    "diffucoder-instruct": "apple/DiffuCoder-7B-Instruct",
+    "diffucoder-base": "apple/DiffuCoder-7B-Base",
+    "dream-coder": "Dream-org/Dream-Coder-v0-Instruct-7B",
+    "dreamon": "Dream-org/DreamOn-v0-7B",
+}
 INVITATION = f"diffu model pull {FIRST_CHOICE} brings a 7B model"
-FOUR = 4
 PULL = "diffu model pull {}"
+DEFAULT_KEY = "model"  # of the settings file
+BF16_BYTES, NF4_BITS = 2, 4
+_ALIAS_OF = {repository.lower(): alias for alias, repository in ALIASES.items()}
+_WEB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://(?:models/)?")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_LOCAL = ("./", "../", "/", "~", ".\\", "..\\")
+_WEIGHTS = {".gguf": "a GGUF file", ".safetensors": "a file", ".bin": "a pickle", ".pt": "a pickle", ".pth": "a pickle"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a checkpoint is pulled from, and its name in the store. Either `repository` ("org/name") or `folder`."""
+
+    name: str
+    repository: str = ""
+    folder: Path | None = None
+
+    @property
+    def where(self) -> str:
+        """The repository or the folder as a string."""
+        return self.repository or str(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A checkpoint by its name. embedded: part of the package, a demonstration model. record: how it was pulled."""
+    """A checkpoint that can be run. embedded: part of the package. record: of the pull, None if it was not pulled."""
 
     name: str
     folder: Path
@@ -35,32 +72,121 @@ class Entry:
     record: store.Record | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the files of a checkpoint say.
+
+    family: None if the checkpoint cannot be run. parameters: their number. bits: of a weight in the layers. size: bytes
+    on disk of all files. weights: bytes of the tensors. special: name → id of the special tokens.
+    """
+
+    entry: Entry
+    config: Config
+    family: Family | None
+    size: int
+    bits: int = 0
+    weights: int = 0
+    special: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network holds."""
+        return self.config.parameters
+
+    @property
+    def context(self) -> int:
+        """Tokens, prompt and canvas together, that the checkpoint was trained for."""
+        return self.config.context
+
+    @property
+    def cache(self) -> int:
+        """Bytes of the keys and values of the full context in bfloat16."""
+        return self.config.kv_cache_bytes(self.context, width=BF16_BYTES)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that a run takes at least: weights, keys and values."""
+        return self.weights + self.cache
+
+    @property
+    def licence(self) -> str:
+        """The name of the licence, as the hub gave it when the model was pulled; "" if unknown."""
+        if self.entry.embedded:
+            return "apache-2.0"
+        return self.entry.record.licence if self.entry.record else ""
+
+    @property
+    def revision(self) -> str:
+        """The commit that was pulled; "" if there is none."""
+        return self.entry.record.revision if self.entry.record else ""
+
+
+def origin(text: str) -> Origin:
+    """What `text` names: an alias, a repository ("org/name" or its address) or a folder. Raises UsageError if none."""
+    name = _WEB.sub("", text.strip()).rstrip("/") if _WEB.match(text.strip()) else text.strip()
+    if name == MINI:
+        raise UsageError(f"{MINI} is part of diffu, there is nothing to pull", hint=PULL.format(FIRST_CHOICE))
+    if name in ALIASES:
+        return Origin(name, ALIASES[name])
+    path = Path(name).expanduser()
+    if path.suffix.lower() in _WEIGHTS and not path.is_dir():
+        raise UsageError(
+            f"{text} is {_WEIGHTS[path.suffix.lower()]}, no checkpoint folder",
+            hint="name a folder or a repository with config.json and safetensors",
+        )
+    if name and path.is_dir():
+        return _folder_origin(path.resolve())
+    if name.startswith(_LOCAL) or (name and path.exists()):
+        raise UsageError(f"there is no folder {text}", hint="name a folder that holds a checkpoint")
+    if is_repository(name):
+        return Origin(short_name(name), name)
+    raise UsageError(f"there is no model called {text!r} to pull", hint=suggestion(name, tuple(ALIASES)))
+
+
+def is_repository(name: str) -> bool:
+    """Whether `name` can be a repository on the hub."""
+    return bool(_REPOSITORY.fullmatch(name)) and "--" not in name and ".." not in name
+
+
+def short_name(name: str) -> str:
+    """The alias of a repository that has one, otherwise `name` itself."""
+    return _ALIAS_OF.get(name.lower(), name)
+
+
+def suggestion(name: str, known: tuple[str, ...]) -> str:
+    """A hint with the names of `known` that are most like `name`, or with all of them."""
+    similar = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.55)
+    if similar:
+        return f"did you mean {' or '.join(similar)}?"
+    return f"known: {', '.join(known)}; or a repository as org/name; or a folder"
+
+
 def entries() -> tuple[Entry, ...]:
-    """Every checkpoint that has a name here, the embedded one first; what is half pulled is none."""
+    """Every checkpoint that has a name, the embedded one first. Models that are half pulled are left out."""
     return (_mini(), *(_pulled(record) for record in store.records()))
 
 
 def find(name: str | None) -> Entry:
-    """The checkpoint called `name`, or in the folder `name`; for None the chosen one, else the embedded. ModelError."""
+    """The checkpoint called `name`, or in the folder `name`; the default one for None. Raises ModelError."""
     if name is None:
         return default()
     known = {entry.name: entry for entry in entries()}
-    if entry := known.get(aliases.short(name)):
+    if entry := known.get(short_name(name)):
         return entry
     folder = Path(name).expanduser()
     if folder.is_dir():
         return Entry(name, folder, embedded=False)
-    if name in aliases.ALIASES or aliases.is_repository(name):
+    if name in ALIASES or is_repository(name):
         raise ModelError(f"{name} is not pulled yet", hint=PULL.format(name))
     raise ModelError(
         f"there is no model {name!r} and no folder of that name",
-        hint=aliases.suggestion(name, tuple(dict.fromkeys((*known, *aliases.ALIASES)))),
+        hint=suggestion(name, tuple(dict.fromkeys((*known, *ALIASES)))),
     )
 
 
 def default() -> Entry:
-    """The checkpoint that runs when none is named. ModelError: the chosen one is gone."""
-    name = choice.chosen()
+    """The checkpoint that runs when none is named. Raises ModelError if the chosen one is gone."""
+    name = _default_name()
     if name is None:
         return _mini()
     try:
@@ -72,84 +198,81 @@ def default() -> Entry:
 
 
 def use(name: str) -> Entry:
-    """Makes `name` the model that runs when none is named; MINI takes a choice back. ModelError."""
+    """Makes `name` the default model. Raises ModelError, and UsageError if the settings cannot be read."""
     entry = find(name)
     if entry.embedded:
-        choice.choose(None)
+        _set_default(None)
     else:
-        choice.choose(entry.name if entry.record else str(entry.folder.absolute()))
+        _set_default(entry.name if entry.record else str(entry.folder.absolute()))
     return entry
 
 
 def remove(name: str) -> int:
-    """Deletes what was pulled as `name`, whole or half; the bytes freed. ModelError: nothing was."""
-    short = aliases.short(name)
+    """Deletes what was pulled as `name`, complete or not; returns the bytes freed. Raises ModelError if nothing was."""
+    short = short_name(name)
     if short == MINI:
         raise ModelError(f"{MINI} is part of diffu and stays", hint="diffu model list shows what was pulled")
-    if not store.traces(short):
+    if not store.leftovers(short):
         known = tuple(record.name for record in store.records())
         hint = f"pulled: {', '.join(known)}" if known else "nothing is pulled"
         raise ModelError(f"there is no pulled model {name!r}", hint=hint)
     freed = store.remove(short)
-    if choice.chosen() == short:
-        choice.choose(None)
+    if _default_name() == short:
+        _set_default(None)
     return freed
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the files of a checkpoint say.
-
-    parameters: their number. bits: of a weight in the layers. size: bytes on disk of all files. weights: bytes of the
-    tensors. cache: bytes of keys and values at the full context. context: tokens. special: name → id. memory: weights
-    and cache together, what a run takes at least.
-    """
-
-    entry: Entry
-    settings: Mapping[str, Any]
-    parameters: int
-    size: int
-    bits: int = 0
-    weights: int = 0
-    context: int = figures.CONTEXT
-    cache: int = 0
-    special: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def memory(self) -> int:
-        """Bytes of memory that a run takes at least."""
-        return self.weights + self.cache
-
-    @property
-    def licence(self) -> str:
-        """The licence by its name, as the hub had it when the model was pulled; "" where that is unknown."""
-        if self.entry.embedded:
-            return "apache-2.0"
-        return self.entry.record.licence if self.entry.record else ""
-
-    @property
-    def revision(self) -> str:
-        """The commit that was pulled; "" for others."""
-        return self.entry.record.revision if self.entry.record else ""
-
-
 def facts(entry: Entry) -> Facts:
-    """The facts of a checkpoint, read from its headers alone. BadCheckpoint."""
-    settings = read_object(entry.folder / "config.json")
-    tensors = {name: found for shard in shards(entry.folder) for name, found in figures.tensors(shard).items()}
-    with blaming(f"{entry.folder / 'config.json'} gives no sizes"):
-        context = figures.context(settings)
-        return Facts(
-            entry,
-            settings,
-            parameters=figures.parameters(settings),
-            size=store.size(entry.folder),
-            bits=FOUR if is_packed(settings) else figures.bits(tensors),
-            weights=sum(size for _, size in tensors.values()),
-            context=context,
-            cache=figures.cache_bytes(settings, context),
-            special=support.special_tokens(entry.folder),
-        )
+    """The facts of a checkpoint, from its small files and the headers of its weights. Raises BadCheckpoint."""
+    config = read_config(entry.folder)
+    sizes = {name: size for shard in shards(entry.folder) for name, size in tensor_sizes(shard).items()}
+    family = None
+    with suppress(BadCheckpoint):
+        family = read_family(entry.folder, config.model_type, source=entry.record.source if entry.record else "")
+    return Facts(
+        entry,
+        config,
+        family,
+        size=store.size(entry.folder),
+        bits=NF4_BITS if config.quantization == NF4 else bits_per_weight(sizes),
+        weights=sum(size for _, size in sizes.values()),
+        special=special_tokens(entry.folder),
+    )
+
+
+def settings_path() -> Path:
+    """The settings file: $DIFFU_HOME/config.json, or one in the user's config folder."""
+    home = os.environ.get("DIFFU_HOME")
+    base = Path(home).expanduser().absolute() if home else Path(platformdirs.user_config_dir("diffu", appauthor=False))
+    return base / "config.json"
+
+
+def _default_name() -> str | None:
+    """The name or folder of the default model by the settings file; None if it has none."""
+    name = _settings().get(DEFAULT_KEY)
+    return name if isinstance(name, str) else None
+
+
+def _set_default(name: str | None) -> None:
+    """Stores the default model; None: the embedded one. Raises UsageError or ModelError if it cannot be stored."""
+    path = settings_path()
+    others = {key: value for key, value in _settings().items() if key != DEFAULT_KEY}
+    with store.writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.swap_json(path, others | ({DEFAULT_KEY: name} if name else {}))
+
+
+def _settings() -> dict[str, object]:
+    path = settings_path()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"{path} cannot be read ({exc})", hint="mend it or delete it") from exc
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} holds no JSON object", hint="mend it or delete it")
+    return values
 
 
 def _mini() -> Entry:
@@ -157,4 +280,11 @@ def _mini() -> Entry:
 
 
 def _pulled(record: store.Record) -> Entry:
-    return Entry(record.name, store.place(record.name), embedded=False, record=record)
+    return Entry(record.name, store.model_dir(record.name), embedded=False, record=record)
+
+
+def _folder_origin(path: Path) -> Origin:
+    name = re.sub(r"[^\w.-]+", "-", path.name, flags=re.ASCII).strip("-.")
+    if not name or name == MINI or name in ALIASES:
+        raise UsageError(f"the folder {path} would be called {name or 'nothing'!r} here", hint="rename the folder")
+    return Origin(name, folder=path)

@@ -1,6 +1,7 @@
-"""Where pulled checkpoints lie: one folder a model, each with a record of where it came from.
+"""Pulled checkpoints on disk: one folder a model, with a record of where it came from.
 
-A folder is a model once its record is in it, and it gets its place by one rename: what is half done lies elsewhere.
+A folder is a model once its record is in it. It takes its place by a rename, so a model that is half done is never
+listed; what is under way lies in folders whose names begin with a dot.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ _NAME = re.compile(rf"{_PART}(?:/{_PART})?")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """How a model came here. revision: the commit, "" for a folder. pulled: ISO 8601. files: name → [bytes, digest]."""
+    """Where a model comes from. revision: the commit, "" for a folder. pulled: ISO 8601. files: name → (bytes, digest).
+
+    source: a repository or a folder. quant: "nf4" or "none". licence, licence_link: "" if unknown.
+    """
 
     name: str
     source: str
@@ -47,39 +51,45 @@ class Record:
 
 
 def root() -> Path:
-    """The folder of the models: $DIFFU_HOME/models, else in the user's cache folder."""
+    """The folder that holds the models: $DIFFU_HOME/models, or one in the user's cache folder."""
     home = os.environ.get("DIFFU_HOME")
     base = Path(home).expanduser().absolute() if home else Path(platformdirs.user_cache_dir("diffu", appauthor=False))
     return base / "models"
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can name a model: letters, digits and `._-` that do not begin with a dot, at most one `/`.
+    """Whether `text` can name a model: letters, digits and `._-`, not a dot first, with at most one `/` in between.
 
-    Names become folders that are deleted, so nothing else may get near a path: not "", ".", ".." or ".fetched".
+    Names become folders that are deleted, so "", ".", ".." and ".fetched" must never be accepted.
     """
     return bool(_NAME.fullmatch(text)) and ".." not in text
 
 
-def place(name: str) -> Path:
-    """The folder of the model `name`, there or not. ModelError where that cannot be a name."""
+def model_dir(name: str) -> Path:
+    """The folder of the model `name`, whether it exists or not. Raises ModelError if no model can have that name."""
     if not is_name(name):
-        raise ModelError(f"{name!r} cannot be a model's name", hint="diffu model list shows those there are")
+        raise ModelError(f"{name!r} cannot be a model's name", hint="diffu model list shows the models there are")
     return root() / name.replace("/", "--")
 
 
-def originals(name: str) -> Path:
-    """Where the published files of `name` are fetched to; they stay here with --keep-original."""
-    return root() / ".fetched" / place(name).name
+def download_dir(name: str) -> Path:
+    """Where the published files of `name` are downloaded to; with --keep-original they stay."""
+    return root() / ".fetched" / model_dir(name).name
 
 
-def workshop(name: str) -> Path:
-    """Where the packed form of `name` is made before it takes its place."""
-    return root() / ".made" / place(name).name
+def staging_dir(name: str) -> Path:
+    """Where the model `name` is made before it is installed."""
+    return root() / ".made" / model_dir(name).name
+
+
+def replaced_dir(name: str) -> Path:
+    """Where an installed model is moved while another one takes its place."""
+    target = model_dir(name)
+    return target.with_name(f".old-{target.name}")
 
 
 def records() -> tuple[Record, ...]:
-    """The models that are whole, by name."""
+    """The records of all complete models, by name."""
     with suppress(OSError):
         found = [read_record(folder) for folder in root().iterdir() if not folder.name.startswith(".")]
         return tuple(sorted((record for record in found if record), key=lambda record: record.name))
@@ -87,46 +97,70 @@ def records() -> tuple[Record, ...]:
 
 
 def read_record(folder: Path) -> Record | None:
-    """The record in `folder`; None where there is none that can be read."""
+    """The record in `folder`; None if there is none, it is damaged, or it belongs to another folder."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         texts = {key: values[key] for key in Record.__slots__ if key != "files"}
         files = {str(name): (int(size), str(digest)) for name, (size, digest) in values["files"].items()}
         record = Record(**texts, files=files)
         if values["schema"] == SCHEMA and all(type(text) is str for text in texts.values()):
-            return record if is_name(record.name) and place(record.name).name == folder.name else None
+            return record if is_name(record.name) and model_dir(record.name).name == folder.name else None
     return None
 
 
-def settle(made: Path, record: Record) -> Path:
-    """Writes the record into the folder `made` and gives it the model's place; what was there goes. ModelError."""
-    target = place(record.name)
-    old = target.with_name(f".old-{target.name}")
+def install(staged: Path, record: Record) -> Path:
+    """Writes the record into the folder `staged` and renames that to the model's folder, replacing what was there.
+
+    If the process is killed in between, the model that was there is in `replaced_dir`; `recover` puts it back. The
+    caller holds the lock of the model. Raises ModelError.
+    """
+    target, replaced = model_dir(record.name), replaced_dir(record.name)
     with writing(root()):
-        swap_json(made / RECORD, {"schema": SCHEMA} | asdict(record))
-        shutil.rmtree(old, ignore_errors=True)
+        _recover(record.name)
+        swap_json(staged / RECORD, {"schema": SCHEMA} | asdict(record))
         if target.exists():
-            target.rename(old)
-        made.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+            target.rename(replaced)
+        staged.rename(target)
+        shutil.rmtree(replaced, ignore_errors=True)
     return target
 
 
-def traces(name: str) -> list[Path]:
-    """The folders that hold something of the model `name`, whole or half done."""
-    made = workshop(name)
-    found = (place(name), originals(name), made, made.with_name(f"{made.name}.part"), made.with_name(f".{made.name}"))
+def recover(name: str) -> None:
+    """Completes or undoes an installation of `name` that was killed, unless a process is installing it now.
+
+    If the new model is in place, the old one is deleted; otherwise the old one is put back. Raises ModelError.
+    """
+    if replaced_dir(name).is_dir() and is_free(name):
+        with locked(name, wait=True), writing(root()):
+            _recover(name)
+
+
+def _recover(name: str) -> None:
+    target, replaced = model_dir(name), replaced_dir(name)
+    if not replaced.is_dir():
+        return
+    if target.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+    else:
+        replaced.rename(target)
+
+
+def leftovers(name: str) -> list[Path]:
+    """The folders that hold anything of the model `name`: the model itself, downloads, and what was half done."""
+    staged = staging_dir(name)
+    unfinished = staged.with_name(f"{staged.name}.part"), staged.with_name(f".{staged.name}")
+    found = (model_dir(name), replaced_dir(name), download_dir(name), staged, *unfinished)
     return [folder for folder in found if folder.is_dir()]
 
 
 def remove(name: str) -> int:
-    """Deletes the model `name` with all that was fetched for it; the bytes freed, 0 where there was nothing."""
-    folders = traces(name)
+    """Deletes the model `name` and everything downloaded for it. Returns the bytes freed, 0 if there was nothing."""
     with locked(name, wait=False), writing(root()):
+        folders = leftovers(name)
         freed = sum(size(folder) for folder in folders)
         for folder in folders:
-            if (folder / RECORD).exists():  # no model from now on, should the rest be cut short
-                (folder / RECORD).unlink()
+            (folder / RECORD).unlink(missing_ok=True)  # it is no model from now on, even if we are interrupted
+        for folder in folders:
             shutil.rmtree(folder)
     return freed
 
@@ -142,7 +176,7 @@ def size(folder: Path) -> int:
 
 @contextmanager
 def locked(name: str, *, wait: bool) -> Iterator[None]:
-    """The model `name` to this process alone; ModelError where another has it and we do not `wait`."""
+    """Holds the lock of the model `name`. Raises ModelError if another process holds it and we do not `wait`."""
     with writing(root()):
         lock = _lock(name)
         try:
@@ -156,7 +190,7 @@ def locked(name: str, *, wait: bool) -> Iterator[None]:
 
 
 def is_free(name: str) -> bool:
-    """Whether no process has the model `name` to itself just now."""
+    """Whether no process holds the lock of the model `name`."""
     with writing(root()):
         try:
             with _lock(name).acquire(timeout=0):
@@ -166,13 +200,13 @@ def is_free(name: str) -> bool:
 
 
 def _lock(name: str) -> BaseFileLock:
-    path = root() / ".locks" / f"{place(name).name}.lock"
+    path = root() / ".locks" / f"{model_dir(name).name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path)
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """The object in `path`; empty where there is none that can be read."""
+    """The JSON object in `path`; empty if there is none."""
     with suppress(OSError, ValueError):
         values = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(values, dict):
@@ -181,34 +215,33 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def swap_json(path: Path, values: Mapping[str, object]) -> None:
-    """Writes `values` to `path` in one step."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    """Replaces `path` by the JSON of `values` in one step."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        aside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        aside.replace(path)
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns the system's refusals to write in `folder` into ModelError; a full disk says what is free."""
+    """Raises ModelError in place of any OSError inside, which writes to `folder`."""
     try:
         yield
     except OSError as exc:
-        raise refused(folder, exc) from exc
+        raise write_error(folder, exc) from exc
 
 
-def refused(folder: Path, exc: OSError) -> ModelError:
-    """The error of a write that the system refused."""
+def write_error(folder: Path, exc: OSError) -> ModelError:
+    """The error for a write to `folder` that the system refused."""
     if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
         return ModelError(
-            f"the disk with {folder} is full; what was fetched is kept",
+            f"the disk with {folder} is full; the files that were fetched stay",
             hint=f"free some space and pull again, or {ELSEWHERE}",
         )
-    where = Path(os.fsdecode(exc.filename)) if isinstance(exc.filename, str | bytes) else folder
-    ours = where.is_relative_to(folder) or folder.is_relative_to(where)
-    why = exc.strerror or exc
-    if ours:
-        return ModelError(f"{folder} cannot be written ({why})", hint=ELSEWHERE)
-    return ModelError(f"{where} cannot be read ({why})", hint="check its permissions")
+    path = Path(os.fsdecode(exc.filename)) if isinstance(exc.filename, str | bytes) else folder
+    reason = exc.strerror or exc
+    if path.is_relative_to(folder) or folder.is_relative_to(path):
+        return ModelError(f"{folder} cannot be written ({reason})", hint=ELSEWHERE)
+    return ModelError(f"{path} cannot be read ({reason})", hint="check its permissions")

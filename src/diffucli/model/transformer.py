@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from diffucli.model.layers import JOINED
+from diffucli.model.config import FUSED as JOINED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -117,7 +117,9 @@ class Engine:
     def _rules(self, forbidden: frozenset[int], ends: frozenset[int], needed: frozenset[int]) -> Rules:
         words = self.checkpoint.tokenizer
         lines = words.line_ends if self.policy.by_line else ()
-        return Rules(tuple(sorted(forbidden)), words.size, ends=tuple(sorted(ends)), needed=needed, line_ends=lines)
+        return Rules(
+            tuple(sorted(forbidden)), words.vocab_size, ends=tuple(sorted(ends)), needed=needed, line_ends=lines
+        )
 
     def _run(self, laid: Layout, rules: Rules, ends: frozenset[int], note: str) -> Run:
         network, policy = self.checkpoint.network, self.policy

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from diffucli.decode.canvas import Span
-from diffucli.model.tokenizer import END_OF_TURN, FENCE, Tokenizer
+from diffucli.model.tokenizer import FENCE, Tokenizer
 
 Encode = Callable[[str], list[int]]
 PREFILL = "Here is the code to solve this problem:\n```{tag}\n"
@@ -44,7 +44,7 @@ def closing(words: Tokenizer, query: str | None) -> list[int]:
     """What follows the code when the prompt opened a fence."""
     if query is None or not words.instruct:
         return []
-    return [*words.encode(FENCE), words.special(END_OF_TURN)]
+    return [*words.encode(FENCE), words.turn_end]
 
 
 def file(words: Tokenizer, parts: Sequence[str], sizes: Sequence[int], *, query: str | None, tag: str) -> Layout:

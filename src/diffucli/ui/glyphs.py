@@ -6,7 +6,7 @@ Knows nothing of tokens, colours or lines. Newlines and tabs stay, as the layout
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 
 # Controls, formats (bidi, zero width, tags), surrogates, unassigned characters (of unknown width), line separators.
@@ -21,7 +21,7 @@ BLANKS = frozenset(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180F, 0x31
 class Glyphs:
     """What the view is drawn with. done, open: the two parts of the progress bar. end: a run of end tokens.
 
-    dot: the separator in the footer.
+    dot: the separator in the footer. more: text that was cut.
     """
 
     mask: str = "░"
@@ -29,15 +29,17 @@ class Glyphs:
     done: str = "━"
     open: str = "─"
     dot: str = "·"
+    more: str = "…"
 
 
-ASCII = Glyphs(mask="_", end=".", done="=", open="-", dot="|")
+ASCII = Glyphs(mask="_", end=".", done="=", open="-", dot="|", more="~")
 
 
 def glyphs(encoding: str) -> Glyphs:
     """Glyphs that `encoding` can hold: all Unicode, or all ASCII. An unknown encoding counts as ASCII."""
-    drawn = Glyphs()
-    return drawn if encodable("".join(astuple(drawn)), encoding) else ASCII
+    rich = Glyphs()
+    drawn = rich.mask + rich.end + rich.done + rich.open + rich.dot + rich.more
+    return rich if encodable(drawn, encoding) else ASCII
 
 
 def visible(text: str, encoding: str) -> str:

@@ -35,7 +35,7 @@ def fill(
 
     loaded, policies, found = output.load(subject), options.policies(preset), []
     context = context_of(loaded.checkpoint)
-    narrow = replace(loaded.checkpoint, settings={**loaded.checkpoint.settings, "trained_length": context})
+    narrow = replace(loaded.checkpoint, config=replace(loaded.checkpoint.config, trained_length=context))
     with meter("measuring", Report(json=as_json)) as show:
         for count, (name, policy) in enumerate(policies.items(), start=1):
             session = Session(loaded.entry, Engine(narrow, policy), 0.0, Live.never, 1.0, Report(quiet=True))

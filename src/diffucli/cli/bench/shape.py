@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -39,11 +40,12 @@ def shape(
     """
     from diffucli.bench import shape as shapes
     from diffucli.model import memory
+    from diffucli.model.config import Config
     from diffucli.model.load import find_device
     from diffucli.model.random_weights import random_network
 
-    config, on = dict(shapes.SHAPES[shape]), find_device(device)
-    config["num_hidden_layers"] = layers or config["num_hidden_layers"]
+    config, on = Config.from_json(shapes.SHAPES[shape]), find_device(device)
+    config = replace(config, num_layers=layers or config.num_layers)
     plan = memory.choose(config, quant=quant.value, device=str(on))
     network = random_network(config, plan)
     steps = list(shapes.steps(network, rounds=max(rounds, LEAST_ROUNDS)))

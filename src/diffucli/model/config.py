@@ -1,0 +1,209 @@
+"""The shape and constants of a network, built from config.json here alone.
+
+Imports no torch, so that listing models and planning memory are quick. Knows nothing of tokens or prompts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+from diffucli.errors import BadCheckpoint
+from diffucli.model.checkpoint import BLOCK_SIZE, CONFIG, NF4, as_bad_checkpoint, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Self
+
+    from torch import Tensor
+
+Quantization = Literal["nf4", "none"]
+Quant = Literal["auto", "nf4", "none"]  # what a user asks for
+
+TRAINED_LENGTH = 2048  # tokens; the published checkpoints were trained at this length
+LARGE_HIDDEN_SIZE = 1024  # hidden sizes from here on are worth packing into four bits
+PACKED_ROWS = 32  # rows that bitsandbytes packs together on a CPU
+ACTIVATION = "silu"
+UNSUPPORTED = ("rope_scaling", "use_sliding_window", "use_mrope")  # would change the logits without an error
+QUANTIZATION_KEY = "quantization_config"
+QUANTIZATION = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": NF4}
+FUSED = {  # a layer of our network → the published layers that it computes in one product
+    "qkv_proj": ("q_proj", "k_proj", "v_proj"),
+    "gate_up_proj": ("gate_proj", "up_proj"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What config.json says of a network and of how it was trained. Raises ValueError if the heads do not fit.
+
+    trained_length: tokens, prompt and canvas together. hole_padding: the checkpoint was trained to fill a hole's unused
+    positions with pad tokens. mask_token_id: None if config.json does not say. initializer_range: for training.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    max_position_embeddings: int = TRAINED_LENGTH
+    rope_theta: float = 10000.0
+    rms_norm_eps: float = 1e-6
+    tie_word_embeddings: bool = False
+    trained_length: int = TRAINED_LENGTH
+    hole_padding: bool = False
+    quantization: Quantization = "none"
+    mask_token_id: int | None = None
+    initializer_range: float = 0.02
+    model_type: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % (2 * self.num_heads) or self.num_heads % self.num_kv_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size}, {self.num_heads} attention heads and {self.num_kv_heads} key/value "
+                "heads do not fit together"
+            )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """By the object in a config.json. Raises ValueError or TypeError if this network cannot be built from it.
+
+        Raises BadCheckpoint if its quantisation is not supported.
+        """
+        for key in UNSUPPORTED:
+            if values.get(key):
+                raise ValueError(f"{key} is not supported")
+        if (activation := values.get("hidden_act", ACTIVATION)) != ACTIVATION:
+            raise ValueError(f"hidden_act {activation!r} is not supported")
+        config = cls(
+            vocab_size=_positive(values, "vocab_size"),
+            hidden_size=_positive(values, "hidden_size"),
+            intermediate_size=_positive(values, "intermediate_size"),
+            num_layers=_positive(values, "num_hidden_layers"),
+            num_heads=_positive(values, "num_attention_heads"),
+            num_kv_heads=_positive(values, "num_key_value_heads"),
+            max_position_embeddings=_positive(values, "max_position_embeddings"),
+            rope_theta=float(values.get("rope_theta", 10000.0)),
+            rms_norm_eps=float(values.get("rms_norm_eps", 1e-6)),
+            tie_word_embeddings=bool(values.get("tie_word_embeddings", False)),
+            trained_length=_positive(values, "trained_length", TRAINED_LENGTH),
+            hole_padding=bool(values.get("hole_padding", False)),
+            quantization=_quantization(values.get(QUANTIZATION_KEY)),
+            mask_token_id=values.get("mask_token_id"),
+            initializer_range=float(values.get("initializer_range", 0.02)),
+            model_type=values.get("model_type"),
+        )
+        if (head_dim := values.get("head_dim") or config.head_dim) != config.head_dim:
+            raise ValueError(f"head_dim {head_dim} is not supported, only {config.head_dim} is")
+        return config
+
+    @property
+    def head_dim(self) -> int:
+        """Numbers of a position in one attention head."""
+        return self.hidden_size // self.num_heads
+
+    @property
+    def kv_size(self) -> int:
+        """Numbers in the keys of one position, all heads together; as many in the values."""
+        return self.head_dim * self.num_kv_heads
+
+    @property
+    def context(self) -> int:
+        """Tokens, prompt and canvas together, that the checkpoint was trained for."""
+        return min(self.trained_length, self.max_position_embeddings)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether packing the layers into four bits is worth it."""
+        return self.hidden_size >= LARGE_HIDDEN_SIZE
+
+    @property
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """Name within a layer → (rows, columns) of its weight matrices."""
+        hidden, intermediate = self.hidden_size, self.intermediate_size
+        return {
+            "self_attn.q_proj": (hidden, hidden),
+            "self_attn.k_proj": (self.kv_size, hidden),
+            "self_attn.v_proj": (self.kv_size, hidden),
+            "self_attn.o_proj": (hidden, hidden),
+            "mlp.gate_proj": (intermediate, hidden),
+            "mlp.up_proj": (intermediate, hidden),
+            "mlp.down_proj": (hidden, intermediate),
+        }
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network holds: matrices, embedding, head, norms and biases."""
+        tables = 1 if self.tie_word_embeddings else 2
+        vectors = 3 * self.hidden_size + 2 * self.kv_size  # two norms, and the biases of queries, keys and values
+        layer = sum(map(prod, self.matrices.values())) + vectors
+        return tables * self.vocab_size * self.hidden_size + self.num_layers * layer + self.hidden_size
+
+    @property
+    def packable(self) -> dict[str, tuple[int, int]]:
+        """The `matrices` that four bits can pack: bitsandbytes needs whole blocks of rows and columns on a CPU."""
+        return {
+            name: shape
+            for name, shape in self.matrices.items()
+            if not shape[0] % PACKED_ROWS and not shape[1] % BLOCK_SIZE
+        }
+
+    @property
+    def unpackable(self) -> tuple[str, ...]:
+        """The last parts of the names ("k_proj") of the `matrices` that four bits cannot pack."""
+        return tuple(name.rpartition(".")[2] for name in self.matrices if name not in self.packable)
+
+    @property
+    def packed_weights(self) -> frozenset[str]:
+        """The names of the tensors that are in four bits in a quantised checkpoint."""
+        return frozenset(f"model.layers.{i}.{name}.weight" for i in range(self.num_layers) for name in self.packable)
+
+    @property
+    def fused_rows(self) -> dict[str, dict[str, int]]:
+        """Fused layer → the published layers in it, from the first row on, and how many rows each has."""
+        qkv, gate_up = (self.hidden_size, self.kv_size, self.kv_size), (self.intermediate_size,) * 2
+        return {
+            layer: dict(zip(parts, rows, strict=True))
+            for (layer, parts), rows in zip(FUSED.items(), (qkv, gate_up), strict=True)
+        }
+
+    def split_fused(self, name: str, value: Tensor) -> dict[str, Tensor]:
+        """Published name → view of its rows in `value`, which is the parameter `name` of our network."""
+        layer, leaf = name.rsplit(".", 2)[-2:]
+        if layer not in FUSED:
+            return {name: value}
+        stem, parts = name.removesuffix(f"{layer}.{leaf}"), self.fused_rows[layer]
+        rows = value.split(list(parts.values()))  # type: ignore[no-untyped-call]
+        return {f"{stem}{part}.{leaf}": part_rows for part, part_rows in zip(parts, rows, strict=True)}
+
+    def kv_cache_bytes(self, tokens: int, *, width: int) -> int:
+        """Bytes of the keys and values of `tokens` positions in numbers of `width` bytes."""
+        return 2 * self.num_layers * self.kv_size * tokens * width
+
+
+def read_config(folder: Path) -> Config:
+    """The config of a checkpoint of any family. Raises BadCheckpoint if this network cannot be built from it."""
+    path = folder / CONFIG
+    with as_bad_checkpoint(f"{path} cannot be used"):
+        return Config.from_json(read_object(path))
+
+
+def _positive(values: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    size = values.get(key, default)
+    if type(size) is not int or size < 1:
+        raise ValueError(f"{key} must be a positive number, not {size!r}")
+    return size
+
+
+def _quantization(value: object) -> Quantization:
+    """By the quantization_config of a config.json. Raises BadCheckpoint unless it is absent or NF4."""
+    if value is None:
+        return "none"
+    if not isinstance(value, dict) or {key: value.get(key) for key in QUANTIZATION} != QUANTIZATION:
+        raise BadCheckpoint(
+            "config.json asks for a quantisation that is not supported", hint="use the original, or one in NF4"
+        )
+    return "nf4"
