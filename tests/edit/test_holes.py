@@ -41,8 +41,32 @@ def test_a_hole_is_named_as_it_is_written_with_its_line():
 
 @pytest.mark.parametrize("hole", ["???0", "???0-4", "???9-3"])
 def test_a_length_that_cannot_be_is_refused(hole):
-    with pytest.raises(UsageError, match=f"^{re.escape(hole)} in line 2: no such length"):
+    with pytest.raises(UsageError, match=f"^{re.escape(hole)} in line 2: no such length") as refusal:
         holes.find(f"\n{hole}")
+    assert refusal.value.hint == "write ???8 for eight tokens, ???1-40 for one to forty"
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"), [("8", (8, 8)), ("1-40", (1, 40)), ("1", (1, 1)), ("3-3", (3, 3)), ("1024", (1024, 1024))]
+)
+def test_a_length_is_one_number_or_two(text, bounds):
+    assert holes.length(text, label="--length") == bounds
+
+
+@pytest.mark.parametrize("text", ["", "x", "8x", "-8", "8-", "1-2-3", " 8", "0", "0-1", "9-3", "\u0661"])
+def test_what_is_no_length_is_refused(text):
+    with pytest.raises(UsageError, match=r"^--length it: no such length") as refusal:
+        holes.length(text, label="--length it")
+    assert refusal.value.hint == "write 8 for eight tokens, 1-40 for one to forty"
+
+
+@pytest.mark.parametrize("text", ["1025", "1-1025", "99999", "9" * 5000])
+def test_a_length_beyond_the_largest_hole_is_refused(text):
+    with pytest.raises(UsageError, match="at most 1024 tokens") as refusal:
+        holes.length(text, label=f"--length {text}")
+    assert refusal.value.message.startswith(f"--length {text}"[:60])
+    assert len(refusal.value.message) < 120
+    assert refusal.value.hint == "write a smaller number"
 
 
 @pytest.mark.parametrize("hole", ["???1025", "???1-1025", "???" + "9" * 5000, "???1-" + "9" * 5000])
