@@ -10,7 +10,7 @@ import pytest
 
 from diffucli import chart
 from diffucli.eval.problems import CodeProblem
-from diffucli.mini import corpus, journal, recipe, rows
+from diffucli.mini import corpus, recipe, rows, training_log
 from diffucli.mini.classics import classics
 from diffucli.mini.corpus import Function
 
@@ -25,11 +25,13 @@ MINUTES = "0.1"
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recipe of seconds: few tasks, one function, a tiny network; measured on one problem with few forwards."""
-    tiny = {"small": recipe.Size(32, 64, 2, 2, 1), "large": recipe.Size(64, 64, 2, 2, 1)}
-    monkeypatch.setattr(recipe, "SIZES", tiny)
+    tiny = {"small": recipe.ModelShape(32, 64, 2, 2, 1), "large": recipe.ModelShape(64, 64, 2, 2, 1)}
+    monkeypatch.setattr(recipe, "SHAPES", tiny)
     monkeypatch.setattr(recipe, "PROGRAMS", 50)
     monkeypatch.setattr(recipe, "Recipe", partial(recipe.Recipe, compiled=False, batch_tokens=1024))
-    monkeypatch.setattr(rows, "request", lambda rng, _tasks=(): (task := rng.choice(classics()[:5]), task.nouns[0]))
+    monkeypatch.setattr(
+        rows, "draw_request", lambda rng, _tasks=(): (task := rng.choice(classics()[:5]), task.nouns[0])
+    )
     monkeypatch.setattr(corpus, "functions", lambda *_: iter([Function("toys", "One.", "def one():\n    return 1\n")]))
     problem = CodeProblem("requests", "add one", "assert candidate(1) == 2\n")
     monkeypatch.setattr("diffucli.cli.card.problems", lambda suite, limit: [problem])
@@ -38,23 +40,23 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_one_command_makes_weights_journal_and_card(diffu: Diffu, tmp_path: Path) -> None:
+def test_one_command_makes_weights_log_and_card(diffu: Diffu, tmp_path: Path) -> None:
     folder, card = tmp_path / "new", tmp_path / "docs" / "card.md"
     done = diffu("train", "mini", "-o", folder, "--minutes", MINUTES, "--card", card, "--seed", "2", "--no-picture")
     assert done.code == 0, done.err
     assert {"model.safetensors", "config.json", "vocab.json", "training-log.json"} <= {p.name for p in folder.iterdir()}
-    assert journal.read(folder).recipe["seed"] == 2
+    assert training_log.read(folder).recipe["seed"] == 2
     assert [path.name for path in card.parent.iterdir()] == ["card.md"]
     text = card.read_text()
     assert "| requests |" in text
     assert f"--minutes {MINUTES} --size small --seed 2" in text
     assert str(tmp_path) not in text
     assert done.lines[0].startswith("training:   0% · 0.")
-    assert done.lines[-1] == f"{folder} holds the checkpoint, {card} is its card"
+    assert done.lines[-1] == f"wrote the checkpoint {folder} and its card {card}"
     assert done.out == b""
     again = diffu("train", "mini", "-o", folder, "--no-picture")
     assert again.code == 2
-    assert "holds a checkpoint already (name another folder, or add --resume or --only-card)" in again.err
+    assert "has a checkpoint in it (name another folder, or add --resume or --only-card)" in again.err
     anew = diffu("train", "mini", "-o", folder, "--only-card", "--no-picture", "--json")
     assert json.loads(anew.out) == {
         "schema": "diffu.train/1",
@@ -66,24 +68,24 @@ def test_one_command_makes_weights_journal_and_card(diffu: Diffu, tmp_path: Path
 
 
 @pytest.mark.usefixtures("small")
-def test_a_training_is_gone_on_with(diffu: Diffu, tmp_path: Path) -> None:
+def test_a_training_is_resumed(diffu: Diffu, tmp_path: Path) -> None:
     folder = tmp_path / "new"
     go = ("train", "mini", "-o", folder, "--minutes", "0.1", "--no-picture")
     refused = diffu(*go, "--resume")
     assert refused.code == 2
-    assert "holds no weights to go on from (leave --resume out)" in refused.err
+    assert "has no weights to resume from (leave --resume out)" in refused.err
     assert diffu(*go).code == 0
-    first = journal.read(folder)
+    first = training_log.read(folder)
     done = diffu(*go, "--resume")
     assert done.code == 0, done.err
-    both = journal.read(folder)
-    assert len(both.goes) == 2
+    both = training_log.read(folder)
+    assert len(both.sessions) == 2
     assert both.recipe["seed"] == 1, "other data"
     assert both.points[: len(first.points)] == first.points
     assert "--resume" in (folder / "mini.md").read_text()
     other = diffu(*go, "--resume", "--size", "large")
     assert other.code == 2
-    assert "is of another size (name its --size)" in other.err
+    assert "has another size (give its --size)" in other.err
 
 
 def test_a_missing_matplotlib_is_told_before_the_training(
@@ -97,10 +99,10 @@ def test_a_missing_matplotlib_is_told_before_the_training(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_card_needs_a_journal(diffu: Diffu, golden: Path) -> None:
+def test_a_card_needs_a_training_log(diffu: Diffu, golden: Path) -> None:
     done = diffu("train", "mini", "-o", golden, "--only-card", "--no-picture")
     assert done.code == 2
-    assert "holds no journal of a training" in done.err
+    assert "has no training log" in done.err
 
 
 @pytest.mark.parametrize(

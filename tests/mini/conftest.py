@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.mini import bpe
+from diffucli.mini.checkpoint import learn_vocabulary
 from diffucli.mini.classics import classics
 from diffucli.mini.corpus import Function
-from diffucli.model import tokenizer
+from diffucli.model.tokenizer import read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from diffucli.model.tokenizer import Tokenizer
 
-ROWS = 1024
+VOCAB_SIZE = 1024
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +24,13 @@ def vocabulary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A vocabulary in the published layout, learned from the classic tasks."""
     folder = tmp_path_factory.mktemp("vocabulary")
     texts = [text for task in classics() for text in (*task.solutions, *task.nouns, *task.verbs)]
-    bpe.learn(texts, folder, rows=ROWS)
+    learn_vocabulary(texts, folder, vocab_size=VOCAB_SIZE)
     return folder
 
 
 @pytest.fixture(scope="session")
-def words(vocabulary_folder: Path) -> Tokenizer:
-    return tokenizer.read(vocabulary_folder)
+def tokenizer(vocabulary_folder: Path) -> Tokenizer:
+    return read(vocabulary_folder)
 
 
 @pytest.fixture(scope="session")

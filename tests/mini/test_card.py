@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from diffucli.machine import Machine
-from diffucli.mini import card, curve
-from diffucli.mini.journal import Log, Package, Point
+from diffucli.mini import card
+from diffucli.mini.training_log import LossPoint, TrainedPackage, TrainingLog
 from diffucli.model.config import Config
 from diffucli.model.registry import Entry, Facts
 
@@ -22,18 +22,18 @@ SIZE = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
-LOG = Log(
+LOG = TrainingLog(
     recipe={"size": SIZE, "seed": 3, "device": "cpu"},
     machine=Machine("Fast CPU", 2, 1, "cpu"),
-    packages=(Package("toys", "1.2", "MIT", 40), Package("tools", "3", "BSD", 2)),
+    packages=(TrainedPackage("toys", "1.2", "MIT", 40), TrainedPackage("tools", "3", "BSD", 2)),
     parameters=4_700_000,
     steps=1234,
     tokens=18_000_000,
     seconds=5520.0,
     rows={"task": 100_000, "composition": 20, "task fill": 3, "composition fill": 4, "open fill": 5},
     programs=77_777,
-    points=tuple(Point(i, i * 1000, "causal" if i < 3 else "diffusion", 9.5 - i) for i in range(9)),
-    goes=(92.0,),
+    points=tuple(LossPoint(i, i * 1000, "causal" if i < 3 else "diffusion", 9.5 - i) for i in range(9)),
+    sessions=(92.0,),
 )
 FACTS = Facts(
     Entry("mini", Path("/home/somebody/mini"), embedded=True),
@@ -41,7 +41,7 @@ FACTS = Facts(
     None,
     9_500_000,
 )
-TABLES = {"One greedy answer": "| a | b |\n|---|---|\n", "Ten": "| c |\n"}
+TABLES = {"One greedy answer": "| a | b |\n|---|---|", "Ten": "| c |"}
 
 
 def test_it_names_what_was_measured() -> None:
@@ -51,11 +51,11 @@ def test_it_names_what_was_measured() -> None:
         "4.7 million parameters in 9.5 MB",
         "5 layers of width 256 with 4 heads, a byte-level vocabulary of 2,048 entries",
         "(77,777 distinct programs",
-        "| 100,000 | Apache-2.0",
+        "|   100,000 | Apache-2.0",
         "42 functions of open code",
-        "| toys 1.2 | 40 | MIT |",
+        "| toys 1.2  |        40 | MIT     |",
         "92 minutes on one thread of a machine with 2 cores (Fast CPU): 18.0 million tokens in 1,234 steps",
-        "the first 25 % of the time",
+        "For the first 25 % of the time",
         "it ends at 1.50 nats a token](mini-loss.svg)",
         "One greedy answer:\n\n| a | b |\n",
         "toolz, platformdirs",
@@ -64,7 +64,7 @@ def test_it_names_what_was_measured() -> None:
         assert part in text, part
 
 
-def test_it_names_no_path_and_leaves_no_field_open() -> None:
+def test_it_names_no_path_and_leaves_no_field_empty() -> None:
     text = card.text(LOG, FACTS, TABLES, picture=None)
     assert "somebody" not in text
     assert "{" not in text
@@ -92,19 +92,19 @@ def test_durations_in_words(seconds: float, words: str) -> None:
     assert f"\n{words} on" in card.text(replace(LOG, seconds=seconds), FACTS, TABLES, picture=None)
 
 
-def test_a_note_of_the_training_is_told() -> None:
+def test_the_card_has_the_note_of_the_training() -> None:
     text = card.text(replace(LOG, note="It was resumed once."), FACTS, TABLES, picture=None)
     assert "classic tasks. It was resumed once." in text.replace("\n", " ")
 
 
-def test_every_go_has_its_command() -> None:
-    text = card.text(replace(LOG, goes=(12.0, 64.5)), FACTS, TABLES, picture=None)
+def test_every_session_has_its_command() -> None:
+    text = card.text(replace(LOG, sessions=(12.0, 64.5)), FACTS, TABLES, picture=None)
     first = "diffu train mini -o FOLDER --minutes 12 --size small --seed 2"
     assert f"{first}\ndiffu train mini -o FOLDER --minutes 64.5 --size small --seed 2 --resume\n" in text
 
 
 @drawing
-def test_card_and_picture_stand_side_by_side(tmp_path: Path) -> None:
+def test_card_and_picture_are_in_one_folder(tmp_path: Path) -> None:
     page = tmp_path / "docs" / "mini.md"
     card.write_card(page, log=LOG, facts=FACTS, tables=TABLES, picture=True)
     svg = (tmp_path / "docs" / "mini-loss.svg").read_text()
@@ -117,7 +117,7 @@ def test_card_and_picture_stand_side_by_side(tmp_path: Path) -> None:
 
 @drawing
 def test_a_picture_may_be_a_png(tmp_path: Path) -> None:
-    curve.draw(LOG.points, tmp_path / "loss.png")
+    card.plot_loss(LOG.points, tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -14,9 +14,16 @@ from pathlib import Path
 import pytest
 
 from diffucli.mini import classics as module
-from diffucli.mini.classics import Classic, classics, is_held_out, kept_back, programs, request
-from diffucli.mini.wording import asks, plain
-from diffucli.model import tokenizer
+from diffucli.mini.classics import (
+    ClassicTask,
+    classics,
+    draw_request,
+    held_out_requests,
+    is_held_out,
+    programs,
+)
+from diffucli.mini.wording import all_requests, normalize
+from diffucli.model.tokenizer import read
 from diffucli.tasks import prompt
 from diffucli.tasks.engine import ANSWER
 
@@ -55,10 +62,10 @@ def test_every_solution_passes_the_tests_of_its_task() -> None:
 
 def test_programs_are_long_and_fit_into_a_canvas() -> None:
     """240 to 252 tokens of mini's vocabulary, in a canvas of 256."""
-    words = tokenizer.read(MINI)
+    tokenizer = read(MINI)
     assert len(programs()) == 10
     for task in programs():
-        content = [*words.encode(task.solutions[0]), *prompt.closing(words, "a request")]
+        content = [*tokenizer.encode(task.solutions[0]), *prompt.closing(tokenizer, "a request")]
         assert 230 < len(content) <= ANSWER, task.name
 
 
@@ -86,9 +93,9 @@ def test_the_split_is_the_same_on_every_machine() -> None:
 
 def test_a_phrase_is_either_trained_or_held_out() -> None:
     for task in classics():
-        trained, kept = task.phrases(held_out=False), task.phrases(held_out=True)
-        assert not set(trained) & set(kept)
-        assert {phrase for phrase, _ in trained + kept} == {*task.nouns, *task.verbs}
+        trained, held = task.phrases(held_out=False), task.phrases(held_out=True)
+        assert not set(trained) & set(held)
+        assert {phrase for phrase, _ in trained + held} == {*task.nouns, *task.verbs}
 
 
 def test_every_task_keeps_enough_trained_phrases_and_its_plainest_ones() -> None:
@@ -106,15 +113,15 @@ def test_the_example_of_the_documents_is_trained() -> None:
 
 def test_requests_ask_for_every_task_in_words_of_their_own_but_never_in_held_out_ones() -> None:
     rng = random.Random(0)
-    drawn = [request(rng) for _ in range(4000)]
+    drawn = [draw_request(rng) for _ in range(4000)]
     assert len({task.name for task, _ in drawn}) == len(classics())
-    assert not {plain(text) for _, text in drawn} & kept_back()
-    usual = {t for task in classics() for p, verb in task.phrases(held_out=False) for t in asks(p, verb=verb)}
-    assert 0.1 < sum(plain(text) not in usual for _, text in drawn) / len(drawn) < 0.6
+    assert not {normalize(text) for _, text in drawn} & held_out_requests()
+    usual = {t for task in classics() for p, verb in task.phrases(held_out=False) for t in all_requests(p, verb=verb)}
+    assert 0.1 < sum(normalize(text) not in usual for _, text in drawn) / len(drawn) < 0.6
 
 
 def test_a_task_needs_all_its_fields() -> None:
     with pytest.raises(KeyError):
         module._read({"name": "x"})
     task = module._read({"name": "x", "nouns": ["a"], "verbs": ["b"], "solutions": ["c"], "tests": "d"})
-    assert task == Classic("x", ("a",), ("b",), ("c",), "d")
+    assert task == ClassicTask("x", ("a",), ("b",), ("c",), "d")

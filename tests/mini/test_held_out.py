@@ -1,4 +1,4 @@
-"""What is kept from training is never drawn for it, and is the same every time."""
+"""What is held out of training is never drawn for it, and is the same every time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import random
 import pytest
 
 from diffucli.mini import corpus, held_out
-from diffucli.mini.classics import classics, kept_back, programs
+from diffucli.mini.classics import classics, held_out_requests, programs
 from diffucli.mini.compositions import held_out as is_held_out
 from diffucli.mini.corpus import Function
-from diffucli.mini.wording import plain, sentence
+from diffucli.mini.wording import normalize, sentence
 from diffucli.sandbox import run_tests
 
 
@@ -39,8 +39,8 @@ def test_every_held_out_phrase_is_asked_once_with_its_tests() -> None:
 
 
 def test_every_phrasing_is_one_that_training_draws_again_rather_than_show() -> None:
-    assert {plain(each.text) for each in held_out.phrasings()} <= kept_back()
-    assert "write a quicksort" not in kept_back()
+    assert {normalize(each.text) for each in held_out.phrasings()} <= held_out_requests()
+    assert "write a quicksort" not in held_out_requests()
 
 
 def test_a_seed_asks_in_the_same_words() -> None:

@@ -18,8 +18,8 @@ from diffucli.model.hf_reference import untrained
 from diffucli.train import objective
 from diffucli.train.objective import (
     BLOCK,
-    HEAVIEST,
-    LEAST_TIME,
+    MAX_WEIGHT,
+    MIN_TIME,
     PAD_WEIGHT,
     Batch,
     causal_loss,
@@ -59,7 +59,7 @@ def mixed(seed: int = 0) -> Batch:
 
 @given(count=st.integers(1, 40), seed=st.integers(0, 99))
 def test_times_are_spread_evenly(count: int, seed: int) -> None:
-    found = (times(count, torch.Generator().manual_seed(seed)) - LEAST_TIME) / (1 - LEAST_TIME)
+    found = (times(count, torch.Generator().manual_seed(seed)) - MIN_TIME) / (1 - MIN_TIME)
     steps = sorted(found.tolist())
     assert steps[0] >= -1e-6
     assert steps[-1] <= 1
@@ -77,7 +77,7 @@ def test_only_holes_are_masked(seed: int) -> None:
     masked, weight = corrupt(batch, torch.Generator().manual_seed(seed))
     assert not (masked & ~batch.holes).any()
     assert weight.shape == masked.shape
-    assert ((weight >= 1) & (weight <= HEAVIEST)).all()
+    assert ((weight >= 1) & (weight <= MAX_WEIGHT)).all()
 
 
 def test_a_token_is_masked_with_the_probability_whose_inverse_it_weighs() -> None:
@@ -87,8 +87,8 @@ def test_a_token_is_masked_with_the_probability_whose_inverse_it_weighs() -> Non
     for low, high in [(1.05, 1.5), (1.5, 2.5), (2.5, 4.9)]:
         rows = (heavy > low) & (heavy < high)
         assert share[rows].mean() == pytest.approx(float((1 / heavy[rows]).mean()), abs=0.02)
-    lightest = share[heavy == HEAVIEST]
-    assert lightest.mean() == pytest.approx((LEAST_TIME + 1 / HEAVIEST) / 2, abs=0.02)
+    lightest = share[heavy == MAX_WEIGHT]
+    assert lightest.mean() == pytest.approx((MIN_TIME + 1 / MAX_WEIGHT) / 2, abs=0.02)
 
 
 def block_start(holes: list[int], masked: list[bool]) -> int | None:

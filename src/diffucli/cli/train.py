@@ -1,4 +1,4 @@
-"""`diffu train`: makes a model; so far the embedded one, from its data to its card."""
+"""`diffu train`: trains a model; so far only mini, from its data to its model card."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from diffucli.cli.report import Report, say
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
-    from diffucli.mini.recipe import Begun, Progress, Recipe
+    from diffucli.mini.recipe import Recipe, TrainingStarted, TrainingStep
 
 
-class What(StrEnum):
-    """What there is a recipe for."""
+class RecipeName(StrEnum):
+    """Models that there is a recipe for."""
 
     mini = "mini"
 
 
-class Size(StrEnum):
+class MiniSize(StrEnum):
     """Shapes of mini."""
 
     small = "small"
@@ -35,76 +35,82 @@ class Size(StrEnum):
 class Training:
     """How to train."""
 
-    minutes: Annotated[float, typer.Option(min=0.1, help="Wall time of the training itself.")] = 120.0
-    size: Annotated[Size, typer.Option(help="small: 4.7 M parameters; large: for an accelerator.")] = Size.small
+    minutes: Annotated[float, typer.Option(min=0.1, help="Training time, without data preparation.")] = 120.0
+    size: Annotated[MiniSize, typer.Option(help="small: 4.7 M parameters; large: for an accelerator.")] = MiniSize.small
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto"
     seed: Annotated[int, typer.Option(min=0, help="Seed of data and weights.")] = 0
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the weights that are there.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the weights in the folder.")] = False
 
-    def recipe(self, goes: int) -> Recipe:
-        """The recipe with this in it; after some `goes`, without the causal stage, on other data, at a lower rate."""
-        from diffucli.mini.recipe import SIZES, Recipe
+    def recipe(self, sessions: int) -> Recipe:
+        """The recipe with these settings.
 
-        first = Recipe(SIZES[self.size], minutes=self.minutes, device=self.device, seed=self.seed)
-        return replace(first, causal=0.0, rate=2e-3, embed_rate=1.6e-3, seed=self.seed + goes) if goes else first
+        sessions: number of sessions before this one. If there are any, the causal stage is left out, other data is
+        drawn, and the learning rates are lower.
+        """
+        from diffucli.mini.recipe import SHAPES, Recipe
+
+        first = Recipe(SHAPES[self.size], minutes=self.minutes, device=self.device, seed=self.seed)
+        if not sessions:
+            return first
+        return replace(first, causal=0.0, rate=2e-3, embed_rate=1.6e-3, seed=self.seed + sessions)
 
 
 @grouped
 def train(
-    what: Annotated[What, typer.Argument(help="What to train.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint folder to make.")],
+    what: Annotated[RecipeName, typer.Argument(help="Model to train.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint folder to write.")],
     training: Training,
     report: Report,
-    card: Annotated[Path | None, typer.Option(help="Where the model card goes; else beside the weights.")] = None,
-    picture: Annotated[bool, typer.Option(help="Draw the loss for the card; needs matplotlib.")] = True,
-    only_card: Annotated[bool, typer.Option("--only-card", help="Train nothing: measure what is there.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Problems of each group at most to measure on.")] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="File of the model card; in the checkpoint folder by default.")
+    ] = None,
+    picture: Annotated[bool, typer.Option(help="Draw the loss curve; needs matplotlib.")] = True,
+    only_card: Annotated[bool, typer.Option("--only-card", help="Only evaluate and write the card.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Problems of each group at most, for the card.")] = None,
 ) -> None:
-    """Train the embedded model: data, vocabulary, training, evaluation and model card in one go."""
+    """Train the embedded model: data, vocabulary, training, evaluation and model card."""
     from diffucli.chart import require_matplotlib
     from diffucli.cli.card import make
 
     if picture:
         require_matplotlib("leave it out with --no-picture")
     if not only_card:
-        _make(training, output, report)
+        _train_mini(training, output, report)
     card = card or output / f"{what}.md"
     make(output, card, report, limit=limit, picture=picture)
     if report.json:
         report.object("diffu.train/1", 0, folder=str(output), card=str(card))
     elif not report.quiet:
-        say(f"{output} holds the checkpoint, {card} is its card")
+        say(f"wrote the checkpoint {output} and its card {card}")
 
 
-def _make(training: Training, folder: Path, report: Report) -> None:
-    """Trains into `folder`, which holds no weights yet unless they are to be gone on from. Raises UsageError."""
-    from diffucli.mini import journal
+def _train_mini(training: Training, folder: Path, report: Report) -> None:
+    """Trains in `folder`. Raises UsageError if it has weights and --resume is not given, or the other way round."""
     from diffucli.mini import recipe as mini
+    from diffucli.mini import training_log
 
-    begun = any(folder.glob("*.safetensors"))
-    if begun and not training.resume:
-        raise UsageError(
-            f"{folder} holds a checkpoint already", hint="name another folder, or add --resume or --only-card"
-        )
-    if training.resume and not begun:
-        raise UsageError(f"{folder} holds no weights to go on from", hint="leave --resume out")
+    resumable = any(folder.glob("*.safetensors"))
+    if resumable and not training.resume:
+        raise UsageError(f"{folder} has a checkpoint in it", hint="name another folder, or add --resume or --only-card")
+    if training.resume and not resumable:
+        raise UsageError(f"{folder} has no weights to resume from", hint="leave --resume out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise UsageError(f"cannot make {folder}: {exc.strerror}", hint="name another folder") from exc
-    before = journal.read(folder) if begun else None
-    recipe = training.recipe(len(before.goes) if before else 0)
+    before = training_log.read(folder) if resumable else None
+    recipe = training.recipe(len(before.sessions) if before else 0)
     if before and before.recipe["size"] != asdict(recipe.size):
-        raise UsageError(f"the network in {folder} is of another size", hint="name its --size")
+        raise UsageError(f"the network in {folder} has another size", hint="give its --size")
     with meter("training", report) as show:
-        for event in journal.kept(mini.train(recipe, folder), recipe, folder, before=before):
-            _tell(event, show)
+        for event in training_log.logged(mini.train(recipe, folder), recipe, folder, before=before):
+            _show(event, show)
 
 
-def _tell(event: Begun | Progress, show: Show) -> None:
-    from diffucli.mini.recipe import Begun
+def _show(event: TrainingStarted | TrainingStep, show: Show) -> None:
+    from diffucli.mini.recipe import TrainingStarted
 
-    if isinstance(event, Begun):
+    if isinstance(event, TrainingStarted):
         functions = sum(event.functions.values())
         show(0, f"{event.parameters / 1e6:.1f} M parameters · {functions} open functions · {event.device}")
         return

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from diffucli.eval.problems import CodeProblem, FillProblem, Problem
-    from diffucli.mini.classics import Classic
-    from diffucli.mini.held_out import Hole
+    from diffucli.mini.classics import ClassicTask
+    from diffucli.mini.held_out import HeldOutHole
 
 COMPOSITIONS, HOLES = 300, 200  # compositions, and problems in each group of holes; all phrasings are used
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def _programs(limit: int | None) -> list[CodeProblem]:
     return _some(_phrased("program, new phrasing", programs()), limit)
 
 
-def _phrased(group: str, tasks: Sequence[Classic]) -> list[CodeProblem]:
+def _phrased(group: str, tasks: Sequence[ClassicTask]) -> list[CodeProblem]:
     from diffucli.eval.problems import CodeProblem
     from diffucli.mini import held_out
 
@@ -94,7 +94,7 @@ def _compositions(limit: int | None) -> list[CodeProblem]:
     return [CodeProblem("new composition", each.text, each.tests) for each in found]
 
 
-def _fills(group: str, holes: Sequence[Hole]) -> list[FillProblem]:
+def _fills(group: str, holes: Sequence[HeldOutHole]) -> list[FillProblem]:
     from diffucli.eval.problems import FillProblem
 
     return [FillProblem(group, each.before, each.text, each.after, each.tests) for each in holes]

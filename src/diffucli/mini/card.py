@@ -1,110 +1,114 @@
-"""The model card of mini, written from what was measured: its journal, its files and the tables of its evaluation.
+"""The model card of mini, written from its training log, its files and the tables of its evaluation.
 
-Knows nothing of how an evaluation is made; the tables come as text.
+Does not know how models are evaluated; the tables are passed as text.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import groupby
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from diffucli.mini import corpus, curve
+from diffucli import markdown
+from diffucli.chart import chart
+from diffucli.mini import corpus
 from diffucli.mini.classics import classics
-from diffucli.mini.recipe import SIZES
+from diffucli.mini.recipe import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from diffucli.mini.journal import Log, Package
+    from diffucli.mini.training_log import LossPoint, TrainedPackage, TrainingLog
     from diffucli.model.config import Config
     from diffucli.model.registry import Facts
 
-WIDTH = 120  # of the page, in characters
+WIDTH = 120  # characters of a line of the page
 OWN = "Apache-2.0, written for this project"
+STAGES = {"causal": "next token", "diffusion": "masked diffusion", "polish": "masked diffusion, more tasks"}
 CARD = """\
 # mini, the embedded model
 
 mini is a demonstration model: {parameters} parameters in {size}, part of the package, so that
 `diffu gen "write a quicksort"` works on any machine, offline. It writes short Python functions for common tasks. It is
-no assistant, and for real work you want one of the large checkpoints. They run on the same code, which mini shows at
-work: it is a masked diffusion model in the published file layout of Dream and DiffuCoder and writes in any order.
+not an assistant: for real work, use one of the large checkpoints. mini runs on the same code as they do: it is a masked
+diffusion model in the published file layout of Dream and DiffuCoder, and it writes tokens in any order.
 
 {shape}
 
-This page was written by the command that made the model, from what it measured.
+`diffu train mini` wrote this page from its measurements.
 
-## What it learned from
+## Training data
 
 {rows}
 
-The tasks and the generator of compositions are part of this repository. Every solution of theirs passed its own tests
-before it was used. In most of the holes in them the variables around the hole have other names, and some stand under a
-docstring, behind a request or beside other functions. The open code was read where the model was trained, from
-installed packages, for filling holes alone; none of it is stored in the repository.
+The tasks and the generator of compositions are part of this repository. Every solution passed its tests before it was
+used. In most holes in this code the variables around the hole are renamed; some holes have a docstring or a request
+that describes the code, or other functions next to it. Open code is read from the packages installed on the training
+machine and is used for holes only; this repository does not contain it.
 
 {packages}
 
-## How it was trained
+## Training
 
 {training}
 {picture}
 ## What it can do
 
-Measured on what it was not trained on: phrasings of the classic tasks (one in six, chosen by hash), compositions
-(combinations of pieces that never came together in training), and holes of free length: the body of such a composition,
-under a docstring, with other names of variables; a line of a task's solution in other names than it was trained in; a
-line of a function from packages held out as a whole ({held_out}). An answer passes if it passes the
-problem's tests, run in the sandbox, and so does a hole whose code has tests; a line of open code has none and passes if
-it is the line that stood there, white space aside. What does not parse is written once more with more care, as the
-commands do it; NFE and s count both times. ± is the standard error over the problems. NFE: forwards per answer; tokens:
-of text in it; TPF: tokens per forward; s: seconds of decoding per answer on this machine.
+Measured on data that it was not trained on: phrasings of the classic tasks (one in six, chosen by hash), compositions
+(new combinations of pieces), and holes of free length: the body of such a composition, with a docstring and renamed
+variables; a line of a task's solution with renamed variables; and a line of a function from held-out packages
+({held_out}). An answer passes if it passes the tests of the problem in the sandbox. A hole passes if the
+filled code passes its tests; a line of open code has no tests and must equal the original line, white space aside. An
+answer that does not parse is generated once more with the retry policy, as the commands do it; NFE and s include both
+runs. ± is the standard error over the problems. NFE: forwards per answer; tokens: of text per answer; TPF: tokens per
+forward; s: seconds of decoding per answer on the training machine.
 {tables}
 ## What it cannot do
 
-- It knows Python alone, short functions and a few classes: {context} tokens of prompt and code together.
-- It knows the tasks of its data and what can be composed from their pieces. Asked for something else, it writes
-  something that looks like code and is wrong, and it does not say so.
-- It reads a request for its key words. A condition it has not met, a word of negation or a second sentence is mostly
-  passed over; numbers and names in the request are sometimes copied wrongly.
-- It has not learned to talk: no explanations, no questions back, no languages other than English.
-- Filling is its weak side: see the last three rows of the first table. A body that a docstring describes in the words
-  of its data comes out right every other time, a line in the middle of code with other names one time in four, a line
-  of anyone's project hardly ever. It mixes up names, and sometimes writes too much.
-- What it writes has to be read and tested before it is used, like everything else a model writes.
+- It only knows Python, short functions and a few classes: {context} tokens of prompt and code together.
+- It only knows the tasks in its data and what can be composed from their pieces. For other requests it writes wrong
+  code that looks right, without a warning.
+- It reads the key words of a request. It mostly ignores unknown conditions, negations and second sentences, and
+  sometimes copies numbers and names wrongly.
+- It does not talk: no explanations, no questions, no languages other than English.
+- It is weak at filling: see the last three rows of the first table. About half of the bodies with a docstring in the
+  words of its data are right, a quarter of the lines in code with renamed variables, and hardly any line of another
+  project. It mixes up names and sometimes writes too much.
+- Read and test its output before you use it, as with every model.
 
-## Make it again
+## Reproduction
 
 ```
 {command}
 ```
 
-The data and the order in which it is drawn follow from the seed. How many steps fit into the minutes depends on the
-machine, so the weights come out alike, not equal.
+The seed determines the data and its order. The number of steps depends on the speed of the machine, so the weights will
+be similar, not equal.
 """
 
 TRAINING = (
-    "{seconds} on {machine}: {tokens} tokens in {steps} steps, the first {causal} of the time as a causal model that "
-    "predicts the next token, the rest as a masked diffusion model that predicts masked tokens from both sides, "
-    "{polish} of it with more of the classic tasks."
+    "{seconds} on {machine}: {tokens} tokens in {steps} steps. For the first {causal} of the time it was trained as a "
+    "causal model that predicts the next token, then as a masked diffusion model that predicts masked tokens from both "
+    "sides; {polish} of the time had more of the classic tasks."
 )
 
 
-def write_card(path: Path, *, log: Log, facts: Facts, tables: Mapping[str, str], picture: bool) -> None:
-    """Writes the card to `path` and the curve of the loss beside it, as `…-loss.svg`.
+def write_card(path: Path, *, log: TrainingLog, facts: Facts, tables: Mapping[str, str], picture: bool) -> None:
+    """Writes the card to `path`, and the loss curve to the same folder as `…-loss.svg`.
 
-    tables: caption → Markdown table of pass rates. picture: draw the curve, which needs matplotlib.
+    tables: Markdown tables of pass rates by caption. picture: whether to draw the curve, which needs matplotlib.
     """
     svg = path.with_name(f"{path.stem}-loss.svg")
     path.parent.mkdir(parents=True, exist_ok=True)
     if picture:
-        curve.draw(log.points, svg)
+        plot_loss(log.points, svg)
     path.write_text(text(log, facts, tables, picture=svg.name if picture else None), encoding="utf-8")
 
 
-def text(log: Log, facts: Facts, tables: Mapping[str, str], *, picture: str | None) -> str:
-    """The card. picture: the name of the file with the curve, if there is one."""
+def text(log: TrainingLog, facts: Facts, tables: Mapping[str, str], *, picture: str | None) -> str:
+    """The card as Markdown. picture: name of the file with the loss curve; None leaves it out."""
     last = log.points[-1].loss if log.points else float("nan")
     return CARD.format(
         parameters=f"{facts.parameters / 1e6:.1f} million",
@@ -117,10 +121,25 @@ def text(log: Log, facts: Facts, tables: Mapping[str, str], *, picture: str | No
         if picture
         else "",
         held_out=", ".join(corpus.HELD_OUT),
-        tables="".join(f"\n{caption}:\n\n{table}" for caption, table in tables.items()),
+        tables="".join(f"\n{caption}:\n\n{table}\n" for caption, table in tables.items()),
         context=facts.config.trained_length,
         command=_commands(log),
     )
+
+
+def plot_loss(points: Sequence[LossPoint], path: Path) -> None:
+    """Draws the loss over the tokens seen to `path`, with a colour for each stage. Needs matplotlib."""
+    with chart(path, x="million tokens seen", y="loss, nats a token", height=3.2) as axes:
+        axes.set_yscale("log")
+        colours: dict[str, str] = {}
+        for stage, line in groupby(points, key=lambda point: point.stage):
+            seen, known = list(line), stage in colours
+            colour = colours.setdefault(stage, f"C{len(colours)}")
+            label = "_" if known else STAGES.get(stage, stage)  # matplotlib leaves labels with an underscore out
+            axes.plot([p.tokens / 1e6 for p in seen], [p.loss for p in seen], color=colour, label=label)
+        axes.set_yticks([0.2, 0.5, 1, 2, 5], labels=["0.2", "0.5", "1", "2", "5"])
+        axes.minorticks_off()
+        axes.legend(frameon=False, loc="upper right")
 
 
 def _shape(config: Config) -> str:
@@ -132,10 +151,10 @@ def _shape(config: Config) -> str:
     return fill(text, WIDTH)
 
 
-def _rows(log: Log) -> str:
+def _rows(log: TrainingLog) -> str:
     tasks = classics()
     phrases, solutions = sum(len(t.phrases(held_out=False)) for t in tasks), sum(len(t.solutions) for t in tasks)
-    programs = f"{'at least ' if len(log.goes) > 1 else ''}{log.programs:,}"
+    programs = f"{'at least ' if len(log.sessions) > 1 else ''}{log.programs:,}"
     known = {
         "task": (f"answers to {len(tasks)} classic tasks ({solutions} solutions, {phrases:,} phrases)", OWN),
         "composition": (f"answers to compositions ({programs} distinct programs, holes included)", OWN),
@@ -143,16 +162,16 @@ def _rows(log: Log) -> str:
         "composition fill": ("holes in compositions", OWN),
         "open fill": (f"holes in {sum(p.functions for p in log.packages):,} functions of open code", "see below"),
     }
-    lines = [f"| {what} | {log.rows.get(key, 0):,} | {licence} |" for key, (what, licence) in known.items()]
-    return "\n".join(["| what | rows seen | licence |", "| --- | ---: | --- |", *lines])
+    rows = [[what, f"{log.rows.get(kind, 0):,}", licence] for kind, (what, licence) in known.items()]
+    return markdown.table(["what", "rows seen", "licence"], rows, text=(0, 2))
 
 
-def _packages(packages: Sequence[Package]) -> str:
-    lines = [f"| {f'{each.name} {each.version}'.strip()} | {each.functions:,} | {each.licence} |" for each in packages]
-    return "\n".join(["| open code | functions | licence |", "| --- | ---: | --- |", *lines])
+def _packages(packages: Sequence[TrainedPackage]) -> str:
+    rows = [[f"{each.name} {each.version}".strip(), f"{each.functions:,}", each.licence] for each in packages]
+    return markdown.table(["open code", "functions", "licence"], rows, text=(0, 2))
 
 
-def _training(log: Log) -> str:
+def _training(log: TrainingLog) -> str:
     text = TRAINING.format(
         seconds=_duration(log.seconds),
         machine=_machine(log),
@@ -164,8 +183,8 @@ def _training(log: Log) -> str:
     return fill(f"{text} {log.note}", WIDTH)
 
 
-def _share(log: Log, stage: str) -> float:
-    """Which part of the time was of `stage`."""
+def _share(log: TrainingLog, stage: str) -> float:
+    """The share of the training time that `stage` took."""
     ends = [point.seconds for point in log.points]
     spent = sum(
         end - begin for begin, end, point in zip([0.0, *ends], ends, log.points, strict=False) if point.stage == stage
@@ -173,7 +192,7 @@ def _share(log: Log, stage: str) -> float:
     return spent / ends[-1] if ends else 0.0
 
 
-def _machine(log: Log) -> str:
+def _machine(log: TrainingLog) -> str:
     machine = log.machine
     threads = "one thread" if machine.threads == 1 else f"{machine.threads} threads"
     cores = "one core" if machine.cores == 1 else f"{machine.cores} cores"
@@ -185,9 +204,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 2 * 3600 else f"{max(seconds / 60, 0.1):.3g} minutes"
 
 
-def _commands(log: Log) -> str:
-    """The command of every go."""
-    size = next((name for name, size in SIZES.items() if asdict(size) == log.recipe["size"]), "small")
-    first, *later = (f"diffu train mini -o FOLDER --minutes {minutes:g} --size {size}" for minutes in log.goes)
+def _commands(log: TrainingLog) -> str:
+    """The commands of all sessions."""
+    size = next((name for name, shape in SHAPES.items() if asdict(shape) == log.recipe["size"]), "small")
+    first, *later = (f"diffu train mini -o FOLDER --minutes {minutes:g} --size {size}" for minutes in log.sessions)
     seed = log.recipe["seed"] - len(later)
     return "\n".join([f"{first} --seed {seed}", *(f"{command} --seed {seed} --resume" for command in later)])

@@ -1,7 +1,7 @@
-"""Requests composed of known pieces, each with its one canonical program and tests.
+"""Requests composed of pieces, each with one canonical program and tests.
 
 A composition is a source, up to two filters, an optional map and a reduction. Its key names the pieces without their
-parameters, so that what is held out by its key is a combination never seen, of pieces seen in many others.
+parameters. Compositions are held out by key: a held-out one is a new combination of pieces that were trained.
 """
 
 import hashlib
@@ -15,13 +15,12 @@ from textwrap import indent
 from typing import Any
 
 from diffucli.mini import grammar, shapes
-from diffucli.mini.grammar import Map, Predicate, filled, paired, split
-from diffucli.mini.shapes import Hints, Reduction, Run, Source
-from diffucli.mini.weights import weighted
+from diffucli.mini.grammar import Map, Predicate, filled, paired, split, weighted
+from diffucli.mini.shapes import ElementSource, Hints, Reduction, ReductionInput
 
 Parameters = tuple[Any, ...]
 COPIES = {("values", "by_key"), ("keys", "entries"), ("keys", "counts")}
-HELD_OUT_PERCENT, LIFTED, ASKED, BEFORE, BRIEF, QUOTED, PLACED = 4, 0.12, 0.12, 0.6, 0.5, 0.25, 0.4
+HELD_OUT_PERCENT, LIFTED, PREDICATE_MAP, BEFORE, BRIEF, QUOTED, PLACED = 4, 0.12, 0.12, 0.6, 0.5, 0.25, 0.4
 SHAPES = {(0, False): 10, (1, False): 34, (0, True): 16, (1, True): 30, (2, False): 8, (2, True): 4}
 UNMAPPED, HEADED = re.compile(r"\{[us]\}"), re.compile(r"\{(?:h|hs|q|o)\}")
 IMPORTS, NEWLINES = ("collections", "itertools", "math"), "\n\n"
@@ -35,7 +34,7 @@ for content, expected in {cases}:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """An instruction, the canonical program that answers it and asserts on `candidate` that the program passes."""
+    """An instruction, the canonical program for it, and asserts on `candidate` that the program passes."""
 
     key: str
     instruction: str
@@ -45,7 +44,7 @@ class Composition:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A predicate with its parameters, judging the element or, lifted, an attribute of it."""
+    """A predicate with its parameters `drawn`, on the element or, with `lift`, on an attribute of it."""
 
     piece: Predicate
     lift: Map | None
@@ -67,10 +66,10 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A composition before it is worded or written."""
+class CompositionPlan:
+    """The pieces of a composition and their parameters."""
 
-    source: Source
+    source: ElementSource
     filters: tuple[Filter, ...]
     map: Map | None
     mapping: Parameters
@@ -83,13 +82,13 @@ class Plan:
 
 
 def compose(rng: random.Random) -> Composition:
-    """One composition drawn at random, worded at random; its tests come from the meaning of its pieces."""
+    """A random composition in a random wording; its tests come from the oracles of its pieces."""
     plan = _plan(rng)
     return Composition(plan.key(), _instruction(rng, plan), _program(plan), _tests(rng, plan))
 
 
 def verify(item: Composition) -> bool:
-    """Whether the code of a composition, written by this module, passes its tests."""
+    """Whether the code of a composition passes its tests; both are executed in this process."""
     scope: dict[str, Any] = {}
     try:
         exec(item.code, scope)  # noqa: S102
@@ -101,7 +100,7 @@ def verify(item: Composition) -> bool:
 
 
 def held_out(key: str) -> bool:
-    """Whether a composition is kept from training; a single piece on a source never is."""
+    """Whether a composition is held out of training; one with a single piece never is."""
     _, *pieces = (piece for piece in re.split(r"[/+]", key) if piece != "-")
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     return len(pieces) > 1 and int.from_bytes(digest, "big") % 100 < HELD_OUT_PERCENT
@@ -131,7 +130,7 @@ def _reductions(source: int, to: str, *, filtered: bool, headed: bool) -> tuple[
     return weighted(end for end in every if _fits(base, end, to, filtered=filtered, headed=headed))
 
 
-def _fits(source: Source, end: Reduction, to: str, *, filtered: bool, headed: bool) -> bool:
+def _fits(source: ElementSource, end: Reduction, to: str, *, filtered: bool, headed: bool) -> bool:
     plain = not filtered and not to
     code = _template(source, end, plain=plain)
     return (
@@ -148,8 +147,8 @@ def _valid(form: str, *, mapped: bool, headed: bool) -> bool:
     return not (mapped and UNMAPPED.search(form)) and (headed or not HEADED.search(form))
 
 
-def _template(source: Source, end: Reduction, *, plain: bool) -> str:
-    """The code of the reduction, its shorter bare form where nothing is filtered or mapped and the source allows."""
+def _template(source: ElementSource, end: Reduction, *, plain: bool) -> str:
+    """The code of the reduction; its shorter bare form if nothing is filtered or mapped and the source allows it."""
     name, bare = source.bare, end.bare
     barred = "{S}[" in bare and (source.parameter == "d" or name.startswith("range"))
     usable = "{S}" not in bare or (name and not barred and (name.isidentifier() or bare.count("{S}") == 1))
@@ -164,30 +163,30 @@ def _filter(rng: random.Random, index: int) -> Filter:
 
 
 def _map(rng: random.Random, index: int) -> tuple[Map, tuple[Filter, ...]]:
-    """A map of the elements or, to ask whether any or all of them hold, a predicate as a map to truth."""
+    """A map; or a predicate as a map to a truth value, for reductions like any and all, with its filter."""
     own = _predicates(shapes.SOURCES[index].domain)
-    if not own or rng.random() > ASKED:
+    if not own or rng.random() > PREDICATE_MAP:
         return rng.choice(_maps(index, lift=False)), ()
     piece = rng.choice(own)
-    asked = Map(piece.key, "", "b", piece.code, piece.holds, rng.choice(piece.clauses()), kinds=piece.kinds)
-    return asked, (Filter(piece, None, ()),)
+    truth = Map(piece.key, "", "b", piece.code, piece.holds, rng.choice(piece.clauses()), kinds=piece.kinds)
+    return truth, (Filter(piece, None, ()),)
 
 
-def _plan(rng: random.Random) -> Plan:
+def _plan(rng: random.Random) -> CompositionPlan:
     index = rng.choices(range(len(shapes.SOURCES)), [source.weight for source in shapes.SOURCES])[0]
     (count, mapped), source = rng.choices(list(SHAPES), list(SHAPES.values()))[0], shapes.SOURCES[index]
     filters = tuple(_filter(rng, index) for _ in range(count))
-    piece, asked = _map(rng, index) if mapped else (None, ())
+    piece, tested = _map(rng, index) if mapped else (None, ())
     to, headed = (piece.to, bool(piece.heads)) if piece else ("", False)
     ends = _reductions(index, to, filtered=bool(filters), headed=headed)
-    subjects = [each.subject() for each in (*filters, *asked)]
+    subjects = [each.subject() for each in (*filters, *tested)]
     if not ends or len(set(subjects)) < len(subjects):
         return _plan(rng)
     end, drawn = rng.choice(ends), _draw(rng, piece.kinds, source.domain, ()) if piece else ()
-    return Plan(source, filters, piece, drawn, end, _draw(rng, end.kinds, source.domain, source.fields))
+    return CompositionPlan(source, filters, piece, drawn, end, _draw(rng, end.kinds, source.domain, source.fields))
 
 
-def _program(plan: Plan) -> str:
+def _program(plan: CompositionPlan) -> str:
     source, plain = plan.source, not plan.filters and not plan.map
     bare, template = source.bare if plain else "", _template(source, plan.end, plain=plain)
     f = " if " * bool(plan.filters) + " and ".join(each.code(source.var) for each in plan.filters)
@@ -201,7 +200,7 @@ def _program(plan: Plan) -> str:
     return f"{used}{used and NEWLINES}def {_name(plan)}({source.parameter}):\n{text}"
 
 
-def _name(plan: Plan) -> str:
+def _name(plan: CompositionPlan) -> str:
     noun = paired(split(plan.source.nouns)[0])[plan.end.one]
     last = plan.map.name or (plan.map.heads if plan.map.to != "b" else plan.map.key).split("/")[0] if plan.map else noun
     parts = [plan.end.name or plan.end.key, *(each.piece.key for each in plan.filters[: 1 if plan.map else 2]), last]
@@ -217,7 +216,7 @@ def _said(rng: random.Random, kinds: str, drawn: Parameters) -> Parameters:
 
 
 def _clause(rng: random.Random, each: Filter) -> tuple[str, str, bool]:
-    """The filter as it follows a plural and a singular, and whether it may stand without "that are"."""
+    """The clause after a plural, the clause after a singular, and whether "that are" may be left out."""
     raw, said = rng.choice(each.piece.clauses()), _said(rng, each.piece.kinds, each.drawn)
     plural, single = (filled(form, said) for form in paired(raw))
     brief = plural.startswith("are ") and "/" not in raw and not each.piece.adjectives and raw != "are {a}"
@@ -230,8 +229,8 @@ def _clause(rng: random.Random, each: Filter) -> tuple[str, str, bool]:
     return rng.choice((f"whose {plurals} {plural}", *3 * [f"whose {noun} {single}"])), f"whose {noun} {single}", False
 
 
-def _phrase(rng: random.Random, plan: Plan) -> tuple[str, str, bool]:
-    """The plural and the singular of what is picked, "@" where a place may stand, and whether clauses follow."""
+def _phrase(rng: random.Random, plan: CompositionPlan) -> tuple[str, str, bool]:
+    """Plural and singular of the filtered elements, "@" where a place can be put, and whether clauses follow."""
     (plural, single), rest = paired(rng.choice(split(plan.source.nouns))), list(plan.filters)
     while rest and not rest[0].lift and rng.random() < BEFORE:
         piece, named = rest[0].piece, split(rest[0].piece.nominals) if len(rest) == len(plan.filters) else []
@@ -248,7 +247,7 @@ def _phrase(rng: random.Random, plan: Plan) -> tuple[str, str, bool]:
     return plural, single, bool(rest)
 
 
-def _instruction(rng: random.Random, plan: Plan) -> str:
+def _instruction(rng: random.Random, plan: CompositionPlan) -> str:
     plural, single, clauses = _phrase(rng, plan)
     piece, end, mapped, heads, headed = plan.map, plan.end, plural, ("", ""), False
     if piece:
@@ -271,16 +270,16 @@ def _instruction(rng: random.Random, plan: Plan) -> str:
     return f"{text.replace('@', '')} {place}".strip()
 
 
-def _run(plan: Plan, items: list[Any]) -> Run:
+def _reduction_input(plan: CompositionPlan, items: list[Any]) -> ReductionInput:
     seen = list(map(plan.source.view or (lambda item: item), items))
     flags = [all(each.holds(*pair) for each in plan.filters) for pair in zip(items, seen, strict=True)]
     mapped = [plan.map.apply(each, *plan.mapping) for each in seen] if plan.map else seen
     values, picked, whole = (list(itertools.compress(each, flags)) for each in (mapped, seen, items))
-    return Run(values, picked, whole, seen, mapped, flags)
+    return ReductionInput(values, picked, whole, seen, mapped, flags)
 
 
-def _example(rng: random.Random, plan: Plan, hints: Hints) -> Any:
-    """An input with elements that pass the filters and elements that do not."""
+def _example(rng: random.Random, plan: CompositionPlan, hints: Hints) -> Any:
+    """A random input with elements that pass the filters and elements that do not."""
     source, size = plan.source, rng.randint(2, 5)
     found: tuple[list[Any], list[Any]] = ([], [])
     while len(found[1]) < size and len(found[0]) < 30:
@@ -292,10 +291,10 @@ def _example(rng: random.Random, plan: Plan, hints: Hints) -> Any:
     return source.pack(chosen)
 
 
-def _tests(rng: random.Random, plan: Plan) -> str:
+def _tests(rng: random.Random, plan: CompositionPlan) -> str:
     drawn = sum((each.drawn for each in plan.filters), plan.mapping + plan.ending)
     hints = [each for each in drawn if isinstance(each, int)], [each for each in drawn if str(each).isalpha()]
     inputs = [_example(rng, plan, hints) for _ in range(3)] + [plan.source.pack([])]
-    cases = [(each, plan.end.fold(_run(plan, plan.source.unpack(each)), *plan.ending)) for each in inputs]
+    cases = [(each, plan.end.fold(_reduction_input(plan, plan.source.unpack(each)), *plan.ending)) for each in inputs]
     asserts = "".join(f"assert candidate({given!r}) == {expected!r}\n" for given, expected in cases)
     return FILE_TEST.format(cases=cases) if plan.source.parameter == "path" else asserts

@@ -1,6 +1,6 @@
-"""Open code: short documented functions of permissively licensed packages installed where the training runs.
+"""Open code: short documented functions of installed packages with permissive licences.
 
-None of it is kept in the repository; whole packages are held out.
+The repository does not contain this code. Some packages are held out of training.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST = 700  # characters of a function
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of `package`: its code without the docstring, and the docstring's first line."""
+    """A function of `package`. summary: first line of the docstring. code: source without the docstring."""
 
     package: str
     summary: str
@@ -35,7 +35,7 @@ class Function:
 
 
 def functions(packages: tuple[str, ...] = PACKAGES) -> Iterator[Function]:
-    """Every short documented function of the packages that are installed."""
+    """Every short documented function of those `packages` that are installed."""
     for package in packages:
         for path in _files(package):
             try:

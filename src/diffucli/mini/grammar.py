@@ -1,17 +1,18 @@
 """Pieces that compositions are made of: predicates and maps, each with code, meaning and wordings.
 
 Domains are single letters: n number, w word, l line, c character, m row of a matrix, r record, b truth value. A
-predicate marked k (number) or t (text) may also judge an attribute, as in "words whose length is even". The function
-beside a piece's code is written independently of it: it is the oracle that a composition's tests are made from.
-Cells hold alternatives parted by "|", a plural and a singular by "/"; a verb gets its singular by rule.
+predicate with the domain k (number) or t (text) can also apply to an attribute, as in "words whose length is even".
+Every piece has, next to its code, a function that was written independently of it: the oracle that the tests of a
+composition are made from. A table cell has alternatives separated by "|", and plural and singular separated by "/"; the
+singular of a verb is formed by rule.
 """
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 VOWELS, ALPHABET, DIGITS = frozenset("aeiou"), frozenset("abcdefghijklmnopqrstuvwxyz"), frozenset("0123456789")
 LETTERS = "abcdefghijklmnoprstuvw"
@@ -25,12 +26,24 @@ TEXTS = {
     "status": tuple(str.split("open active done closed error")),
 }
 SEPARATORS = {" ": "spaces", ",": "commas", "-": "dashes", "_": "underscores", "/": "slashes", ".": "dots"}
+COMMON_WEIGHT = 2  # pieces that people ask for every day are drawn twice as often
+COMMON = (
+    *str.split(
+        "even odd positive negative greater less divisible prime vowel starting ending containing longer shorter"
+    ),
+    *str.split("sized uppercase palindrome square cube double length upper lower reverse absolute sum count max min"),
+    *str.split("average list only product sorted descending first unique longest shortest joined text removed"),
+)
 IRREGULAR = {"are": "is", "have": "has", "do": "does"}
 
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A condition: what elements are, what they do, adjectives before them, nouns instead of them."""
+    """A condition on an element.
+
+    on: domains. kinds: kinds of its parameters. holds: the oracle. are, do: what follows "that are" and "that".
+    adjectives: stand before the noun. nominals: replace the noun.
+    """
 
     key: str
     on: str
@@ -43,14 +56,18 @@ class Predicate:
     nominals: str = ""
 
     def clauses(self) -> list[str]:
-        """What may follow "that"."""
+        """The clauses that can follow "that"."""
         named = [f"are {each.replace('/', '/is a ')}" for each in split(self.nominals)]
         return [f"are {each}" for each in split(self.are or self.adjectives)] + split(self.do) + named
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A value of one element, `heads` naming it; with `lift` predicates judge it, with `raw` it reads a whole item."""
+    """A value computed from one element.
+
+    on: domains. to: domain of the value. apply: the oracle. heads: names of the value. forms: whole wordings. kinds:
+    kinds of its parameters. lift: predicates can apply to the value. raw: it takes the whole item, not the view of it.
+    """
 
     key: str
     on: str
@@ -88,13 +105,30 @@ def is_prime(x: int) -> bool:
 
 
 def digits(x: int) -> list[int]:
-    """The decimal digits of x, its sign left out."""
+    """The decimal digits of x without its sign."""
     return [int(char) for char in str(x).lstrip("-")]
 
 
 def backwards(text: str) -> str:
-    """The text from its end to its beginning."""
+    """The text reversed."""
     return "".join(reversed(text))
+
+
+class Piece(Protocol):
+    """Any piece of a composition."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the key of a composition."""
+        ...
+
+
+P = TypeVar("P", bound=Piece)
+
+
+def weighted(pieces: Iterable[P]) -> tuple[P, ...]:
+    """`pieces` for a uniform choice, with common pieces repeated COMMON_WEIGHT times."""
+    return tuple(piece for piece in pieces for _ in range(COMMON_WEIGHT if piece.key in COMMON else 1))
 
 
 _p, _m = Predicate, Map
@@ -277,10 +311,10 @@ _GROUPS = (
 )
 FAMILIES = {key: group.split()[0] for group in split(_GROUPS) for key in group.split()}
 ALIASES = {"length.greater": "longer", "length.less": "shorter", "length.equal": "sized"}
-# How each kind of parameter is drawn, given the domain, its fields and the parameters drawn before.
+# Draws a parameter of each kind, given the domain, its fields and the parameters drawn before.
 KINDS: dict[str, Callable[[random.Random, str, tuple[str, ...], tuple[Any, ...]], Any]] = {
     "n": lambda rng, *_: rng.choice((*range(2, 21), *range(2, 21), *range(2, 21), 1, 25, 30, 40, 50, 100)),
-    "divisor": lambda rng, *_: rng.randint(3, 20),  # two and what two and three do have pieces of their own
+    "divisor": lambda rng, *_: rng.randint(3, 20),  # 2 has pieces of its own
     "factor": lambda rng, *_: rng.randint(4, 20),
     "above": lambda rng, _, __, drawn: drawn[-1] + rng.randint(2, 12),
     "below": lambda rng, _, __, drawn: rng.randrange(1, drawn[-1]),

@@ -1,6 +1,6 @@
-"""Parameters and local variables under other names, so that a hole is filled in the words of the code around it.
+"""Renames parameters and local variables, so that the model learns to use the names of the code around a hole.
 
-Knows Python's syntax, and that a hole cuts the code in three; nothing of tasks.
+Knows the syntax of Python, and that a hole cuts the code into three parts. Does not know tasks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-Parts = tuple[str, str, str]  # what stands before, in and after a hole
-HOLE = 1
-ODD = 0.4  # of the names that are renamed get any name, the others one that people give such a thing
+Parts = tuple[str, str, str]  # the code before, in and after a hole
+HOLE = 1  # index of the hole in Parts
+ANY_NAME = 0.4  # probability that a name becomes any other name, not one of its kind
 KINDS = tuple(
     names.split()
     for names in (
@@ -60,39 +60,39 @@ ANY = tuple(
 
 
 def rename(rng: random.Random, parts: Parts) -> Parts:
-    """What stands before, in and after a hole, with the variables that are seen around it under other names.
+    """The parts with new names for the variables that occur outside the hole.
 
-    The three together are Python that parses, and the hole cuts through no name. What only the hole names keeps its
-    name: nobody could guess another one.
+    The three parts together must be valid Python, and the hole must not cut through a name. Variables that only occur
+    in the hole are not renamed, because no reader could guess the new name.
     """
     tree = ast.parse("".join(parts))
-    places = list(_places(parts))
-    seen = {token for part, _, token in places if part != HOLE}
+    names = list(_names(parts))
+    seen = {token for part, _, token in names if part != HOLE}
     taken = {name for node in ast.walk(tree) for name in _bound(node)} | {*dir(builtins), *keyword.kwlist}
     new: dict[str, str] = {}
     for name in sorted((_variables(tree) & seen) - _fixed(tree)):
-        alike = sorted({other for kind in KINDS if name in kind for other in kind})
-        pool = ANY if not alike or rng.random() < ODD else alike
+        similar = sorted({other for kind in KINDS if name in kind for other in kind})
+        pool = ANY if not similar or rng.random() < ANY_NAME else similar
         if free := [other for other in pool if other not in taken]:
             new[name] = rng.choice(free)
             taken.add(new[name])
     renamed = list(parts)
-    for part, column, token in reversed(places):
+    for part, column, token in reversed(names):
         text = renamed[part]
         renamed[part] = text[:column] + new.get(token, token) + text[column + len(token) :]
     before, text, after = renamed
     return before, text, after
 
 
-def _places(parts: Parts) -> Iterator[tuple[int, int, str]]:
-    """Every name of the code, in order: the number of its part, the column in it, and the name."""
+def _names(parts: Parts) -> Iterator[tuple[int, int, str]]:
+    """Every name in the code, in order: the index of its part, its position there, and the name."""
     code = "".join(parts)
     starts = [0, *(end + 1 for end, letter in enumerate(code) if letter == "\n")]
     for token in tokenize.generate_tokens(io.StringIO(code).readline):
         if token.type == tokenize.NAME:
-            place = starts[token.start[0] - 1] + token.start[1]
-            part = 0 if place < len(parts[0]) else HOLE if place < len(parts[0] + parts[HOLE]) else 2
-            yield part, place - len("".join(parts[:part])), token.string
+            position = starts[token.start[0] - 1] + token.start[1]
+            part = 0 if position < len(parts[0]) else HOLE if position < len(parts[0] + parts[HOLE]) else 2
+            yield part, position - len("".join(parts[:part])), token.string
 
 
 def _variables(tree: ast.AST) -> set[str]:
@@ -104,7 +104,7 @@ def _variables(tree: ast.AST) -> set[str]:
 
 
 def _fixed(tree: ast.AST) -> set[str]:
-    """What must keep its name: it is also an attribute or a keyword, stands in an f-string, or is custom."""
+    """Names that are not renamed: conventional ones, and those of attributes, keywords and f-strings."""
     found = {"self", "cls", "_", "args", "kwargs"}
     for node in ast.walk(tree):
         match node:
@@ -122,7 +122,7 @@ def _fixed(tree: ast.AST) -> set[str]:
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
-    """The names that a node binds or reads."""
+    """The names that a node binds or uses."""
     match node:
         case ast.Name(id=name) | ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
             yield name

@@ -1,9 +1,10 @@
-"""Shapes that pieces fill: sources to draw elements from, reductions to end with, frames to ask in.
+"""Sources of elements, reductions, and the frames of requests; compositions put the pieces of `grammar` into them.
 
-In a reduction's code `{v}` is the element, `{e}` the element mapped, `{L}` the loop, `{c}` the condition, `{S}` the
-bare source, `{g}` the comprehension, `{i}` and `{j}` an iterable argument beside others and alone, `{l}` a list,
-`{n}` an iterator, `{k}` a count's ones. In its wordings `{p}` is the mapped plural, `{u}` and `{s}` the unmapped
-plural and singular, `{h}` and `{hs}` what the map yields, `{q}` and `{o}` the plural and singular it is taken of.
+In the code of a reduction `{v}` is the element, `{e}` the mapped element, `{L}` the loop, `{c}` the condition, `{f}`
+the condition with "if", `{S}` the bare source, `{g}` the comprehension, `{i}` an iterable argument next to others,
+`{j}` an only iterable argument, `{l}` a list, `{n}` an iterator, `{k}` a generator of ones to count. In its wordings
+`{p}` is the mapped plural, `{u}` and `{s}` the unmapped plural and singular, `{h}` and `{hs}` singular and plural of
+the mapped value, `{q}` and `{o}` plural and singular of the elements that are mapped.
 """
 
 import itertools
@@ -19,8 +20,12 @@ from diffucli.mini.grammar import TERMS, TEXTS, WORDS, Map, digits, split
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One example before its reduction: what was picked, mapped, as seen and whole; all, as seen and mapped; flags."""
+class ReductionInput:
+    """An example input of a reduction's oracle.
+
+    values, picked, items: the filtered elements: mapped, in view, and whole. all, mapped: all elements: in view, and
+    mapped. flags: whether each of them passed the filters.
+    """
 
     values: list[Any]
     picked: list[Any]
@@ -32,7 +37,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """The end of a composition; `bare` is its code when nothing was filtered or mapped, `only` its sources."""
+    """The last step of a composition.
+
+    on: domains. fold: the oracle. bare: its code if nothing is filtered or mapped. kinds: kinds of its parameters. one:
+    it yields a single element. only: keys of the sources it applies to; empty for all.
+    """
 
     key: str
     on: str
@@ -48,10 +57,12 @@ class Reduction:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where elements come from: `pack` builds an example input of elements, `unpack` takes them out again.
+class ElementSource:
+    """Where elements come from.
 
-    `view` is the part of an element that the source speaks of, `element` names its maker in `MAKERS`.
+    loop, var: the loop over the elements and its variable. bare: the source as an iterable expression. places: phrases
+    such as "in a list". element: the maker of an element in MAKERS. pack: makes an example input of elements. unpack:
+    takes them out again. view: the part of an item that is the element; None if it is the whole item.
     """
 
     key: str
@@ -73,22 +84,22 @@ class Source:
 
 
 def grouped(elements: list[Any], by: Callable[[Any], Any]) -> dict[Any, list[Any]]:
-    """The elements by what they have in common."""
+    """The elements grouped by the value of `by`, in order of first occurrence."""
     return {label: [element for element in elements if by(element) == label] for label in map(by, elements)}
 
 
 def edge(values: list[Any], index: int, default: Any = None) -> Any:
-    """The value at an index that may be missing."""
+    """The value at `index`, or `default` if there is none."""
     return values[index] if -len(values) <= index < len(values) else default
 
 
 def ranked(values: list[Any], sign: int, by: Callable[[Any], Any]) -> list[Any]:
-    """The values in stable ascending (sign 1) or descending (sign -1) order of a number."""
+    """The values sorted by `by`, ascending (sign 1) or descending (sign -1); equal ones keep their order."""
     return [values[i] for _, i in sorted((sign * by(value), i) for i, value in enumerate(values))]
 
 
 def loops(label: str) -> tuple[str, str]:
-    """Filtered and bare code that groups elements by a label."""
+    """The filtered and the bare code that groups elements by `label`."""
     add = f"groups.setdefault({label}, []).append({{v}})"
     return (
         f"groups = {{{{}}}}\nfor {{L}}:\n    if {{c}}:\n        {add}\nreturn groups",
@@ -237,34 +248,35 @@ def _fields(fields: tuple[str, ...]) -> tuple[Map, ...]:
     )
 
 
+_s = ElementSource
 # fmt: off
-SOURCES: tuple[Source, ...] = (
-    Source("numbers", 31, "n", "numbers", "x in numbers", "x", "numbers",
+SOURCES: tuple[ElementSource, ...] = (
+    _s("numbers", 31, "n", "numbers", "x in numbers", "x", "numbers",
            "numbers/number|numbers/number|numbers/number|integers/integer", LIST, "n"),
-    Source("range", 4, "n", "n", "x in range(1, n + 1)", "x", "range(1, n + 1)", "numbers/number",
+    _s("range", 4, "n", "n", "x in range(1, n + 1)", "x", "range(1, n + 1)", "numbers/number",
            "from 1 to n|up to n", "natural", lambda xs: max(xs, default=0), lambda n: [i + 1 for i in range(n)]),
-    Source("digits", 2, "n", "n", "x in digits", "x", "digits", "digits/digit", "of a number|in a number|of n",
+    _s("digits", 2, "n", "n", "x in digits", "x", "digits", "digits/digit", "of a number|in a number|of n",
            "digit", lambda xs: int("".join(map(str, xs)) or 0), digits, "digits = [int(char) for char in str(n)]"),
-    Source("flat", 2, "n", "matrix", "row in matrix for x in row", "x", "", "numbers/number", "in a matrix|in a grid",
+    _s("flat", 2, "n", "matrix", "row in matrix for x in row", "x", "", "numbers/number", "in a matrix|in a grid",
            "n", lambda xs: [xs[i:i + 3] for i in range(0, len(xs), 3)], lambda rows: list(itertools.chain(*rows))),
-    Source("file_numbers", 2, "n", "path", "x in numbers", "x", "numbers", "numbers/number", FILE, "n",
+    _s("file_numbers", 2, "n", "path", "x in numbers", "x", "numbers", "numbers/number", FILE, "n",
            lambda xs: "\n".join(map(str, xs)), lambda text: [int(x) for x in text.split()],
            OPEN + "numbers = [int(line) for line in file]"),
-    Source("values", 5, "n", "d", ITEMS, "value", "d.values()", "values/value", DICT, "item", dict,
+    _s("values", 5, "n", "d", ITEMS, "value", "d.values()", "values/value", DICT, "item", dict,
            lambda d: list(d.items()), view=itemgetter(1),
            own=(Map("key", "n", "w", "key", itemgetter(0), "keys/key", lift=True, raw=True),)),
-    Source("keys", 5, "w", "d", ITEMS, "key", "d", "keys/key", DICT, "item", dict, lambda d: list(d.items()),
+    _s("keys", 5, "w", "d", ITEMS, "key", "d", "keys/key", DICT, "item", dict, lambda d: list(d.items()),
            view=itemgetter(0),
            own=(Map("value", "w", "n", "value", itemgetter(1), "values/value", lift=True, raw=True),)),
-    Source("words", 20, "w", "words", "word in words", "word", "words", "words/word|strings/string", LIST, "w"),
-    Source("text_words", 4, "w", "text", "word in text.split()", "word", "text.split()", "words/word",
+    _s("words", 20, "w", "words", "word in words", "word", "words", "words/word|strings/string", LIST, "w"),
+    _s("text_words", 4, "w", "text", "word in text.split()", "word", "text.split()", "words/word",
            f"{TEXT}|in a sentence", "w", " ".join, str.split),
-    Source("chars", 9, "c", "text", "char in text", "char", "text", "characters/character|chars/char",
+    _s("chars", 9, "c", "text", "char in text", "char", "text", "characters/character|chars/char",
            f"{TEXT}|in a string", "c", "".join),
-    Source("file_lines", 6, "l", "path", "line in lines", "line", "lines", "lines/line", FILE, "l", "\n".join,
+    _s("file_lines", 6, "l", "path", "line in lines", "line", "lines", "lines/line", FILE, "l", "\n".join,
            str.splitlines, OPEN + "lines = file.read().splitlines()"),
-    Source("rows", 3, "m", "matrix", "row in matrix", "row", "matrix", "rows/row", "in a matrix|of a matrix", "m"),
-    *(Source("records", 1.8, "r", name, f"row in {name}", "row", name, nouns, "|||in a list", "r", fields=tuple(fields),
+    _s("rows", 3, "m", "matrix", "row in matrix", "row", "matrix", "rows/row", "in a matrix|of a matrix", "m"),
+    *(_s("records", 1.8, "r", name, f"row in {name}", "row", name, nouns, "|||in a list", "r", fields=tuple(fields),
              own=_fields(tuple(fields))) for nouns, (name, *fields) in RECORDS.items()),
 )
 # fmt: on
@@ -284,7 +296,7 @@ def _word(rng: random.Random, hints: Hints, pool: tuple[str, ...] = WORDS) -> st
     return rng.choice((chunk or base, chunk + base, base + chunk, base[:2] + chunk + base[2:], base, base, base))
 
 
-# How an example of an element is made: near the parameters of a composition now and then.
+# Makes a random example of an element; sometimes close to a parameter of the composition.
 MAKERS: dict[str, Callable[[random.Random, Hints, tuple[str, ...]], Any]] = {
     "n": lambda rng, hints, _: _integer(rng, hints),
     "natural": lambda rng, hints, _: min(abs(_integer(rng, hints)), 60),

@@ -1,6 +1,6 @@
-"""How a phrase becomes a request as a person would type it: frames, synonyms, capitals and marks.
+"""Turns a phrase into a request as a person would type it: frames, synonyms, capitals and punctuation.
 
-Knows nothing of tasks.
+Does not know tasks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import random
 
-REWORDED = 0.2  # of the words that have synonyms
+REWORDED = 0.2  # probability that a word with synonyms is replaced
 NOUN_FRAMES = (
     *("write {}", "write {}", "write {}", "implement {}", "{}", "{}", "code for {}", "write code for {}", "make {}"),
     *(
@@ -75,36 +75,36 @@ SYNONYMS = (
     ("read", "load"),
     ("nested list", "list of lists"),
 )
-GROUPS = {word: group for group in SYNONYMS for word in group}
-KNOWN = re.compile(r"\b(?:" + "|".join(sorted(map(re.escape, GROUPS), key=len, reverse=True)) + r")\b")
+SYNONYMS_OF = {word: group for group in SYNONYMS for word in group}
+HAS_SYNONYMS = re.compile(r"\b(?:" + "|".join(sorted(map(re.escape, SYNONYMS_OF), key=len, reverse=True)) + r")\b")
 
 
-def ask(rng: random.Random, phrase: str, *, verb: bool) -> str:
-    """`phrase` ("sort a list" if a verb phrase, else "a quicksort") as a person would type it."""
+def to_request(rng: random.Random, phrase: str, *, verb: bool) -> str:
+    """`phrase` in a random frame. verb: it is a verb phrase like "sort a list", not a noun like "a quicksort"."""
     if verb and rng.random() < len(THIRD_FRAMES) / (len(THIRD_FRAMES) + len(VERB_FRAMES)):
         text = rng.choice(THIRD_FRAMES).format(third_person(phrase))
     else:
         text = rng.choice(VERB_FRAMES if verb else NOUN_FRAMES).format(phrase)
-    return dress(rng, text)
+    return punctuate(rng, text)
 
 
-def asks(phrase: str, *, verb: bool) -> list[str]:
-    """Every request that `ask` may make of `phrase`, plain."""
+def all_requests(phrase: str, *, verb: bool) -> list[str]:
+    """Every request that `to_request` can make of `phrase`, normalized."""
     third = [frame.format(third_person(phrase)) for frame in THIRD_FRAMES] if verb else []
-    return [plain(text) for text in (*third, *(f.format(phrase) for f in (VERB_FRAMES if verb else NOUN_FRAMES)))]
+    return [normalize(text) for text in (*third, *(f.format(phrase) for f in (VERB_FRAMES if verb else NOUN_FRAMES)))]
 
 
 def reword(rng: random.Random, phrase: str) -> str:
-    """`phrase` with some of its words changed for others that mean the same."""
+    """`phrase` with some of its words replaced by synonyms."""
 
     def swap(found: re.Match[str]) -> str:
-        return rng.choice(GROUPS[found[0]]) if rng.random() < REWORDED else found[0]
+        return rng.choice(SYNONYMS_OF[found[0]]) if rng.random() < REWORDED else found[0]
 
-    return KNOWN.sub(swap, phrase)
+    return HAS_SYNONYMS.sub(swap, phrase)
 
 
-def dress(rng: random.Random, text: str) -> str:
-    """`text` with or without a capital at its start and a mark at its end."""
+def punctuate(rng: random.Random, text: str) -> str:
+    """`text`, perhaps with a capital at its start and a punctuation mark at its end."""
     if rng.random() < 0.25:
         text = text[0].upper() + text[1:]
     draw = rng.random()
@@ -113,13 +113,13 @@ def dress(rng: random.Random, text: str) -> str:
     return text + "." if draw < 0.12 else text
 
 
-def plain(text: str) -> str:
-    """A request without what `dress` adds."""
+def normalize(text: str) -> str:
+    """A request without what `punctuate` adds."""
     return text.lower().rstrip("?.")
 
 
 def sentence(phrase: str) -> str:
-    """A phrase as a docstring's first line: "sort a list" → "Sort a list."."""
+    """A phrase as the first line of a docstring: "sort a list" → "Sort a list."."""
     phrase = phrase.rstrip(".?")
     return phrase[:1].upper() + phrase[1:] + "."
 

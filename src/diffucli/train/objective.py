@@ -1,6 +1,6 @@
-"""The masked-diffusion objective, and the causal one that a model may start from.
+"""The masked diffusion objective, and the causal one that a training can start with.
 
-Knows token ids and holes; nothing of tasks or text.
+Knows token ids and holes; does not know tasks or text.
 """
 
 from __future__ import annotations
@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 
     from diffucli.decode.canvas import Span
 
-LEAST_TIME, HEAVIEST = 0.05, 5.0
-PAD_WEIGHT = 0.1
-BLOCK = 32
+MIN_TIME = 0.05  # smallest masking probability
+MAX_WEIGHT = 5.0  # of a masked token
+PAD_WEIGHT = 0.1  # of a padding token after another one
+CAUSAL_CONTEXT_WEIGHT = 0.2  # of a token outside the holes, in the causal loss
+BLOCK = 32  # tokens of a block in block-wise decoding
+BLOCKWISE, WHOLE = 0.33, 0.1  # shares of the rows that are masked block-wise (answers only), and completely
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`tokens` `[B, L]`; `holes` `[B, L]`: what is trained on; `valid` `[B, L]`: what is there; `answers` `[B]`."""
+    """A padded batch of rows.
+
+    tokens: `[B, L]`. holes: `[B, L]`, the tokens that are trained on. valid: `[B, L]`, false for padding of the batch.
+    answers: `[B]`, whether the last hole reaches to the end of the row.
+    """
 
     tokens: Tensor
     holes: Tensor
@@ -39,7 +46,7 @@ class Batch:
 
 
 def collate(rows: Sequence[tuple[Sequence[int], Sequence[Span], bool]], *, pad: int) -> Batch:
-    """Rows of (tokens, holes, whether the last hole ends the canvas), padded on the right to the longest."""
+    """A batch of rows (tokens, holes, whether the last hole reaches to the end), padded on the right."""
     length = max(len(tokens) for tokens, _, _ in rows)
     tokens = torch.full((len(rows), length), pad)
     holes, valid = torch.zeros(len(rows), length, dtype=torch.bool), torch.zeros(len(rows), length, dtype=torch.bool)
@@ -52,36 +59,40 @@ def collate(rows: Sequence[tuple[Sequence[int], Sequence[Span], bool]], *, pad: 
 
 
 def times(count: int, rng: torch.Generator) -> Tensor:
-    """`count` masking probabilities, spread evenly over (LEAST_TIME, 1] from one random start (low discrepancy)."""
+    """`count` masking probabilities in random order, spread evenly over (MIN_TIME, 1] from one random offset.
+
+    It is the low-discrepancy sampler of Kingma et al. 2021, "Variational Diffusion Models".
+    """
     start = torch.rand(1, generator=rng)
     even = (start + torch.arange(count) / count) % 1
-    return LEAST_TIME + (1 - LEAST_TIME) * even[torch.randperm(count, generator=rng)]
+    return MIN_TIME + (1 - MIN_TIME) * even[torch.randperm(count, generator=rng)]
 
 
 def corrupt(batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Which positions `[B, L]` to mask, and the weight `[B, L]` of each in the loss.
+    """The positions `[B, L]` to mask, and the weight `[B, L]` of each in the loss.
 
-    Each hole token with probability t, weighted 1/t. Every third answer is masked as block-wise decoding meets it:
-    nothing left of a random block, everything right of it. Every tenth is wholly masked.
+    A token in a hole is masked with probability t and weighted by 1/t, at most MAX_WEIGHT. A third of the answers is
+    masked as in block-wise decoding: nothing to the left of a random block, everything to the right. In a tenth of the
+    rows, every token in a hole is masked. The weights of these two kinds are 1.
     """
     time = times(len(batch.tokens), rng)[:, None]
     masked = batch.holes & (torch.rand(batch.tokens.shape, generator=rng) < time)
-    place = torch.arange(batch.tokens.shape[1])[None]
+    position = torch.arange(batch.tokens.shape[1])[None]
     first = batch.holes.int().argmax(1, keepdim=True)
     offset = (torch.rand(time.shape, generator=rng) * batch.holes.sum(1, keepdim=True)).long()
     begin = first + offset // BLOCK * BLOCK
-    blockwise = batch.holes & (place >= begin) & (masked | (place >= begin + BLOCK))
+    blockwise = batch.holes & (position >= begin) & (masked | (position >= begin + BLOCK))
     kind = torch.rand(time.shape, generator=rng)
-    ahead, whole = batch.answers[:, None] & (kind < 0.33), kind > 0.9
-    masked = torch.where(ahead, blockwise, torch.where(whole, batch.holes, masked))
-    weight = torch.where(ahead | whole, torch.ones(()), (1 / time).clamp(max=HEAVIEST))
+    by_block, whole = batch.answers[:, None] & (kind < BLOCKWISE), kind > 1 - WHOLE
+    masked = torch.where(by_block, blockwise, torch.where(whole, batch.holes, masked))
+    weight = torch.where(by_block | whole, torch.ones(()), (1 / time).clamp(max=MAX_WEIGHT))
     return masked, weight.expand_as(masked)
 
 
 def diffusion_loss(model: Qwen2ForCausalLM, batch: Batch, *, mask: int, pad: int, rng: torch.Generator) -> Tensor:
-    """Mean cross-entropy, nats, of the masked tokens, each predicted by the output to its left.
+    """Weighted mean cross-entropy of the masked tokens, in nats; each is predicted by the output to its left.
 
-    `rng` is the CPU's; the head is applied to masked rows alone.
+    rng: a generator on the CPU. The head is applied to masked positions only.
     """
     device = batch.tokens.device
     masked, weight = corrupt(batch.to(torch.device("cpu")), rng)
@@ -89,25 +100,25 @@ def diffusion_loss(model: Qwen2ForCausalLM, batch: Batch, *, mask: int, pad: int
     hidden = model.model(
         input_ids=batch.tokens.masked_fill(masked, mask), attention_mask=batch.valid.long(), use_cache=False
     ).last_hidden_state
-    return _loss(model, hidden, batch.tokens, masked, weight * _kinds(batch.tokens, pad))
+    return _loss(model, hidden, batch.tokens, masked, weight * _padding_weight(batch.tokens, pad))
 
 
 def causal_loss(model: Qwen2ForCausalLM, batch: Batch, *, pad: int) -> Tensor:
-    """Mean cross-entropy, nats, of every token after the first, given those to its left."""
+    """Weighted mean cross-entropy of every token after the first, given those to its left, in nats."""
     hidden = model.model(input_ids=batch.tokens, use_cache=False).last_hidden_state
-    weight = torch.where(batch.holes, 1.0, 0.2) * _kinds(batch.tokens, pad)
+    weight = torch.where(batch.holes, 1.0, CAUSAL_CONTEXT_WEIGHT) * _padding_weight(batch.tokens, pad)
     return _loss(model, hidden, batch.tokens, batch.valid, weight)
 
 
-def _kinds(tokens: Tensor, pad: int) -> Tensor:
-    """The weight `[B, L]` of each token: pads weigh little, but for the first of a run, which says where text ends."""
+def _padding_weight(tokens: Tensor, pad: int) -> Tensor:
+    """The weight `[B, L]` of each token: low for padding after padding; the first padding token ends the text."""
     pads = tokens == pad
     return torch.where(pads & pads.roll(1, dims=1), PAD_WEIGHT, 1.0)
 
 
-def _loss(model: Qwen2ForCausalLM, hidden: Tensor, tokens: Tensor, asked: Tensor, weight: Tensor) -> Tensor:
-    asked = asked[:, 1:]
-    logits = model.lm_head(hidden[:, :-1][asked]).float()
-    weights = weight[:, 1:][asked]
-    losses = F.cross_entropy(logits, tokens[:, 1:][asked], reduction="none")
+def _loss(model: Qwen2ForCausalLM, hidden: Tensor, tokens: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+    targets = targets[:, 1:]
+    logits = model.lm_head(hidden[:, :-1][targets]).float()
+    weights = weight[:, 1:][targets]
+    losses = F.cross_entropy(logits, tokens[:, 1:][targets], reduction="none")
     return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
