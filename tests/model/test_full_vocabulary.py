@@ -1,6 +1,6 @@
 """The true Qwen2.5 vocabulary, rebuilt from a package that ships its ranks: ids, round trips, a reference encoder.
 
-Skipped where the package is not installed: `pip install --no-deps dashscope`.
+The package, dashscope, is in the dev extra; without it these tests are skipped.
 """
 
 from __future__ import annotations

@@ -7,18 +7,22 @@ import importlib.util
 import json
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.model import load as module
-from diffucli.model import memory
+from diffucli.model import memory, store
+from diffucli.model.family import DefaultSampling
 from diffucli.model.load import DTYPES, find_device, load
 from diffucli.model.memory import width
 from diffucli.model.network import Network
@@ -343,6 +347,110 @@ def test_other_quantisations_are_refused(folder, value):
     with pytest.raises(BadCheckpoint, match="a quantisation that is not supported") as caught:
         load(folder, device="cpu")
     assert str(folder) in caught.value.message
+
+
+def test_every_file_is_closed_after_loading(golden, monkeypatch):
+    opened, closed = [], []
+
+    class Watched:
+        def __init__(self, path: Path, framework: str) -> None:
+            self.name, self.file = path.name, safe_open(path, framework=framework)
+
+        def __enter__(self) -> object:
+            opened.append(self.name)
+            return self.file.__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            closed.append(self.name)
+            self.file.__exit__(*error)
+
+    monkeypatch.setattr(module, "safe_open", Watched)
+    load(golden, device="cpu")
+    assert sorted(opened) == sorted(closed) == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_the_network_has_the_shift_of_the_family(golden, monkeypatch, shift):
+    read = module.families.read
+
+    def shifted(*arguments: object, **flags: object) -> object:
+        config, family = read(*arguments, **flags)
+        return config, replace(family, shift=shift)
+
+    monkeypatch.setattr(module.families, "read", shifted)
+    loaded = load(golden, device="cpu")
+    assert loaded.network.shift == loaded.family.shift == shift
+
+
+def test_tensors_are_loaded_by_the_names_of_the_family(folder, checkpoint, monkeypatch):
+    renames = (("model.layers.", "blocks."), ("mlp.up_proj", "up"), ("lm_head", "head"))
+
+    def theirs(name: str) -> str:
+        for ours, other in renames:
+            name = name.replace(ours, other)
+        return name
+
+    for shard in (FIRST, SECOND):
+        tensors = {theirs(name): value for name, value in load_file(folder / shard).items()}
+        save_file(tensors, folder / shard, metadata={"format": "pt"})
+    with pytest.raises(BadCheckpoint, match="lack the tensor"):
+        load(folder, device="cpu")
+    read = module.families.read
+
+    def renamed(*arguments: object, **flags: object) -> object:
+        config, family = read(*arguments, **flags)
+        return config, replace(family, tensor_names=renames)
+
+    monkeypatch.setattr(module.families, "read", renamed)
+    expected = dict(checkpoint.network.model.named_parameters())
+    for name, value in load(folder, device="cpu").network.model.named_parameters():
+        assert torch.equal(value, expected[name])
+
+
+def test_a_pulled_checkpoint_has_the_sampling_of_its_repository(golden, tmp_path):
+    folder = shutil.copytree(golden, tmp_path / "diffucoder")
+    record = store.Record("diffucoder", "apple/DiffuCoder-7B-cpGRPO", "c0ffee", "none", "", "", "2026-11-23")
+    store.swap_json(folder / store.RECORD, {"schema": store.SCHEMA} | asdict(record))
+    assert load(folder, device="cpu").family.sampling == DefaultSampling(0.4, 0.95)
+    assert load(golden, device="cpu").family.sampling is None
+
+
+KERNELS = """
+import sys
+from pathlib import Path
+from diffucli.model import hf_reference, nf4
+from diffucli.model.load import load
+for quant in sys.argv[3:]:
+    load(Path(sys.argv[1]), device="cpu", quant=quant)
+hf_reference.attention_error()
+assert not Path(sys.argv[2]).exists(), "the package kernels was imported"
+"""
+
+
+def test_the_package_that_downloads_kernels_is_never_imported(golden, tmp_path):
+    """Where a user has it, bitsandbytes and transformers would fetch code with it and run that."""
+    mark = tmp_path / "imported"
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "__init__.py").write_text(f"open({str(mark)!r}, 'w').close()")
+    info = tmp_path / "kernels-99.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kernels\nVersion: 99.0\n")
+    quants = ["none"] + ["nf4"] * (importlib.util.find_spec("bitsandbytes") is not None)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", KERNELS, str(golden), str(mark), *quants]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    subprocess.run([sys.executable, "-c", "import kernels"], env=environment, check=True, timeout=300)
+    assert mark.exists(), "it can be imported, so this test can fail"
+
+
+def test_importing_a_module_hides_nothing(tmp_path):
+    """The protection is a call, not a side effect of an import."""
+    code = (
+        "import sys, diffucli.model.load, diffucli.model.nf4, diffucli.model.hf_reference as hf;"
+        "sys.exit(any(name in sys.modules for name in ('kernels', 'transformers', 'bitsandbytes', 'accelerate')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 CHILD = """

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,8 +204,33 @@ def test_what_the_hub_client_has_in_its_own_cache_is_taken_from_there(hub, publi
         huggingface_hub.hf_hub_download(NAME, name)
     sent = hub.sent
     pulled()
-    assert hub.sent - sent < (published / FIRST).stat().st_size
+    assert hub.sent - sent == sum((published / n).stat().st_size for n in PUBLISHED if not n.endswith(".safetensors"))
     assert Path(huggingface_hub.hf_hub_download(NAME, FIRST)).read_bytes() == (published / FIRST).read_bytes()
+
+
+def test_a_cached_file_of_the_wrong_size_is_fetched_anew(hub, published):
+    """As where another program was stopped while it wrote there."""
+    found = Path(huggingface_hub.hf_hub_download(NAME, FIRST)).resolve()
+    found.write_bytes(found.read_bytes()[:-1])
+    sent = hub.sent
+    pulled()
+    assert hub.sent - sent == offer(ALIAS).total
+    assert (registry.find(ALIAS).folder / FIRST).read_bytes() == (published / FIRST).read_bytes()
+
+
+def test_a_file_for_which_the_hub_has_no_digest_is_pulled_all_the_same(hub, published, monkeypatch):
+    """Its size alone is compared."""
+    look = module.look
+
+    def without(repository: str, revision: str | None) -> Any:
+        listing = look(repository, revision)
+        return replace(listing, files=tuple(replace(file, digest="") for file in listing.files))
+
+    monkeypatch.setattr(module, "look", without)
+    pulled()
+    folder = registry.find(ALIAS).folder
+    assert all((folder / name).read_bytes() == (published / name).read_bytes() for name in PUBLISHED)
+    assert {digest for _, digest in registry.find(ALIAS).record.files.values()} == {""}
 
 
 # what is cut goes on
@@ -227,7 +253,7 @@ def test_a_pull_that_is_stopped_goes_on_in_the_next(hub, published):
     steps = list(pull(offered))
     assert steps[0] == JobProgress("fetching", offered.present, offered.total)
     assert [request.range for request in hub.asked(FIRST) if request.port == "network"] == ["bytes=300000-"]
-    assert hub.sent == offered.total < 2 * offered.total
+    assert hub.sent == offered.total, "every byte is sent once, in two pulls together"
     assert registry.find(ALIAS).record
 
 
@@ -492,6 +518,32 @@ def test_keep_original_keeps_them_and_another_packing_needs_no_download(hub, qua
     assert not store.download_dir(ALIAS).exists()
 
 
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_pull_that_is_killed_while_it_replaces_a_model_goes_through_in_the_next(hub, published, renames, monkeypatch):
+    """The old model is back before anything is asked of the hub, and nothing of it is left afterwards."""
+    pulled()
+    edited(published, "generation_config.json", new=True)
+    rename, done = Path.rename, []
+
+    def killed(path: Path, target: Path) -> Path:
+        done.append(target)
+        if len(done) == renames:
+            raise SystemExit("as a kill: nothing catches it")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(SystemExit):
+            pulled()
+    sent = hub.sent
+    offered = offer(ALIAS)
+    assert registry.find(ALIAS).record.revision != offered.listing.commit  # type: ignore[union-attr]
+    list(pull(offered))
+    assert hub.sent == sent
+    assert registry.find(ALIAS).record.revision == offered.listing.commit  # type: ignore[union-attr]
+    assert store.leftovers(ALIAS) == [store.model_dir(ALIAS)]
+
+
 def test_a_stopped_packing_is_no_model_and_goes_on_without_a_download(hub, quantised, monkeypatch):
     steps = pull(offer(ALIAS), quant="nf4")
     for step in steps:
@@ -521,6 +573,30 @@ def test_what_stops_just_before_the_end_costs_no_second_download(hub, quantised,
 def test_without_bitsandbytes_a_packing_is_refused_before_the_weights(hub, monkeypatch):
     monkeypatch.setattr(module, "has_bitsandbytes", lambda: False)
     assert "--quant none" in refused(UsageError, quant="nf4")
+    assert not hub.asked(FIRST)
+
+
+PACKED = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+
+
+def test_a_checkpoint_that_is_published_in_four_bits_is_recorded_so_and_is_not_packed_again(hub, published, quantised):
+    edited(published, "config.json", quantization_config=PACKED)
+    pulled()
+    assert quantised == []
+    assert registry.find(ALIAS).record.quant == "nf4"  # type: ignore[union-attr]
+    assert pulled(quant="nf4") == []
+
+
+def test_a_folder_in_four_bits_is_recorded_so(home, published):
+    edited(published, "config.json", quantization_config=PACKED)
+    pulled(str(published))
+    assert registry.find("published").record.quant == "nf4"  # type: ignore[union-attr]
+
+
+def test_no_packing_cannot_be_had_of_a_checkpoint_in_four_bits(hub, published):
+    edited(published, "config.json", quantization_config=PACKED)
+    for name in (ALIAS, str(published)):
+        assert "in four bits as it is published (leave --quant none out)" in refused(UsageError, name, quant="none")
     assert not hub.asked(FIRST)
 
 

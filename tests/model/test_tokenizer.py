@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tokenizers
@@ -14,7 +15,7 @@ from tokenizers import models
 from diffucli.errors import BadCheckpoint
 from diffucli.model import tokenizer
 from diffucli.model.family import MASK, dream
-from diffucli.model.tokenizer import Tokenizer, build, read
+from diffucli.model.tokenizer import Tokenizer, build, check_alphabet, read
 
 SPECIALS = ("<|mask|>", "<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|dlm_pad|>", "<|fim_prefix|>")
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -48,6 +49,37 @@ def test_names_of_special_tokens_in_users_text_are_plain_text(words, name, befor
 def test_encoding_with_specials_leaves_no_trace_in_the_next_encoding(words):
     assert words.encode(MASK, special=True) == [words.mask]
     assert words.mask not in words.encode(MASK)
+
+
+def test_threads_may_share_a_tokenizer(words):
+    """Some encode names of special tokens as text, others as tokens, at the same time."""
+    text = "a<|mask|>b<|im_end|>" * 50
+    plain, special = words.encode(text), words.encode(text, special=True)
+
+    def encode(i: int) -> bool:
+        return words.encode(text, special=i % 2 == 0) == (plain if i % 2 else special)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(encode, range(400)))
+    assert words.decode(plain) == words.decode(special) == text
+    assert len(special) == 4 * 50 < len(plain)
+
+
+@given(st.lists(st.sampled_from(SPECIALS) | texts, max_size=6))
+def test_special_tokens_are_found_wherever_they_stand_in_a_text(words, parts):
+    ids = [i for part in parts for i in ([words.special(part)] if part in SPECIALS else words.encode(part))]
+    text = "".join(parts)
+    assert words.decode(words.encode(text, special=True)) == words.decode(ids) or "<|" in "".join(
+        part for part in parts if part not in SPECIALS
+    )
+    assert [i for i in words.encode(text, special=True) if i in words.specials] == [
+        i for i in ids if i in words.specials
+    ]
+
+
+def test_a_vocabulary_without_special_tokens_encodes_all_the_same():
+    plain = Tokenizer(build(models.BPE({"a": 0, "b": 1}, []), {}), dream(chat=False))
+    assert plain.encode("ab", special=True) == plain.encode("ab") == [0, 1]
 
 
 @given(texts)
@@ -178,11 +210,25 @@ def test_a_vocabulary_without_the_mask_token_is_refused(folder):
         read(folder)
 
 
-def test_a_vocabulary_that_lacks_a_byte_is_refused(folder):
-    """It would lose users' text without a word."""
-    vocab = json.loads((folder / "vocab.json").read_text())
-    (folder / "vocab.json").write_text(json.dumps({("€" if name == "q" else name): i for name, i in vocab.items()}))
+@pytest.mark.parametrize("byte", ["q", "Ġ", "ÿ"])
+def test_a_vocabulary_that_lacks_one_byte_is_refused(folder, byte):
+    """It would lose users' text without a word. Everything in it is bytes."""
+    path = folder / "vocab.json"
+    vocab = json.loads(path.read_text(encoding="utf-8"))
     with pytest.raises(BadCheckpoint, match="no byte-level vocabulary"):
+        check_alphabet(path, {name: i for name, i in vocab.items() if name != byte})
+    check_alphabet(path, vocab)
+
+
+@pytest.mark.parametrize("foreign", ["€", "a€", "日"])
+def test_a_vocabulary_with_one_foreign_character_is_refused(folder, foreign):
+    """Every byte is in it."""
+    path = folder / "vocab.json"
+    vocab = json.loads(path.read_text(encoding="utf-8"))
+    with pytest.raises(BadCheckpoint, match="no byte-level vocabulary"):
+        check_alphabet(path, vocab | {foreign: 999})
+    path.write_text(json.dumps(vocab | {foreign: len(vocab)}))
+    with pytest.raises(BadCheckpoint, match=r"vocab\.json is no byte-level vocabulary"):
         read(folder)
 
 
