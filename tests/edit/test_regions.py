@@ -77,6 +77,8 @@ def test_an_empty_file_has_one_empty_line():
         ("10:5", "ends before it starts"),
         ("2:10-2:10", "line 2 has 9 columns"),
         ("2:0-2:3", "line 2 has 9 columns"),
+        ("3:1-3:2", "line 3 has 0 columns"),
+        ("3:2-4:1", "line 3 has 0 columns"),
         ("2:4-2:3", "ends before it starts"),
         ("2:1-10:1", "the file has 9 lines"),
         ("", "of no known form"),
@@ -191,6 +193,19 @@ def test_any_set_of_lines_covers_exactly_these_lines(rows):
 def test_the_bounds_of_touching_holes_add_up():
     assert regions.arrange([Region(4, 9, 3, 5, "b"), Region(0, 4, 1, 2, "a")]) == (Region(0, 9, 4, 7, "a, b"),)
     assert regions.arrange([Region(0, 4, 1, 2), Region(4, 9)])[0].high is None
+
+
+def test_a_new_line_behind_a_region_is_a_region_of_its_own():
+    both = (Region(0, 4, label="a"), Region(4, 4, label="b", lead="\n"))
+    assert regions.arrange(both[::-1]) == both
+    with pytest.raises(UsageError, match="regions a and b overlap"):
+        regions.arrange([Region(0, 5, label="a"), Region(4, 4, label="b", lead="\n")])
+
+
+def test_a_region_that_starts_with_a_new_line_keeps_it_when_another_touches_it():
+    assert regions.arrange([Region(2, 2, lead="\n", label="a"), Region(2, 5, label="b")]) == (
+        Region(2, 5, lead="\n", label="a, b"),
+    )
 
 
 def test_holes_on_two_lines_stay_two():
