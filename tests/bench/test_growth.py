@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
 
 from diffucli.bench import growth
 from diffucli.bench.growth import SIZES, Growth
 from diffucli.edit import regions
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_sources_are_python_of_the_size_said_and_the_small_one_is_the_middle_of_the_large_one() -> None:
@@ -40,6 +44,35 @@ def test_sizes_take_turns_and_the_first_turn_does_not_count() -> None:
     assert filled == [*SIZES] * 3
     assert found.nfe == (5, 6)
     assert len(found.seconds) == 2
+
+
+def test_seconds_are_the_median_of_the_rounds_that_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    durations = iter([9.0, 9.0, 1.0, 10.0, 3.0, 30.0, 2.0, 20.0])
+    monkeypatch.setattr(growth.time, "perf_counter", clock)
+
+    def fill(_text: str, _region: str) -> float:
+        clock.now += next(durations)
+        return 1
+
+    assert growth.measure("x", fill, rounds=3).seconds == (2.0, 20.0)
+
+
+class Clock:
+    """A clock that only moves when it is told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_findings_have_a_row_for_every_policy() -> None:
+    found = growth.findings([Growth("fast", (0.5, 0.6), (3, 4))], context=320)
+    note, _, _, _, row = found.text.splitlines()
+    assert note == "A region of 5 lines. The model sees 320 tokens of the file."
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["fast", "0.500", "0.600", "1.20x", "3", "4"]
+    assert found.values["fill"] == [{"name": "fast", "seconds": (0.5, 0.6), "nfe": (3, 4), "ratio": 1.2}]
 
 
 def test_the_ratio_is_the_largest_over_the_smallest() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffucli.bench import reference
 from diffucli.bench.reference import PublishedLoop, decode
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.loop import denoise
@@ -74,3 +75,10 @@ def test_what_is_forbidden_never_appears(checkpoint: Checkpoint) -> None:
     tokens = torch.tensor([5, 6, *[mask] * 12])
     free = set(decode(checkpoint.network, tokens, mask=mask)[2:].tolist())
     assert free.isdisjoint(decode(checkpoint.network, tokens, mask=mask, forbidden=sorted(free))[2:].tolist())
+
+
+def test_the_seconds_of_a_run_are_those_of_decoding(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([10.0, 12.5])
+    monkeypatch.setattr(reference.time, "perf_counter", lambda: next(times))
+    *_, final = PublishedLoop.of(checkpoint).generate("a", length=4).events
+    assert final.seconds == 2.5  # type: ignore[union-attr]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -13,9 +14,12 @@ from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import text_tokens
 from diffucli.events import Finished
 from diffucli.tasks.engine import Engine
+from diffucli.ui.terminal import Screen
 
 if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint
+    from diffucli.model.network import Network
+    from diffucli.ui.frame import Frame
 
 SPEED = Speed("balanced", requests=4, tokens=60, nfe=20, seconds=2.0, drawing=0.05, median=0.4)
 
@@ -80,3 +84,38 @@ def test_a_full_canvas_is_noted_above_the_table() -> None:
 def test_points_are_rates_over_tokens_per_forward() -> None:
     (point,) = points([SPEED])
     assert (point.name, point.x, point.rate, point.error) == ("balanced", 3, 30, 0)
+
+
+def test_seconds_and_seconds_of_drawing_are_elapsed_time(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint = Screen.paint
+
+    def slow_paint(screen: Screen, frame: Frame) -> None:
+        time.sleep(0.1)
+        paint(screen, frame)
+
+    monkeypatch.setattr(Screen, "paint", slow_paint)
+    slow = SlowNetwork(checkpoint.network)
+    engine = Engine(replace(checkpoint, network=cast("Network", slow)), replace(PRESETS["exact"], steps=3))
+    begun = time.perf_counter()
+    (speed,) = measure({"x": engine}, Work(["a"], length=6))
+    whole = time.perf_counter() - begun
+    assert speed.nfe == 3
+    assert 3 * 0.05 <= speed.seconds <= whole - 3 * 0.05, "the run before it does not count"
+    assert 0.1 <= speed.drawing <= whole - speed.seconds
+    assert speed.median == speed.seconds
+
+
+class SlowNetwork:
+    """A network that takes 50 ms longer for a forward."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.network, name)
+
+    def __call__(self, *args: object, **keywords: object) -> object:
+        time.sleep(0.05)
+        return self.network(*args, **keywords)

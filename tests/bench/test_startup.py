@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 
@@ -51,3 +52,15 @@ def test_every_name_has_the_median_of_its_laps(monkeypatch: pytest.MonkeyPatch) 
     laps = iter([tuple(map(float, range(6))), tuple(map(float, range(10, 16))), tuple(map(float, range(1, 7)))])
     monkeypatch.setattr(startup, "_lap", lambda model: next(laps))
     assert measure(MODEL, rounds=3) == dict(zip(NAMES, map(float, range(1, 7)), strict=True))
+
+
+def test_elapsed_is_the_time_of_the_whole_child() -> None:
+    begun = time.perf_counter()
+    seconds = elapsed(child("import time; time.sleep(0.3)"))
+    assert 0.3 <= seconds <= time.perf_counter() - begun
+
+
+def test_the_findings_have_a_row_for_every_phase() -> None:
+    found = startup.findings({"import torch": 1.234, "to the end": 2.0})
+    assert found.text.splitlines()[2:] == ["| import torch | 1.23 |", "| to the end   | 2.00 |"]
+    assert found.values == {"start": {"import torch": 1.234, "to the end": 2.0}}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import stat
-from itertools import groupby
+from dataclasses import replace
+from itertools import count, groupby
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +96,19 @@ def test_it_is_causal_first_then_masked_diffusion_then_polished(events: list[Tra
     assert steps[-1].tokens > steps[0].tokens > 0
     assert sum(steps[-1].rows.values()) > sum(steps[0].rows.values())
     assert 0 < steps[-1].programs <= sum(steps[-1].rows.values())
+
+
+def test_seconds_are_those_since_the_first_step(
+    open_code: list[Function], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = count()
+    monkeypatch.setattr(corpus, "functions", lambda: iter(open_code))
+    monkeypatch.setattr(recipe, "save", lambda *_: None)
+    monkeypatch.setattr(recipe, "_loss", lambda _stage, model, *_: model.lm_head.weight.sum())
+    monkeypatch.setattr(recipe.time, "monotonic", lambda: 100.0 + next(ticks))
+    _, *steps = train(replace(TINY, minutes=10 / 60), folder)
+    assert [step.seconds for step in steps] == [1, 3, 5, 7, 9], "the clock is read twice a step"  # type: ignore[union-attr]
+    assert [step.done for step in steps] == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])  # type: ignore[union-attr]
 
 
 def test_the_loss_goes_down(events: list[TrainingStarted | TrainingStep]) -> None:

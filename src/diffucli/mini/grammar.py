@@ -32,7 +32,7 @@ COMMON = (
         "even odd positive negative greater less divisible prime vowel starting ending containing longer shorter"
     ),
     *str.split("sized uppercase palindrome square cube double length upper lower reverse absolute sum count max min"),
-    *str.split("average list only product sorted descending first unique longest shortest joined text removed"),
+    *str.split("average list product sorted descending first unique longest shortest joined text removed"),
 )
 IRREGULAR = {"are": "is", "have": "has", "do": "does"}
 
