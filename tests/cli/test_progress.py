@@ -78,6 +78,7 @@ def test_a_bar_on_a_terminal_with_its_text_as_it_is(on_terminal: Callable[..., T
     terminal = on_terminal()
     with meter("working", Report()) as show:
         show(0.5, "loss [red] 3.2")
+        assert sys.stderr is terminal, "what others write goes where it went"
     assert "working" in terminal.getvalue()
     assert "loss [red] 3.2" in terminal.getvalue()
     assert "/s" not in terminal.getvalue()

@@ -345,6 +345,27 @@ def test_the_window_grows_with_its_hole():
     assert frame.sheet().shades == MASK * 2 + CONTEXT + WINDOW_MASK * 3
 
 
+def test_masks_outside_the_window_look_different():
+    frame = text_frame(Started((0,) * 5, 0, ((0, 5),)), step(1, (1,), (3,), window=(1, 3), left=4))
+    assert frame.sheet().shades == MASK + FRESH[0] + WINDOW_MASK + MASK * 2
+
+
+def test_a_token_remasked_and_committed_in_one_step_is_fresh():
+    frame = text_frame(Started((3, 3), 0, ((0, 2),)), step(1, (0,), (4,), window=(0, 2), left=1, remasked=(0, 1)))
+    assert (code(frame), frame.sheet().shades) == (["b░"], FRESH[0] + REMASKED)
+
+
+def test_before_any_event_there_is_nothing_but_the_footer():
+    assert plain(text_frame().lines(80)) == ["", "━━━━━━━━━━ step 0 · 0 masks left"]
+
+
+def test_a_prompt_that_is_not_shown_does_not_count_when_the_view_moves():
+    first = Started((*ROWS, *ROWS, 0, *ROWS), 0, ((120, 121),), shown=(60, 181))
+    frame = text_frame(first, step(1, window=(120, 121), left=1))
+    assert code(frame, 20, 10).index("░a") == 2
+    assert code(frame, 20, 10).index("░a") == 2
+
+
 def test_the_first_frame_shows_the_first_mask():
     shown = code(text_frame(Started((*ROWS, 0, *ROWS), 0, ((60, 61),))), 20, 10)
     assert shown.index("░a") == 2, "a quarter down"

@@ -55,6 +55,13 @@ def test_controls_become_notation(char, shown):
     assert cell_len(visible(char, "utf-8")) == len(shown)
 
 
+@pytest.mark.parametrize(
+    "code", [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180D, 0x180F, 0xFE00, 0xFFA0, 0xE01EF]
+)
+def test_letters_and_marks_that_draw_nothing_become_notation(code):
+    assert visible(chr(code), "utf-8") == (f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+
+
 def test_ascii_terminals_get_ascii_notation():
     assert visible("\x1bé░", "ascii") == "\\x1b\\xe9\\u2591"
 

@@ -163,7 +163,6 @@ class Frame:
         for position in event.remasked:
             written -= self._is_text(self._tokens[position])
             self._tokens[position] = self._mask
-            self._committed_at.pop(position, None)
         for position, token in zip(event.positions, event.tokens, strict=True):
             written += self._is_text(token) - self._is_text(self._tokens[position])
             self._tokens[position] = token
