@@ -1,12 +1,11 @@
-"""The real hub client against a hub on loopback: what is cut goes on, what is damaged is named, nothing half done.
+"""A pull brings a whole model or none: what is fetched, packed, refused, and what a stop at any point leaves.
 
-The server is tests/hub.py.
+The real client talks to a hub on loopback, tests/hub.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -15,15 +14,30 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import huggingface_hub
+import loopback_hub as loopback
 import pytest
 from huggingface_hub import constants
+from loopback_hub import Fault
+from pulling import (
+    ALIAS,
+    CARD,
+    CODE,
+    FIRST,
+    NAME,
+    PICKLE,
+    PUBLISHED,
+    SECOND,
+    edited,
+    is_unlisted,
+    names,
+    pulled,
+    refused,
+)
 
-from diffucli.errors import BadCheckpoint, DiffuError, ModelError, NoRoom, UsageError
+from diffucli.errors import BadCheckpoint, ModelError, NoRoom, UsageError
 from diffucli.model import config, download, registry, store
 from diffucli.model import pull as module
 from diffucli.model.pull import offer, pull
@@ -31,91 +45,6 @@ from diffucli.units import JobProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-
-def _loopback() -> Any:
-    spec = importlib.util.spec_from_file_location("loopback_hub", Path(__file__).parents[1] / "hub.py")
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    return found
-
-
-loopback = _loopback()
-Fault, Repository = loopback.Fault, loopback.Repository
-NAME, ALIAS = "apple/DiffuCoder-7B-cpGRPO", "diffucoder"
-FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
-PUBLISHED = (
-    *("config.json", "generation_config.json", "vocab.json", "merges.txt", "added_tokens.json", FIRST, SECOND),
-    *("special_tokens_map.json", "tokenizer_config.json", "model.safetensors.index.json"),
-)
-CODE, PICKLE, CARD = "modeling_dream.py", "pytorch_model.bin", "README.md"
-
-
-@pytest.fixture
-def published(golden, tmp_path) -> Path:
-    """The golden checkpoint as its makers publish it: with code, a pickle and a card beside it."""
-    folder = tmp_path / "published"
-    folder.mkdir()
-    for name in PUBLISHED:
-        shutil.copyfile(golden / name, folder / name)
-    for name in (CODE, PICKLE, CARD):
-        (folder / name).write_text("never fetched")
-    (folder / "nested").mkdir()
-    (folder / "nested" / "config.json").write_text("{}")
-    return folder
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("DIFFU_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def hub(published, home, tmp_path, monkeypatch) -> Iterator[Any]:
-    """The hub, and the client in this process turned to it."""
-    with loopback.Hub() as serving:
-        serving.repositories[NAME] = Repository(published)
-        monkeypatch.setattr(constants, "ENDPOINT", serving.address)
-        template = serving.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
-        monkeypatch.setattr(download, "WAITS", (0.01, 0.01, 0.01))
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
-        yield serving
-        huggingface_hub.close_session()
-
-
-def pulled(name: str = ALIAS, revision: str | None = None, **flags: Any) -> list[JobProgress]:
-    return list(pull(offer(name, revision=revision), **flags))
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-def edited(folder: Path, file: str, **changes: object) -> None:
-    values = json.loads((folder / file).read_text()) | changes
-    (folder / file).write_text(json.dumps(values))
-
-
-def is_unlisted() -> bool:
-    return [entry.name for entry in registry.entries()] == ["mini"]
-
-
-def refused(kind: type[DiffuError], name: str = ALIAS, **flags: Any) -> str:
-    """The one line of a pull that must fail, which leaves no model."""
-    with pytest.raises(kind) as caught:
-        pulled(name, **flags)
-    assert is_unlisted()
-    assert caught.value.hint
-    assert "\n" not in caught.value.message
-    return f"{caught.value.message} ({caught.value.hint})"
 
 
 # what a pull brings
@@ -140,25 +69,6 @@ def test_the_commit_is_pinned_and_recorded(hub, published):
     assert all(f"/resolve/{commit}/" in request.path for request in hub.requests if "/resolve/" in request.path)
 
 
-@pytest.mark.parametrize(
-    ("card", "licence", "link"),
-    [
-        ({"license": "apple-amlr"}, "apple-amlr", ""),
-        ({"license": "other", "license_name": "own", "license_link": "LICENSE.md"}, "own", "/blob/main/LICENSE.md"),
-        ({"license": "other", "license_link": "https://example.org/l"}, "other", "https://example.org/l"),
-        ({"license": ["mit", "apache-2.0"]}, "mit, apache-2.0", ""),
-        ({}, "", ""),
-    ],
-)
-def test_the_licence_is_known_before_anything_is_fetched(hub, card, licence, link):
-    hub.repositories[NAME].card = card
-    listing = offer(ALIAS).listing
-    assert listing is not None
-    assert listing.licence == licence
-    assert listing.licence_link == (link if "://" in link else f"{hub.address}/{NAME}{link}")
-    assert [(request.method, request.path) for request in hub.requests] == [("GET", f"/api/models/{NAME}")]
-
-
 def test_a_tag_is_followed_and_a_commit_that_is_here_needs_no_hub(hub, monkeypatch):
     hub.repositories[NAME].tags = ("v1",)
     pulled(revision="v1")
@@ -180,83 +90,6 @@ def test_a_second_pull_finds_it_done_and_a_new_commit_replaces_it(hub, published
     assert record.revision == hub.repositories[NAME].commit
 
 
-def test_progress_never_goes_back_and_ends_at_the_whole(hub):
-    hub.faults[FIRST] = [Fault(cut=200_000), Fault(plain=True, cut=100_000)]
-    steps = pulled()
-    stages = list(dict.fromkeys(step.stage for step in steps))
-    assert stages == ["fetching", "checking"]
-    for stage in stages:
-        done = [step.done for step in steps if step.stage == stage]
-        assert done == sorted(done)
-        assert done[-1] == next(step.total for step in steps if step.stage == stage) == offer(ALIAS).total
-
-
-def test_the_token_goes_to_the_hub_and_never_to_its_content_network(hub, monkeypatch):
-    hub.repositories[NAME].token, hub.repositories[NAME].private = "hf_mine", True
-    monkeypatch.setenv("HF_TOKEN", "hf_mine")
-    pulled()
-    assert {request.token for request in hub.requests if request.port == "hub"} == {"hf_mine"}
-    assert {request.token for request in hub.requests if request.port == "network"} == {""}
-
-
-def test_what_the_hub_client_has_in_its_own_cache_is_taken_from_there(hub, published):
-    for name in (FIRST, SECOND):
-        huggingface_hub.hf_hub_download(NAME, name)
-    sent = hub.sent
-    pulled()
-    assert hub.sent - sent == sum((published / n).stat().st_size for n in PUBLISHED if not n.endswith(".safetensors"))
-    assert Path(huggingface_hub.hf_hub_download(NAME, FIRST)).read_bytes() == (published / FIRST).read_bytes()
-
-
-def test_a_cached_file_of_the_wrong_size_is_fetched_anew(hub, published):
-    """As where another program was stopped while it wrote there."""
-    found = Path(huggingface_hub.hf_hub_download(NAME, FIRST)).resolve()
-    found.write_bytes(found.read_bytes()[:-1])
-    sent = hub.sent
-    pulled()
-    assert hub.sent - sent == offer(ALIAS).total
-    assert (registry.find(ALIAS).folder / FIRST).read_bytes() == (published / FIRST).read_bytes()
-
-
-def test_a_file_for_which_the_hub_has_no_digest_is_pulled_all_the_same(hub, published, monkeypatch):
-    """Its size alone is compared."""
-    look = module.look
-
-    def without(repository: str, revision: str | None) -> Any:
-        listing = look(repository, revision)
-        return replace(listing, files=tuple(replace(file, digest="") for file in listing.files))
-
-    monkeypatch.setattr(module, "look", without)
-    pulled()
-    folder = registry.find(ALIAS).folder
-    assert all((folder / name).read_bytes() == (published / name).read_bytes() for name in PUBLISHED)
-    assert {digest for _, digest in registry.find(ALIAS).record.files.values()} == {""}
-
-
-# what is cut goes on
-
-
-def test_a_cut_connection_is_taken_up_at_once_from_where_it_broke(hub, published):
-    hub.faults[FIRST] = [Fault(cut=200_000)]
-    pulled()
-    assert [request.range for request in hub.asked(FIRST) if request.port == "network"] == ["", "bytes=200000-"]
-    assert hub.sent == sum((published / name).stat().st_size for name in PUBLISHED)
-
-
-def test_a_pull_that_is_stopped_goes_on_in_the_next(hub, published):
-    hub.faults[FIRST] = [Fault(cut=300_000), *[Fault(status=500)] * 4]
-    assert "500" in refused(ModelError)
-    hub.requests.clear()
-    offered = offer(ALIAS)
-    small = sum((published / name).stat().st_size for name in PUBLISHED if not name.endswith(".safetensors"))
-    assert offered.present == 300_000 + small
-    steps = list(pull(offered))
-    assert steps[0] == JobProgress("fetching", offered.present, offered.total)
-    assert [request.range for request in hub.asked(FIRST) if request.port == "network"] == ["bytes=300000-"]
-    assert hub.sent == offered.total, "every byte is sent once, in two pulls together"
-    assert registry.find(ALIAS).record
-
-
 def test_closing_the_generator_stops_the_pull_and_frees_the_model(hub):
     steps = pull(offer(ALIAS))
     next(steps)
@@ -265,22 +98,6 @@ def test_closing_the_generator_stops_the_pull_and_frees_the_model(hub):
     assert store.is_free(ALIAS)
     assert is_unlisted()
     pulled()
-
-
-def test_a_part_of_another_commit_is_not_gone_on_with(hub, published):
-    hub.faults[SECOND] = [Fault(cut=100_000), *[Fault(status=500)] * 4]
-    refused(ModelError)
-    content = bytearray((published / SECOND).read_bytes())
-    content[-8:] = b"\0" * 8
-    (published / SECOND).write_bytes(content)
-    pulled()
-    assert (registry.find(ALIAS).folder / SECOND).read_bytes() == content
-
-
-def test_a_server_without_ranges_is_read_from_the_beginning(hub, published):
-    hub.faults[FIRST] = [Fault(cut=200_000), Fault(plain=True)]
-    pulled()
-    assert (registry.find(ALIAS).folder / FIRST).read_bytes() == (published / FIRST).read_bytes()
 
 
 def test_two_pulls_at_once_do_not_spoil_each_other(hub, published):
@@ -298,110 +115,16 @@ def test_two_pulls_at_once_do_not_spoil_each_other(hub, published):
     assert hub.sent == sum((published / name).stat().st_size for name in PUBLISHED)
 
 
-# what is damaged is named
-
-
-def test_a_file_damaged_on_its_way_is_named_and_it_alone_is_fetched_again(hub, published):
-    hub.faults[FIRST] = [Fault(flip=True)]
-    assert FIRST in refused(BadCheckpoint)
-    hub.requests.clear()
-    pulled()
-    assert len([request for request in hub.requests if request.port == "network"]) == 1
-    assert (registry.find(ALIAS).folder / FIRST).read_bytes() == (published / FIRST).read_bytes()
-
-
-def test_a_damaged_small_file_is_named_too(hub):
-    hub.faults["generation_config.json"] = [Fault(flip=True)]
-    assert "generation_config.json" in refused(BadCheckpoint)
-
-
-def test_a_truncated_file_is_named(hub):
-    hub.faults[FIRST] = [Fault(short=1000), *[Fault(status=416)] * 9]
-    told = refused(ModelError)
-    assert FIRST in told
-
-
 def test_weights_that_were_published_damaged_are_named(hub, published):
     (published / SECOND).write_bytes(b"no safetensors file")
     assert SECOND in refused(BadCheckpoint)
     assert SECOND in refused(BadCheckpoint, str(published))
 
 
-def test_a_file_that_keeps_ending_early_is_named(hub):
-    hub.faults[FIRST] = [Fault(plain=True, short=1000)] * 9
-    assert f"{FIRST} is truncated: the hub sends 1000 of" in refused(BadCheckpoint)
-
-
 def test_an_index_that_names_a_shard_too_many_is_refused_before_the_weights(hub, published):
     (published / SECOND).unlink()
     assert SECOND in refused(BadCheckpoint)
     assert not hub.asked(FIRST)
-
-
-# what the hub refuses
-
-
-@pytest.mark.parametrize(
-    ("faults", "told"),
-    [
-        ([Fault(status=429)] * 4, "429"),
-        ([Fault(status=500)] * 4, "answers 500"),
-        ([Fault(status=503)] * 4, "answers 503"),
-        ([Fault(status=403)], "forbids"),
-        ([Fault(short=1)], "does not answer as the hub does"),
-    ],
-)
-def test_refusals_of_the_hub_are_one_line_with_a_remedy(hub, faults, told):
-    hub.faults["api"] = faults
-    assert told in refused(ModelError)
-
-
-def test_a_busy_hub_is_asked_again_after_the_time_it_names(hub, monkeypatch):
-    slept: list[float] = []
-    monkeypatch.setattr(download.time, "sleep", slept.append)
-    hub.faults["api"] = [Fault(status=429, headers={"Retry-After": "7"})]
-    hub.faults[FIRST] = [Fault(status=503)]
-    pulled()
-    assert [seconds for seconds in slept if seconds] == [7.0, 0.01]  # zeros are the server's
-
-
-def test_an_unknown_repository_is_told(hub):
-    assert "there is no repository org/none" in refused(ModelError, "org/none")
-
-
-def test_an_unknown_revision_is_told(hub):
-    assert "no revision 'v9'" in refused(ModelError, revision="v9")
-
-
-def test_a_gated_repository_tells_what_to_do(hub, monkeypatch):
-    hub.repositories[NAME].gated, hub.repositories[NAME].token = True, "hf_mine"
-    told = refused(ModelError)
-    assert "gated" in told
-    assert "HF_TOKEN" in told
-    monkeypatch.setenv("HF_TOKEN", "hf_other")
-    assert "your token has no access" in refused(ModelError)
-    monkeypatch.setenv("HF_TOKEN", "hf_mine")
-    assert pulled()
-
-
-def test_a_wrong_token_is_told(hub, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    assert "does not accept your token" in refused(ModelError)
-
-
-def test_a_private_repository_without_token_is_told(hub):
-    hub.repositories[NAME].private, hub.repositories[NAME].token = True, "hf_mine"
-    assert "or it is private" in refused(ModelError)
-
-
-def test_no_network_is_told(hub, monkeypatch):
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert "no connection to http://127.0.0.1:9" in refused(ModelError)
-
-
-def test_offline_is_told(hub, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "HF_HUB_OFFLINE is set" in refused(ModelError)
 
 
 # what cannot be run here

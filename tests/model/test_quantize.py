@@ -16,7 +16,7 @@ from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
 from diffucli.model import quantize as module
 from diffucli.model.checkpoint import QUANT_STATE, QUANT_STATE_PARTS, tensor_shapes
 from diffucli.model.config import read_config
-from diffucli.model.hf_reference import configure, published
+from diffucli.model.hf_reference import configure
 from diffucli.model.load import DTYPES, dispatch, load
 from diffucli.model.memory import packed_bytes, width
 from diffucli.model.quantize import quantize
@@ -30,15 +30,6 @@ from diffucli.model import nf4
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 LAYER, JOINED = "model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.gate_up_proj.weight"
 TOKENS, ROWS = torch.arange(1, 30), torch.arange(29)
-
-
-@pytest.fixture(scope="module")
-def packed(golden, tmp_path_factory):
-    """The golden checkpoint in four bits; not to be changed."""
-    target = tmp_path_factory.mktemp("packed") / "ckpt"
-    for _ in quantize(golden, target):
-        pass
-    return target
 
 
 def tensors(folder) -> dict[str, torch.Tensor]:
@@ -98,88 +89,9 @@ def test_a_small_one_is_unpacked_once_with_the_same_weights(packed, quant):
     torch.testing.assert_close(found[160:], nf4.unpack_rows(held[LAYER], beside, 0, 160))
 
 
-PARTS_OF = {"mlp.gate_proj": 160, "mlp.up_proj": 160}
-
-
-def joined_of(packed, dtype=torch.float32, *, arranged=False) -> object:
-    """The joined weight of a file's gate and up."""
-    held = tensors(packed)
-    names = {f"model.layers.0.{part}.weight": rows for part, rows in PARTS_OF.items()}
-    pieces = [
-        nf4.StoredMatrix(held[name], {p: held[name + p] for p in QUANT_STATE_PARTS}, rows)
-        for name, rows in names.items()
-    ]
-    return nf4.cat_packed([piece.packed(dtype) for piece in pieces], for_cpu=arranged)
-
-
-def test_joining_leaves_every_number_as_bitsandbytes_unpacks_it(packed):
-    """From the file's parts with scales in eight bits, each with an offset of its own."""
-    held, weight = tensors(packed), joined_of(packed)
-    found = bnb.dequantize_4bit(weight.data, weight.quant_state)
-    assert found.shape == (320, 64)
-    for part, rows in zip(PARTS_OF, found.split(160), strict=True):
-        name = f"model.layers.0.{part}.weight"
-        stated = {key[len(name) + 1 :]: value for key, value in held.items() if key.startswith(f"{name}.")}
-        alone = nf4.from_packed(held[name], {f".{key}": value for key, value in stated.items()}, torch.float32)
-        assert torch.equal(rows, bnb.dequantize_4bit(alone.data, alone.quant_state))
-
-
-@pytest.mark.parametrize("arranged", [True, False])
-def test_what_is_joined_comes_apart_into_the_same_products(packed, arranged):
-    """As the yardstick of `diffu bench` has them, in the memory of the whole."""
-    like = torch.nn.Linear(64, 320, bias=True, device="meta")
-    weight = joined_of(packed, torch.bfloat16, arranged=arranged)
-    layer = nf4.packed_layer(like, weight, torch.bfloat16).eval()
-    layer.bias = torch.nn.Parameter(torch.linspace(-1, 1, 320).bfloat16(), requires_grad=False)
-    parts = [part.eval() for part in nf4.split_packed(layer, [160, 96, 64])]
-    place = layer.weight.data_ptr()
-    assert [part.weight.data_ptr() - place for part in parts] == [0, 160 * 32, 256 * 32]
-    given = torch.linspace(-2, 2, 5 * 64).reshape(5, 64).bfloat16()
-    with torch.no_grad():
-        assert torch.equal(torch.cat([part(given) for part in parts], -1), layer(given))
-
-
-def test_transformers_layers_compute_the_same_with_four_bits(packed):
-    checkpoint = load(packed, device="cpu", quant="nf4")
-    theirs = published(checkpoint.network, checkpoint.config)(TOKENS, ROWS)
-    assert torch.cosine_similarity(theirs, checkpoint.network(TOKENS, ROWS)).min() > 0.98
-
-
 def test_unpacking_in_bf16_and_multiplying_in_four_bits_agree(packed):
     whole, four = (load(packed, device="cpu", quant=quant).network(TOKENS, ROWS) for quant in ("none", "nf4"))
     assert torch.cosine_similarity(whole, four).min() > 0.98
-
-
-def test_bytes_are_arranged_as_bitsandbytes_arranges_them():
-    """If this fails, bitsandbytes has another order: loading is then slow on CPUs with bf16, but not wrong."""
-    assert nf4._knows_cpu_order()
-
-
-def test_another_order_is_left_to_bitsandbytes(packed, monkeypatch):
-    wanted = load(packed, device="cpu", quant="nf4").network(TOKENS, ROWS)
-    monkeypatch.setattr(nf4, "_knows_cpu_order", lambda: False)
-    torch.testing.assert_close(load(packed, device="cpu", quant="nf4").network(TOKENS, ROWS), wanted)
-
-
-@pytest.mark.parametrize(
-    "matrix", [torch.zeros(64, 128), torch.full((64, 128), -3.0), torch.eye(128), torch.randn(96, 64)]
-)
-def test_rows_come_back_within_the_error_of_four_bits(matrix):
-    packing = nf4.Packer(matrix, torch.device("cpu"))
-    bytes_ = torch.cat(list(packing.chunks()))
-    rows = nf4.unpack_rows(bytes_, packing.quant_state(), 32, 32)
-    assert nf4.is_within_error(matrix[32:64], rows, float(matrix.abs().max()))
-    assert not nf4.is_within_error(matrix[32:64], rows + 0.4 * matrix.abs().max() + 0.1, float(matrix.abs().max()))
-
-
-def test_pieces_change_nothing(monkeypatch):
-    matrix = torch.randn(128, 256)
-    whole = nf4.Packer(matrix, torch.device("cpu"))
-    one, beside = torch.cat(list(whole.chunks())), whole.quant_state()
-    monkeypatch.setattr(nf4, "CHUNK", 640)
-    many = nf4.Packer(matrix, torch.device("cpu"))
-    assert torch.equal(one, torch.cat(list(many.chunks())))
-    assert all(torch.equal(value, beside[name]) for name, value in many.quant_state().items())
 
 
 def test_progress_ends_whole_and_never_goes_back(golden, tmp_path):

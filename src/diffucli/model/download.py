@@ -1,4 +1,4 @@
-"""A file of a repository becomes a file on this disk: from where an earlier try stopped, and compared with its digest.
+"""Downloads the files of a repository, continuing where an earlier try stopped, and compares them with their digests.
 
 Knows nothing of what the files mean.
 """
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 NOTE = "diffu-fetching.json"
-WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between tries that bring nothing
+WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between tries without progress
 LONGEST_WAIT = 300.0  # seconds; the hub counts requests in windows of five minutes
-STEP = 1 << 20  # bytes between two yields
-BLOCK = 1 << 22  # bytes hashed at a time
+YIELD_BYTES = 1 << 20  # written between two yields
+HASH_BYTES = 1 << 22  # hashed at a time
 
 
 def patiently(request: Callable[[], Value]) -> Value:
-    """The answer to a request, asked again where that may help. ModelError when patience ends."""
+    """The answer to `request`, repeated while that may help. Raises ModelError after the last try."""
     waits = iter(WAITS)
     while True:
         try:
@@ -37,7 +37,7 @@ def patiently(request: Callable[[], Value]) -> Value:
 
 
 def _pause(waits: Iterator[float], exc: hub.Transient) -> None:
-    """Sleeps as long as the hub asks for or the next of `waits`; raises the error when there is none left."""
+    """Sleeps for the next of `waits`, or longer if the hub asks for it. Raises the error if no wait is left."""
     seconds = next(waits, None)
     if seconds is None:
         raise exc.error from exc.__cause__
@@ -45,12 +45,12 @@ def _pause(waits: Iterator[float], exc: hub.Transient) -> None:
 
 
 def part(file: Remote, folder: Path) -> Path:
-    """Where a file lies until all of it is here."""
+    """The path of a file that is not complete yet."""
     return folder / f"{file.name}.part"
 
 
 def present(file: Remote, folder: Path) -> int:
-    """Bytes of `file` that are in `folder` already."""
+    """Bytes of `file` that are already in `folder`."""
     for path in (folder / file.name, part(file, folder)):
         if path.exists():
             return min(path.stat().st_size, file.size)
@@ -58,7 +58,10 @@ def present(file: Remote, folder: Path) -> int:
 
 
 def fetch(listing: Listing, file: Remote, folder: Path) -> Iterator[int]:
-    """Brings `file` into `folder`, yielding how many bytes are there. ModelError; what has come stays."""
+    """Downloads `file` into `folder` and yields how many bytes are present.
+
+    Raises ModelError; what was downloaded stays, and the next call goes on from there.
+    """
     path, target = part(file, folder), folder / file.name
     if target.exists() and target.stat().st_size == file.size:
         return
@@ -77,51 +80,51 @@ def fetch(listing: Listing, file: Remote, folder: Path) -> Iterator[int]:
 
 
 def _append(listing: Listing, file: Remote, path: Path) -> Iterator[int]:
-    """One request for what is missing of `file`, written to `path`. Transient where bytes are missing at its end."""
+    """Appends the missing bytes of `file` to `path` by one request. Raises Transient if some are still missing."""
     with path.open("ab") as out:
-        size = told = out.tell()
+        size = reported = out.tell()
         if size > file.size:
-            size = told = out.truncate(0)
+            size = reported = out.truncate(0)
         yield size
         if size == file.size:
             return
         for position, chunk in hub.stream(listing, file.name, size):
-            if position != size:  # the server knows no ranges: from the beginning
+            if position != size:  # the server supports no ranges and sends the file from its beginning
                 out.truncate(position)
             size = position + len(chunk)
             if size > file.size:
                 out.truncate(0)
-                raise BadCheckpoint(f"{file.name} is longer than the hub says it is", hint=hub.AGAIN)
+                raise BadCheckpoint(f"{file.name} is longer than the hub says it is", hint=hub.PULL_AGAIN)
             out.write(chunk)
-            if size - told >= STEP or size == file.size:
+            if size - reported >= YIELD_BYTES or size == file.size:
                 out.flush()
-                yield (told := size)
+                yield (reported := size)
     if size < file.size:
         raise hub.Transient(
-            BadCheckpoint(f"{file.name} is truncated: the hub sends {size} of {file.size} bytes", hint=hub.AGAIN)
+            BadCheckpoint(f"{file.name} is truncated: the hub sends {size} of {file.size} bytes", hint=hub.PULL_AGAIN)
         )
 
 
 def verify(file: Remote, folder: Path) -> Iterator[int]:
-    """Compares `file` with its digest, yielding the bytes read. BadCheckpoint names it, and it is deleted."""
+    """Compares `file` with its digest and yields the bytes read. Deletes it and raises BadCheckpoint if they differ."""
     path = folder / file.name
-    digest = hashlib.sha256() if len(file.digest) == hub.SHA256 else hashlib.sha1(usedforsecurity=False)
-    if len(file.digest) != hub.SHA256:
+    digest = hashlib.sha256() if len(file.digest) == hub.SHA256_DIGITS else hashlib.sha1(usedforsecurity=False)
+    if len(file.digest) != hub.SHA256_DIGITS:
         digest.update(b"blob %d\0" % file.size)
     with path.open("rb") as content:
-        while block := content.read(BLOCK):
+        while block := content.read(HASH_BYTES):
             digest.update(block)
             yield content.tell()
     if file.digest and digest.hexdigest() != file.digest:
         path.unlink()
         raise BadCheckpoint(
-            f"{file.name} was damaged on its way: its digest is not the one the hub gives",
-            hint="pull again: that file alone is fetched anew",
+            f"{file.name} was damaged in transit: its digest is not the one the hub gives",
+            hint="pull again: only that file is fetched again",
         )
 
 
 def adopt(listing: Listing, file: Remote, folder: Path) -> None:
-    """Takes `file` from the hub client's own cache by a hard link, where it is there and on the same disk."""
+    """Links `file` from the hub client's own cache into `folder`, if it is there, complete and on the same disk."""
     found = hub.cached(listing, file.name)
     if found and not present(file, folder) and found.stat().st_size == file.size:
         try:
@@ -130,10 +133,10 @@ def adopt(listing: Listing, file: Remote, folder: Path) -> None:
             return
 
 
-def ready(folder: Path, wanted: tuple[Remote, ...]) -> bool:
-    """Readies `folder` for the `wanted` files; True where it was for others, and what differs is deleted.
+def prepare(folder: Path, wanted: tuple[Remote, ...]) -> bool:
+    """Makes `folder` ready for the `wanted` files. Returns whether it was not ready for just these before.
 
-    A small file there, NOTE, says which digests its files and parts belong to.
+    The file NOTE in it has the digests that its files and parts belong to; what belongs to others is deleted.
     """
     digests = {file.name: file.digest for file in wanted}
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """The hub through huggingface_hub's client: what a repository holds, and the bytes of its files from any position.
 
-HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are read by that client. Every foreign error becomes ours here. The
-client's telemetry is off: it would ask the hub for more than what is pulled.
-Files come over plain HTTP: since release 1.18 the client's own downloads start again from nothing after a cut.
+The client reads HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE. Its telemetry is off, since it would send further
+requests to the hub. Every foreign error becomes one of ours. Files are downloaded over plain HTTP, since the client's
+own downloads, from release 1.18 on, start over after an interruption.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 constants.HF_HUB_DISABLE_TELEMETRY = True
-SHA256 = 64  # hexadecimal digits; a shorter digest is git's SHA-1 of a blob
-AGAIN = "pull again: it goes on where it stopped"
-BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+SHA256_DIGITS = 64  # hexadecimal; a shorter digest is git's SHA-1 of a blob
+PULL_AGAIN = "pull again: it goes on where it stopped"
+PARTIAL = HTTPStatus.PARTIAL_CONTENT
+RETRIED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A file of a repository. size: bytes. digest: SHA-256 of its content, or git's SHA-1 of it as a blob, or ""."""
+    """A file of a repository. size: bytes. digest: SHA-256 of its content, git's SHA-1 of it as a blob, or ""."""
 
     name: str
     size: int
@@ -50,7 +51,7 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a repository holds at a commit, with its licence as the model card has it ("" where it has none)."""
+    """What a repository holds at a commit. licence: by the model card; "" if it names none."""
 
     repository: str
     commit: str
@@ -60,7 +61,7 @@ class Listing:
 
 
 class Transient(Exception):
-    """A request that may succeed later. error: what to raise when patience ends. after: seconds the hub asks for."""
+    """A failed request that may succeed later. error: to raise after the last try. after: seconds the hub asks for."""
 
     def __init__(self, error: ModelError, after: float = 0.0) -> None:
         super().__init__(error.message)
@@ -68,7 +69,7 @@ class Transient(Exception):
 
 
 def look(repository: str, revision: str | None) -> Listing:
-    """The files of `repository` at `revision` (None: the newest), pinned to a commit. ModelError, Transient."""
+    """The files of `repository` at `revision` (None: the newest), with the commit. Raises ModelError, Transient."""
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     with _translated(repository, revision):
         info = HfApi().model_info(
@@ -80,9 +81,9 @@ def look(repository: str, revision: str | None) -> Listing:
 
 
 def stream(listing: Listing, name: str, start: int) -> Iterator[tuple[int, bytes]]:
-    """The bytes of a file from `start` on as (position, bytes); from 0 on where the server knows no ranges.
+    """The bytes of a file from `start` on as (position, bytes); from 0 on if the server supports no ranges.
 
-    Raises ModelError, and Transient where a later request may go on.
+    Raises ModelError, or Transient if a later request may continue.
     """
     url = hf_hub_url(listing.repository, name, revision=listing.commit, endpoint=HfApi().endpoint)
     headers = build_hf_headers(library_name="diffu") | {"Accept-Encoding": "identity"}
@@ -95,23 +96,20 @@ def stream(listing: Listing, name: str, start: int) -> Iterator[tuple[int, bytes
         hf_raise_for_status(response)
         position = _position(response.headers.get("Content-Range")) if response.status_code == PARTIAL else 0
         if position not in {0, start}:
-            raise ValueError("a range that nobody asked for")
+            raise ValueError("the answer is another range than the one requested")
         for chunk in response.iter_bytes():
             yield position, chunk
             position += len(chunk)
 
 
 def cached(listing: Listing, name: str) -> Path | None:
-    """The file as another program fetched it into the hub client's own cache (HF_HOME), if it is there."""
+    """The file in the hub client's own cache (HF_HOME), if another program downloaded it."""
     found = try_to_load_from_cache(listing.repository, name, revision=listing.commit)
     return Path(found).resolve() if isinstance(found, str) else None
 
 
-PARTIAL = HTTPStatus.PARTIAL_CONTENT
-
-
 def _position(content_range: str | None) -> int:
-    """The first position of `bytes 10-19/20`."""
+    """The first position of a Content-Range such as `bytes 10-19/20`."""
     return int((content_range or "").removeprefix("bytes").strip().partition("-")[0])
 
 
@@ -122,7 +120,7 @@ def _remote(sibling: RepoSibling) -> Remote:
 
 
 def _licence(info: ModelInfo, repository: str) -> tuple[str, str]:
-    """Name and address of the licence, by the model card."""
+    """The name and address of the licence, by the model card."""
     card: dict[str, Any] = vars(info.card_data) if info.card_data else {}
     name = card.get("license") or ""
     name = ", ".join(map(str, name)) if isinstance(name, list) else str(name)
@@ -139,40 +137,40 @@ def _licence(info: ModelInfo, repository: str) -> tuple[str, str]:
 
 @contextmanager
 def _translated(repository: str, revision: str | None, name: str = "") -> Iterator[None]:
-    """Turns whatever the client raises inside into ModelError or Transient."""
+    """Raises ModelError or Transient in place of any error that the client raises inside."""
     try:
         yield
     except DiffuError:
         raise
     except OfflineModeIsEnabled as exc:
         hint = "unset it, or pull a folder that holds the checkpoint"
-        raise ModelError(f"HF_HUB_OFFLINE is set, so {repository} is not asked for", hint=hint) from exc
+        raise ModelError(f"HF_HUB_OFFLINE is set, so the hub is not asked for {repository}", hint=hint) from exc
     except HfHubHTTPError as exc:
         error = _refusal(exc, repository, revision, name)
         status = exc.response.status_code
-        if status in BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if status in RETRIED or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise Transient(error, _seconds(exc.response.headers.get("Retry-After"))) from exc
         raise error from exc
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:  # a login page or a proxy's answer, say
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:  # such as the answer of a login page or a proxy
         raise ModelError(
             f"{HfApi().endpoint} does not answer as the hub does ({one_line(exc)})",
             hint="check HF_ENDPOINT; a login page or a proxy may stand in between",
         ) from exc
-    except Exception as exc:  # httpx's errors, under one of several package names
+    except Exception as exc:  # errors of httpx, under one of several package names
         error = ModelError(
             f"no connection to {HfApi().endpoint} ({one_line(exc)})",
-            hint=f"check the network, the proxy and HF_ENDPOINT, then {AGAIN}",
+            hint=f"check the network, the proxy and HF_ENDPOINT, then {PULL_AGAIN}",
         )
         raise Transient(error) from exc
 
 
 def _refusal(exc: HfHubHTTPError, repository: str, revision: str | None, name: str) -> ModelError:
-    """What the hub's refusal means for the user."""
+    """The error for a request that the hub refused."""
     status, page, token = exc.response.status_code, f"{HfApi().endpoint}/{repository}", get_token()
     if isinstance(exc, GatedRepoError) and token:
         message, hint = f"{repository} is gated and your token has no access to it", f"ask for access at {page}"
     elif isinstance(exc, GatedRepoError):
-        message = f"{repository} is gated: its terms are to be accepted on the hub"
+        message = f"{repository} is gated: its terms must be accepted on the hub"
         hint = f"accept them at {page}, then set HF_TOKEN"
     elif isinstance(exc, RevisionNotFoundError):
         message, hint = f"{repository} has no revision {revision!r}", "leave --revision out for the newest"
@@ -186,9 +184,9 @@ def _refusal(exc: HfHubHTTPError, repository: str, revision: str | None, name: s
     elif status == HTTPStatus.FORBIDDEN:
         message, hint = f"the hub forbids access to {repository}", f"ask for access at {page}, and set HF_TOKEN"
     elif status == HTTPStatus.TOO_MANY_REQUESTS:
-        message, hint = "the hub asks for fewer requests (429)", f"wait some minutes, set HF_TOKEN, {AGAIN}"
+        message, hint = "the hub asks for fewer requests (429)", f"wait some minutes, set HF_TOKEN, {PULL_AGAIN}"
     else:
-        message, hint = f"the hub answers {status} for {name or repository}", f"later, {AGAIN}"
+        message, hint = f"the hub answers {status} for {name or repository}", f"wait, then {PULL_AGAIN}"
     return ModelError(message, hint=hint)
 
 

@@ -142,7 +142,7 @@ def check_room(to_fetch: int, to_make: int) -> None:
 def _pull_repository(offered: Offer, listing: Listing, *, quant: Quant, keep_original: bool) -> Iterator[JobProgress]:
     name, files = offered.origin.name, offered.files
     source, staged = store.download_dir(name), store.staging_dir(name)
-    if download.ready(source, files) and staged.exists():
+    if download.prepare(source, files) and staged.exists():
         shutil.rmtree(staged)
     for file in files:
         download.adopt(listing, file, source)
