@@ -152,9 +152,10 @@ def test_a_gpu_that_torch_cannot_use_is_found(house, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("device", "quant", "outside"), [("cpu", "nf4", 0), ("cuda", "none", 0), ("cuda:1", "none", 4), ("mps", "none", 0)]
+    ("device", "quant", "offloaded"),
+    [("cpu", "nf4", 0), ("cuda", "none", 0), ("cuda:1", "none", 4), ("mps", "none", 0)],
 )
 @pytest.mark.parametrize("hidden", [64, 4096])
-def test_every_plan_has_a_speed(device, quant, outside, hidden):
-    made = memory.Plan(device, quant, 1, 1, 1, 1, None, outside)
+def test_every_plan_has_a_speed(device, quant, offloaded, hidden):
+    made = memory.Plan(device, quant, 1, 1, 1, 1, None, offloaded)
     assert speed(made, Config(64, hidden, 64, 2, 4, 2)) in CLASSES.values()

@@ -35,7 +35,7 @@ CLASSES = {
     ("gpu", "small"): "instant: under a second an answer",
     ("gpu", "none"): "fast: seconds an answer",
     ("gpu", "nf4"): "good: some seconds an answer",
-    ("gpu", "outside"): "slow: layers travel to the GPU at each step; minutes an answer",
+    ("gpu", "offloaded"): "slow: layers travel to the GPU at each step; minutes an answer",
     ("cpu", "small"): "quick: seconds an answer",
     ("cpu", "nf4"): "very slow: many minutes an answer; meant for a GPU",
     ("cpu", "none"): "very slow: many minutes an answer; meant for a GPU",
@@ -232,14 +232,14 @@ def _model() -> Finding:
 def describe(plan: Plan) -> str:
     """A plan in a line."""
     kind = "in four bits" if plan.quant == "nf4" else "unpacked"
-    outside = f", {plan.outside} layers in main memory" if plan.outside else ""
-    return f"{kind} on {plan.device}{outside}, {format_bytes(plan.total)} of memory"
+    offloaded = f", {plan.offloaded} layers in main memory" if plan.offloaded else ""
+    return f"{kind} on {plan.device}{offloaded}, {format_bytes(plan.total)} of memory"
 
 
 def speed(plan: Plan, config: Config) -> str:
     """The speed class of a plan."""
     place = "cpu" if plan.device == "cpu" else "gpu"
-    kind = "outside" if plan.outside else plan.quant
+    kind = "offloaded" if plan.offloaded else plan.quant
     return CLASSES[place, kind if config.is_large else "small"]
 
 

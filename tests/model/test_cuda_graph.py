@@ -224,8 +224,8 @@ def test_a_recorded_step_goes_with_its_canvas(replaying):
 
 
 @pytest.mark.parametrize(
-    ("device", "outside", "records"), [("cuda", 0, True), ("cuda:1", 0, True), ("cuda", 3, False), ("cpu", 0, False)]
+    ("device", "offloaded", "records"), [("cuda", 0, True), ("cuda:1", 0, True), ("cuda", 3, False), ("cpu", 0, False)]
 )
-def test_steps_are_recorded_on_nvidias_gpus_where_all_layers_are_there(device, outside, records):
-    plan = Plan(device=device, quant="none", weights=0, cache=0, logits=0, work=0, free=None, outside=outside)
+def test_steps_are_recorded_on_nvidias_gpus_where_all_layers_are_there(device, offloaded, records):
+    plan = Plan(device=device, quant="none", weights=0, cache=0, logits=0, work=0, free=None, offloaded=offloaded)
     assert (recorder(plan) is not None) is records

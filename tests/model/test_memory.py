@@ -67,7 +67,7 @@ def test_auto_takes_the_quickest_that_fits_and_a_flag_is_obeyed(memory, asked, f
     config, quant, device = asked
     memory(**free)
     chosen = choose(config, quant=quant, device=device)
-    assert (chosen.quant, chosen.device, chosen.outside) == (kept, device, 0)
+    assert (chosen.quant, chosen.device, chosen.offloaded) == (kept, device, 0)
 
 
 @pytest.mark.parametrize("config", [SEVEN, PACKED])
@@ -75,10 +75,10 @@ def test_what_fits_in_no_form_has_layers_in_main_memory(memory, config):
     memory(cuda=5, cpu=64)
     chosen = choose(config, quant="auto", device="cuda")
     assert chosen.quant == "none"
-    assert 0 < chosen.outside < 28
+    assert 0 < chosen.offloaded < 28
     assert chosen.fits
     where = device_map(config, chosen)
-    assert list(where.values()).count("cpu") == chosen.outside
+    assert list(where.values()).count("cpu") == chosen.offloaded
     assert where["model.embed_tokens"] == where["lm_head"] == where["model.layers.0"] == "cuda"
     assert where["model.layers.27"] == "cpu"
 
@@ -95,10 +95,10 @@ def test_a_split_fits_and_moves_no_layer_more_than_it_must(free, main):
     needed = whole.total - 28 * layer + 2 * layer  # one layer on the device, and room for one that is copied there
     assert (split is None) == (tight.free < needed)
     if split and not tight.fits:
-        assert whole.weights - split.weights == split.outside * layer
+        assert whole.weights - split.weights == split.offloaded * layer
         assert split.total + layer <= split.free
-        assert split.outside == 27 or split.free < split.total + 3 * layer
-        assert 0 < split.outside < 28
+        assert split.offloaded == 27 or split.free < split.total + 3 * layer
+        assert 0 < split.offloaded < 28
 
 
 @pytest.mark.parametrize(("main", "fits"), [(15.0, False), (15.3, True), (None, True)])

@@ -99,7 +99,7 @@ def test_a_chosen_folder_is_found_from_anywhere(golden, monkeypatch, tmp_path):
 def test_a_choice_that_is_gone_says_so(pulled):
     registry.use(NAME)
     shutil.rmtree(pulled.folder)
-    with pytest.raises(ModelError, match=f"the chosen model {NAME} is not here") as caught:
+    with pytest.raises(ModelError, match=f"the default model {NAME} is not installed") as caught:
         find(None)
     assert "diffu model use mini" in caught.value.hint
 

@@ -84,9 +84,17 @@ def show(name: Name = None, as_json: flag.Json = False) -> None:
     from diffucli.model import registry
 
     facts = registry.facts(registry.find(name))
-    config, family = facts.config, facts.family
-    sampling = family.sampling if family else None
-    values = {
+    if as_json:
+        Report(json=True).object("diffu.model/1", 0, **_values(facts))
+        return
+    for key, value in (_values(facts) | _worded(facts)).items():
+        tell(f"{key.replace('_', ' '):20} {value}")
+
+
+def _values(facts: Facts) -> dict[str, object]:
+    config = facts.config
+    sampling = facts.family.sampling if facts.family else None
+    return {
         "name": facts.entry.name,
         "folder": str(facts.entry.folder),
         "model_type": config.model_type,
@@ -106,22 +114,21 @@ def show(name: Name = None, as_json: flag.Json = False) -> None:
         "revision": facts.revision or None,
         "special_tokens": dict(facts.special),
     }
-    if as_json:
-        Report(json=True).object("diffu.model/1", 0, **values)
-        return
-    shown = values | {
+
+
+def _worded(facts: Facts) -> dict[str, str]:
+    """Those of the values that people read in another form."""
+    sampling = facts.family.sampling if facts.family else None
+    published = sampling and f"temperature {sampling.temperature}, top-p {sampling.top_p}, alg {sampling.order}"
+    return {
         "parameters": _count(facts.parameters),
         "size": format_bytes(facts.size),
-        "sampling": f"temperature {sampling.temperature}, top-p {sampling.top_p}, alg {sampling.order} (published)"
-        if sampling
-        else "none published",
+        "sampling": f"{published} (published)" if published else "none published",
         "memory": f"{format_bytes(facts.memory)} at least",
         "licence": facts.licence or "unknown",
         "revision": facts.revision or "none",
         "special_tokens": ", ".join(f"{name} {token}" for name, token in facts.special.items()),
     }
-    for key, value in shown.items():
-        tell(f"{key.replace('_', ' '):20} {value}")
 
 
 @app.command()

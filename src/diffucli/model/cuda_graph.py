@@ -59,7 +59,7 @@ class Recorder:
 
 def recorder(plan: Plan) -> Recorder | None:
     """What records on the device of a plan; None on others than NVIDIA's, and where layers come and go."""
-    if not plan.device.startswith("cuda") or plan.outside:
+    if not plan.device.startswith("cuda") or plan.offloaded:
         return None
     return Recorder(partial(by_graph, torch.device(plan.device)))
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from diffucli.errors import BadCheckpoint, UsageError, as_out_of_memory
 from diffucli.model import family as families
-from diffucli.model import memory, nf4, store, tokenizer
+from diffucli.model import memory, nf4, store
+from diffucli.model import tokenizer as tokenizers
 from diffucli.model.checkpoint import (
     FETCH_AGAIN,
     NF4,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = {2: torch.bfloat16, 4: torch.float32}
-NO_BITSANDBYTES = "four bits need bitsandbytes, which has no wheel here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
     see `memory.choose`. Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
     """
     place = find_device(device)
-    config, family, words = check(folder)
+    config, family, tokenizer = check(folder)
     plan = memory.choose(config, quant=quant, device=str(place))
     out_of_memory = as_out_of_memory(f"{folder} on {plan.device}", hint="try --quant nf4 or --device cpu")
     with as_bad_checkpoint(f"{folder} cannot be loaded"), out_of_memory:
         model = materialise(folder, config, family, plan)
         network = Network(model, shift=family.shift, recorder=recorder(plan))
         self_check(network, folder)
-    return Checkpoint(folder, config, family, words, network)
+    return Checkpoint(folder, config, family, tokenizer, network)
 
 
 def check(folder: Path) -> tuple[Config, Family, Tokenizer]:
@@ -92,13 +92,13 @@ def check(folder: Path) -> tuple[Config, Family, Tokenizer]:
     """
     record = store.read_record(folder)
     config, family = families.read(folder, source=record.source if record else "")
-    words = tokenizer.read(folder, family)
-    if config.mask_token_id not in {None, words.mask}:
+    tokenizer = tokenizers.read(folder, family)
+    if config.mask_token_id not in {None, tokenizer.mask}:
         raise BadCheckpoint(f"{folder}: config.json and the vocabulary name different mask tokens", hint=FETCH_AGAIN)
-    if words.vocab_size > config.vocab_size:
+    if tokenizer.vocab_size > config.vocab_size:
         raise BadCheckpoint(f"{folder}: the vocabulary has more tokens than the network has rows", hint=FETCH_AGAIN)
     check_shapes(folder, expected_shapes(config, family))
-    return config, family, words
+    return config, family, tokenizer
 
 
 def expected_shapes(config: Config, family: Family) -> dict[str, Shape]:
@@ -116,7 +116,7 @@ def expected_shapes(config: Config, family: Family) -> dict[str, Shape]:
 
 
 def find_device(name: str) -> torch.device:
-    """The device that a `--device` names. Raises UsageError if this machine has none of that name."""
+    """The device that `--device` names. Raises UsageError if this machine has none of that name."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     unknown = UsageError(f"no device {name!r} here", hint="use --device cpu, or auto")
@@ -177,18 +177,18 @@ def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Tra
             try:
                 _load_packed(model, weights, config, plan)
             except ImportError as exc:
-                raise UsageError(NO_BITSANDBYTES, hint="use the original weights and --quant none") from exc
+                raise UsageError(memory.NO_BITSANDBYTES, hint="use the original weights and --quant none") from exc
         for name, parameter in list(model.named_parameters()):
             if parameter.is_meta:
                 parts = config.split_fused(name, parameter)
                 put(model, name, cat_rows([weights[part].to(device, dtype) for part in parts]))
     model.tie()
     model.eval()
-    return dispatch(model, device_map(config, plan)) if plan.outside else model
+    return dispatch(model, device_map(config, plan)) if plan.offloaded else model
 
 
 def _load_packed(model: Transformer, weights: Weights, config: Config, plan: Plan) -> None:
-    """Fills the layers that are packed in the files or by the plan: packed ones are kept or unpacked, others packed.
+    """Fills the layers that are packed in the files, or are to be packed by the plan, in the form that the plan has.
 
     A fused layer with a part that four bits cannot pack stays unpacked.
     """
@@ -219,7 +219,7 @@ def cat_rows(parts: list[Tensor]) -> Tensor:
 
 def first_device(plan: Plan) -> str:
     """Where weights are loaded to: main memory if some layers stay there."""
-    return "cpu" if plan.outside else plan.device
+    return "cpu" if plan.offloaded else plan.device
 
 
 def dtype_of(plan: Plan) -> torch.dtype:
@@ -235,7 +235,7 @@ def put(model: nn.Module, name: str, value: Tensor) -> None:
 
 def device_map(config: Config, plan: Plan) -> dict[str, str]:
     """Module → device of a plan with layers in main memory: the last ones, since the first see the tokens."""
-    first = config.num_layers - plan.outside
+    first = config.num_layers - plan.offloaded
     layers = {f"model.layers.{i}": "cpu" if i >= first else plan.device for i in range(config.num_layers)}
     return dict.fromkeys(("model.embed_tokens", "model.norm", "lm_head"), plan.device) | layers
 

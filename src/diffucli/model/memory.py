@@ -30,6 +30,7 @@ LOGITS_COPIES = 3  # the logits themselves, filtered, and as probabilities
 CUDA_BYTES = int(0.3e9)  # what a GPU's libraries take for themselves
 CGROUP = Path("/sys/fs/cgroup")
 UNLIMITED = 2**60
+NO_BITSANDBYTES = "four bits need bitsandbytes, which has no wheel for this system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Plan:
     """Bytes that a checkpoint needs on `device`, and how many are `free` there (None: unknown).
 
     weights: the network. cache: keys and values of the canvas. logits: of the rows computed at a time, float32.
-    work: activations and what libraries take. outside: the number of layers that stay in main memory.
+    work: activations and what libraries take. offloaded: the number of layers that stay in main memory.
     """
 
     device: str
@@ -47,7 +48,7 @@ class Plan:
     logits: int
     work: int
     free: int | None
-    outside: int = 0
+    offloaded: int = 0
 
     @property
     def total(self) -> int:
@@ -154,8 +155,8 @@ def offload(config: Config, whole: Plan) -> Plan | None:
     main = free_memory("cpu")
     if inside < 1 or (main is not None and whole.weights > main):
         return None
-    outside = config.num_layers - min(inside, config.num_layers - 1)
-    return replace(whole, weights=whole.weights - outside * layer, outside=outside)
+    offloaded = config.num_layers - min(inside, config.num_layers - 1)
+    return replace(whole, weights=whole.weights - offloaded * layer, offloaded=offloaded)
 
 
 def refuse(rejected: Plan, others: Sequence[Plan]) -> NoRoom:

@@ -17,7 +17,7 @@ from diffucli.model import download, family, store, tokenizer
 from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, check_index, shards, tensor_sizes
 from diffucli.model.family import PULL_ANOTHER
 from diffucli.model.hub import Listing, Remote, look
-from diffucli.model.memory import has_bitsandbytes, packed_bytes
+from diffucli.model.memory import NO_BITSANDBYTES, has_bitsandbytes, packed_bytes
 from diffucli.model.registry import Origin, origin
 from diffucli.model.store import Record
 from diffucli.units import JobProgress, format_bytes
@@ -246,7 +246,7 @@ def _packs(quant: Quant, config: Config) -> bool:
         return False
     packs = quant == NF4 or (quant == "auto" and config.is_large)
     if packs and not has_bitsandbytes():
-        raise UsageError("four bits need bitsandbytes, which has no wheel here", hint="add --quant none")
+        raise UsageError(NO_BITSANDBYTES, hint="add --quant none")
     return packs
 
 

@@ -36,7 +36,7 @@ from diffucli.model.checkpoint import (
 )
 from diffucli.model.config import QUANTIZATION, QUANTIZATION_KEY
 from diffucli.model.load import expected_shapes
-from diffucli.model.memory import packed_bytes
+from diffucli.model.memory import NO_BITSANDBYTES, packed_bytes
 from diffucli.units import JobProgress, format_bytes
 
 if TYPE_CHECKING:
@@ -177,9 +177,7 @@ def _require_bitsandbytes() -> None:
     try:
         nf4.require_bitsandbytes()
     except ImportError as exc:
-        raise UsageError(
-            "four bits need bitsandbytes, which has no wheel here", hint="use the original checkpoint"
-        ) from exc
+        raise UsageError(NO_BITSANDBYTES, hint="use the original checkpoint") from exc
 
 
 @contextmanager

@@ -185,7 +185,7 @@ def find(name: str | None) -> Entry:
 
 
 def default() -> Entry:
-    """The checkpoint that runs when none is named. Raises ModelError if the chosen one is gone."""
+    """The checkpoint that runs when none is named. Raises ModelError if it is not installed any more."""
     name = _default_name()
     if name is None:
         return _mini()
@@ -193,7 +193,7 @@ def default() -> Entry:
         return find(name)
     except ModelError as exc:
         raise ModelError(
-            f"the chosen model {name} is not here", hint=f"{PULL.format(name)}, or diffu model use {MINI}"
+            f"the default model {name} is not installed", hint=f"{PULL.format(name)}, or diffu model use {MINI}"
         ) from exc
 
 
@@ -286,5 +286,7 @@ def _pulled(record: store.Record) -> Entry:
 def _folder_origin(path: Path) -> Origin:
     name = re.sub(r"[^\w.-]+", "-", path.name, flags=re.ASCII).strip("-.")
     if not name or name == MINI or name in ALIASES:
-        raise UsageError(f"the folder {path} would be called {name or 'nothing'!r} here", hint="rename the folder")
+        raise UsageError(
+            f"a model from {path} would be called {name!r}, which is no free name", hint="rename the folder"
+        )
     return Origin(name, folder=path)
