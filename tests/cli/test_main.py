@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 from pathlib import Path
@@ -10,7 +11,16 @@ import pytest
 
 from diffucli.cli import check, failure
 from diffucli.cli.app import app, run
-from diffucli.errors import BadCheckpoint, DiffuError, NoRoom, TargetChanged, Unparsable, UsageError, WriteFailed
+from diffucli.errors import (
+    BadCheckpoint,
+    DiffuError,
+    ModelError,
+    NoRoom,
+    TargetChanged,
+    Unparsable,
+    UsageError,
+    WriteFailed,
+)
 
 BAD = "def f(:\n"
 
@@ -153,3 +163,20 @@ def test_closed_streams_are_no_traceback(command, environment):
     Path("bad.py").write_text(BAD)
     line = f"{' '.join(command)} check bad.py <&- >&- 2>&-"
     assert subprocess.run(["bash", "-c", line], env=environment, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_the_garbage_collector_is_on_again_after_a_load(diffu, loaded, monkeypatch, sound):
+    """Also after one that fails. Meanwhile it is off, since it would cost a fifth of all imports."""
+    during = []
+
+    def load(*_: object, **__: object) -> object:
+        during.append(gc.isenabled())
+        if not sound:
+            raise ModelError("it cannot be loaded")
+        return loaded
+
+    monkeypatch.setattr("diffucli.model.load.load", load)
+    assert (diffu("gen", "x", "--length", "4").code == 4) is not sound
+    assert during == [False]
+    assert gc.isenabled()

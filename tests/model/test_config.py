@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.errors import BadCheckpoint
-from diffucli.model.config import FUSED, LARGE_HIDDEN_SIZE, Config, read_config
+from diffucli.model.config import FUSED, Config, read_config
 from diffucli.model.load import size_of
 from diffucli.model.transformer import Qwen2
 
@@ -107,8 +107,8 @@ def test_the_context_is_the_shorter_of_both_lengths():
 
 def test_four_bits_are_for_large_networks():
     assert SEVEN.is_large
-    assert replace(SEVEN, hidden_size=LARGE_HIDDEN_SIZE, num_heads=8).is_large
-    assert not replace(SEVEN, hidden_size=LARGE_HIDDEN_SIZE - 16, num_heads=4).is_large
+    assert replace(SEVEN, hidden_size=1024, num_heads=8).is_large
+    assert not replace(SEVEN, hidden_size=1008, num_heads=4).is_large
 
 
 def test_matrices_that_fill_no_whole_blocks_are_not_packed():
