@@ -71,6 +71,24 @@ def test_a_coding_comment_in_the_first_two_lines_counts(head):
     assert read.text.endswith("name = 'é'\n")
 
 
+@pytest.mark.parametrize("name", [None, "tool", "a.py", "a.PY", "a.pyi", "a.pyw"])
+def test_a_coding_comment_counts_in_python_and_in_text_without_a_suffix(name):
+    read = source.from_bytes(b"# coding: latin-1\n\xe9\n", name and Path(name))
+    assert (read.encoding, read.text) == ("iso8859-1", "# coding: latin-1\né\n")
+
+
+@pytest.mark.parametrize("name", ["a.js", "a.txt", "a.py.bak"])
+def test_elsewhere_a_coding_comment_does_not_count(name):
+    with pytest.raises(UsageError, match="not valid utf-8"):
+        source.from_bytes(b"# coding: latin-1\n\xe9\n", Path(name))
+
+
+@pytest.mark.parametrize("name", ["utf-8", "UTF8", "utf-8-sig", "utf-8-unix"])
+def test_the_names_of_utf_8_are_one(name):
+    read = source.from_bytes(f"# coding: {name}\n".encode(), Path("a.py"))
+    assert (read.encoding, read.bom) == ("utf-8", b"")
+
+
 @pytest.mark.parametrize("head", [b"x = 1\n# coding: latin-1\n", b"\n\n# coding: latin-1\n"])
 def test_a_coding_comment_further_down_does_not_count(head):
     with pytest.raises(UsageError, match="not valid utf-8"):
