@@ -277,9 +277,10 @@ def test_a_file_that_is_gone_is_not_brought_back(folder, store):
     assert names(folder) == []
 
 
-def test_a_file_without_write_permission_is_refused_even_to_root(folder, store):
+@pytest.mark.parametrize("mode", [0o444, 0o555])
+def test_a_file_without_write_permission_is_refused_even_to_root(folder, store, mode):
     (folder / "a.py").write_bytes(b"old")
-    (folder / "a.py").chmod(0o444)
+    (folder / "a.py").chmod(mode)
     refusal = refused_write(folder / "a.py", store=store)
     assert isinstance(refusal, WriteFailed)
     assert "is read-only" in refusal.message
@@ -783,6 +784,45 @@ def test_a_change_while_the_pre_images_are_kept_is_seen_too(folder, store, three
         patch.write_all(three, store=store)
     assert contents(folder) == {**UNCHANGED, "b.py": b"theirs"}
     assert store.writes() == ()
+
+
+@pytest.mark.parametrize("new", [b"new", None])
+def test_a_change_just_before_the_replacement_is_seen_too(folder, three, monkeypatch, new):
+    replace_all = patch._replace_all
+
+    def late(staged):
+        (folder / "a.py").write_bytes(b"theirs")
+        replace_all(staged)
+
+    monkeypatch.setattr(patch, "_replace_all", late)
+    with pytest.raises(TargetChanged):
+        patch.write_all([Change(folder / "a.py", b"old a", new)], store=None)
+    assert contents(folder) == {**UNCHANGED, "a.py": b"theirs"}
+
+
+def test_files_are_deleted_together_with_other_changes_or_not_at_all(folder, three):
+    changes = [Change(folder / "a.py", b"old a", None), *three[1:]]
+    three[2].target.chmod(0o444)
+    with pytest.raises(WriteFailed, match="is read-only"):
+        patch.write_all(changes, store=None)
+    assert contents(folder) == UNCHANGED
+    three[2].target.chmod(0o644)
+    patch.write_all(changes, store=None)
+    assert contents(folder) == {"b.py": b"new b", "c.py": b"new c"}
+
+
+def test_a_file_that_was_deleted_comes_back_if_a_later_change_fails(folder, three, monkeypatch):
+    replace = Path.replace
+
+    def failing(path, target):
+        if target.name == "c.py":
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(WriteFailed):
+        patch.write_all([Change(folder / "a.py", b"old a", None), *three[1:]], store=None)
+    assert contents(folder) == UNCHANGED
 
 
 def test_the_writes_of_one_record_are_not_pruned(tmp_path, folder, three):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
+from diffucli.syntax.check import check, is_substantial
 from diffucli.syntax.languages import LANGUAGES, Language, by_name, characters, grammar, of_path, parse
 
 
@@ -58,6 +59,31 @@ def test_a_path_is_known_by_suffix_and_else_by_its_shebang(path: str, first_line
     found = of_path(path, first_line)
     assert found is not None
     assert found.name == expected
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
+def test_a_script_is_known_by_each_of_the_programs_of_its_language(language: Language) -> None:
+    for program in language.programs:
+        assert of_path("tool", f"#!/usr/bin/env {program}") is language
+        assert of_path("tool", f"#!/opt/{program} -x") is language
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
+def test_a_comment_of_each_language_parses_and_is_no_code(language: Language) -> None:
+    text = f"{language.comment} write a sort {language.comment_end}".rstrip() + "\n"
+    if not language.comment:
+        assert language.name == "json"
+        return
+    assert check(text, language).ok
+    assert not is_substantial(text, language)
+    if not language.comment_end:
+        assert not check(text + "))", language).ok, "it ends with its line"
+
+
+def test_an_unknown_name_without_a_near_one_tells_the_known_ones_only() -> None:
+    with pytest.raises(UsageError) as caught:
+        by_name("klingon")
+    assert caught.value.message == "no language is named `klingon`"
 
 
 @pytest.mark.parametrize(("path", "line"), [("notes", ""), ("a.xyz", ""), ("tool", "#!/usr/bin/perl"), ("tool", "#!")])

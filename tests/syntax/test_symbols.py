@@ -142,6 +142,71 @@ CASES = {
 }
 
 
+# language, text, the names in it and nothing else: kinds of definitions that CASES lacks
+MORE = [
+    ("javascript", "function* gen() { yield 1; }\nconst h = function* () {}, K = class {};\nlet n = 1;\n", "gen h K"),
+    ("javascript", "let x;\nclass A { y; z = 1; }\nconst a = new B(), b = () => 1;\n", "A b"),
+    (
+        "typescript",
+        (
+            "abstract class B { abstract m(): void; q = 3 }\nconst f = () => 1;\nfunction* g() {}\n"
+            "module M { }\ndeclare function d(): void;\nexport default interface P {}\n"
+        ),
+        "B f g M P",
+    ),
+    (
+        "tsx",
+        (
+            "class A { m() { return <a/>; } p = () => 1 }\ninterface I { x: 1 }\ntype T = 1;\n"
+            "enum E { B }\nfunction f() {}\nabstract class C {}\nnamespace N { }\nfunction* g() {}\n"
+        ),
+        "A A.m A.p I T E f C N g",
+    ),
+    ("go", "package p\ntype A = int\ntype B interface{ M() }\nvar x = 1\n", "A B"),
+    (
+        "rust",
+        (
+            "enum E { A }\nunion U { a: i32 }\ntype T = i32;\nmacro_rules! m { () => {} }\n"
+            "impl dyn D { fn a() {} }\nimpl a::b::C<T> { fn x() {} }\n"
+        ),
+        "E U T m D.a C.x",
+    ),
+    (
+        "c",
+        (
+            "union U { int a; };\nenum E { A };\nenum F;\nstruct G;\nunion H;\nint *k(void) { return 0; }\n"
+            "void (*sig(int s, void (*f)(int)))(int) { return f; }\n"
+        ),
+        "U E k sig",
+    ),
+    (
+        "cpp",
+        (
+            "typedef int T;\nunion U { int a; };\ntemplate <class X> concept K = true;\nusing V = int;\n"
+            "enum class E { A };\nstruct S { int operator()(int x) { return x; } };\nclass F;\n"
+            "S::~S() {}\nint *&A :: q() {}\nstd::vector<int> &A<B<int>>::push(int x) {}\n"
+            "bool operator<(A a, A b) { return 1; }\n"
+        ),
+        "T U K V E S S.operator() S.~S A.q A.push operator<",
+    ),
+    ("java", "enum E { A; void m() {} }\nrecord R(int a) { R { } }\n@interface N { int v(); }\n", "E E.m R R.R N"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "names"), MORE)
+def test_every_kind_of_definition_is_known(name: str, text: str, names: str) -> None:
+    assert [symbol.name for symbol in symbols(text, by_name(name))] == names.split()
+
+
+def test_a_conversion_operator_is_named_with_its_type() -> None:
+    text = "struct S { operator int() { return 1; } };\nA::operator bool() { return 1; }\n"
+    assert [symbol.name for symbol in symbols(text, by_name("cpp"))] == [
+        "S",
+        "S.operator int()",
+        "A.operator bool()",
+    ]
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_a_language_has_exactly_these_symbols(name: str) -> None:
     text, expected = CASES[name]

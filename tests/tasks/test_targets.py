@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,6 +80,11 @@ def test_bare_question_marks_are_a_hole_where_they_are_no_code(language: Languag
 
 def test_without_a_grammar_every_hole_counts() -> None:
     assert cut("x = ???\n'???'\n", language=ABSENT) == ["???", "???"]
+
+
+def test_without_a_grammar_holes_that_may_be_code_are_none() -> None:
+    with pytest.raises(UsageError, match="legal"):
+        find("x=???\n", language=replace(ABSENT, hole_is_legal=True))
 
 
 def test_a_hole_within_a_region_is_part_of_it() -> None:

@@ -185,8 +185,9 @@ def _name(node: tree_sitter.Node) -> str:
         value = node.child_by_field_name("value")
         if value is None or value.type not in _VALUES or (value.type == "call_expression" and not _wraps(value)):
             return ""
-    if node.type in {"function_definition", "type_definition"} and node.child_by_field_name("declarator") is not None:
-        return _declared(node)
+    declarator = node.child_by_field_name("declarator")
+    if node.type in {"function_definition", "type_definition"} and declarator is not None:
+        return _declared(declarator)
     given = node.child_by_field_name("name") or node.child_by_field_name("property")
     if given is None or given.type in {"object_pattern", "array_pattern"}:
         return ""
@@ -199,19 +200,15 @@ def _wraps(call: tree_sitter.Node) -> bool:
     return arguments is not None and any(child.type in _VALUES - {"object"} for child in arguments.named_children)
 
 
-def _declared(node: tree_sitter.Node) -> str:
+def _declared(declarator: tree_sitter.Node) -> str:
     """The name in a C declarator: f for `*(*f)(int)`, A.b for `A::b()`, `operator()` for itself."""
-    found = node.child_by_field_name("declarator")
-    while found is not None:
-        if found.type in {"qualified_identifier", "operator_name", "destructor_name", "operator_cast"}:
-            break
-        deeper = found.child_by_field_name("declarator") or next(
-            (child for child in found.named_children if child.type.endswith("declarator")), None
+    inner: tree_sitter.Node | None = declarator
+    while inner is not None and declarator.type != "operator_cast":  # the declarator of a cast is no name
+        declarator = inner
+        inner = declarator.child_by_field_name("declarator") or next(
+            (child for child in declarator.named_children if child.type.endswith("declarator")), None
         )
-        if deeper is None:
-            break
-        found = deeper
-    return "" if found is None else re.sub(r"\s*::\s*", ".", _without_arguments(_text(found)))
+    return re.sub(r"\s*::\s*", ".", _without_arguments(_text(declarator)))
 
 
 def _type_name(node: tree_sitter.Node | None) -> str:
