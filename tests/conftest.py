@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -61,7 +61,7 @@ def everywhere() -> Callable[[Network | FakeNetwork, Tensor], Tensor]:
     def logits(network: Network | FakeNetwork, tokens: Tensor) -> Tensor:
         import torch
 
-        return network(tokens, (torch.arange(len(tokens)) - network.shift).clamp(min=0))
+        return network(tokens[None], [(torch.arange(len(tokens)) - network.shift).clamp(min=0)])
 
     return logits
 
@@ -69,35 +69,55 @@ def everywhere() -> Callable[[Network | FakeNetwork, Tensor], Tensor]:
 class FakeNetwork:
     """Logits as a fixed random function of every token and its position, with the cache of a one-layer network.
 
-    `forwards` lists how many tokens each call evaluated.
+    Rows of a batch are computed one by one, so they are bit for bit what each is alone. `forwards` lists what each call
+    evaluated: (canvases, tokens of each).
     """
 
     def __init__(self, shift: int = 1, vocab: int = 13) -> None:
         import torch
 
         rng = torch.Generator().manual_seed(7)
-        self.shift, self.forwards = shift, []
+        self.shift = shift
+        self.forwards: list[tuple[int, int]] = []
         self.embed, self.place = torch.randn(vocab, 8, generator=rng), torch.randn(512, 8, generator=rng)
         self.head = torch.randn(8, vocab, generator=rng)
 
-    def cache(self, length: int) -> Tensor:
+    def new_cache(self, slots: int, longest: int, *, old: Tensor | None = None) -> Tensor:
         import torch
 
-        return torch.full((length, 8), torch.nan)  # whatever is read before it is written shows
+        made = torch.full((slots, longest, 8), torch.nan)  # whatever is read before it is written shows
+        if old is not None:
+            made[: len(old), : old.shape[1]] = old
+        return made
 
-    def __call__(self, tokens: Tensor, rows: Tensor, *, start: int = 0, cache: Tensor | None = None) -> Tensor:
-        self.forwards.append(tokens.shape[-1])
-        if tokens.ndim > 1:
-            import torch
+    def __call__(
+        self,
+        tokens: Tensor,
+        rows: Sequence[Tensor],
+        *,
+        starts: Sequence[int] = (),
+        cache: tuple[Tensor, Sequence[int]] | None = None,
+        lengths: Sequence[int] = (),
+    ) -> Tensor:
+        import torch
 
-            caches = [cache if len(tokens) == 1 or cache is None else cache.clone() for _ in tokens]
-            return torch.stack([self._alone(*row, rows, start) for row in zip(tokens, caches, strict=True)])
-        return self._alone(tokens, cache, rows, start)
-
-    def _alone(self, tokens: Tensor, cache: Tensor | None, rows: Tensor, start: int) -> Tensor:
-        own = self.embed[tokens] * self.place[start : start + len(tokens)]
-        seen = own
-        if cache is not None:
-            cache[start : start + len(tokens)] = own
-            seen = cache
-        return 3 * ((own + 2 * seen.mean(0)).sin() @ self.head)[rows]
+        batch, count = tokens.shape
+        self.forwards.append((batch, count))
+        starts = starts or [0] * batch
+        assert batch == len(rows) == len(starts), "one list of rows and one start for each canvas"
+        logits = []
+        for i, (start, wanted) in enumerate(zip(starts, rows, strict=True)):
+            own = self.embed[tokens[i]] * self.place[start : start + count]
+            seen = own
+            if cache is not None:
+                held, slots = cache
+                assert start + count <= lengths[i] <= held.shape[1], "the cache has room for the canvas"
+                seen = held[slots[i], : lengths[i]].clone()
+                seen[start : start + count] = own
+                if list(slots).count(slots[i]) == 1:  # parts of one canvas leave its slot as it is
+                    held[slots[i], start : start + count] = own
+            first = (
+                start if cache is not None else 0
+            )  # `seen` is the whole canvas, so its numbers never depend on the part
+            logits.append((3 * ((seen + 2 * seen.mean(0)).sin() @ self.head))[wanted + first])
+        return torch.cat(logits)

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import runpy
+from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import pytest
+import torch
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "docs" / "scripts").glob("*.py"))
+if TYPE_CHECKING:
+    from diffucli.model.load import Checkpoint
+
+FOLDER = Path(__file__).parents[1] / "docs" / "scripts"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+
+
+def script(name: str) -> dict[str, Any]:
+    """What the script of that name defines."""
+    return runpy.run_path(str(FOLDER / f"{name}.py"))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -26,3 +40,33 @@ def test_whatever_a_script_imports_from_the_package_exists(path: Path) -> None:
             module = importlib.import_module(node.module or "")
             for name in (alias.name for alias in node.names):
                 assert hasattr(module, name) or importlib.import_module(f"{node.module}.{name}"), name
+
+
+def test_the_picture_shows_a_run_half_way(tmp_path: Path) -> None:
+    live, target = script("live"), tmp_path / "live.svg"
+    live["main"]("write a quicksort", target=target)
+    words = " ".join(" ".join(ET.parse(target).getroot().itertext()).split())
+    assert 'diffu gen "write a quicksort"' in words
+    (left,) = re.findall(r"(\d+) masks left", words)
+    assert live["LENGTH"] // 4 < int(left) <= live["LENGTH"] // 2
+
+
+def test_a_forward_of_a_variant_is_timed_on_the_whole_canvas_and_on_a_window(checkpoint: Checkpoint) -> None:
+    variants = script("cpu_variants")
+    variant, tokens = variants["Variant"](checkpoint.network, 0.0), torch.arange(variants["LENGTH"])
+    for _ in range(3):
+        variants["measure"](variant, tokens)
+    assert variant.first > 0
+    assert len(variant.full) == len(variant.window) == 2, "the first one does not count"
+
+
+def test_weights_agree_with_themselves(checkpoint: Checkpoint) -> None:
+    cells = script("quality_of_four_bits")["compare"](checkpoint, checkpoint, 0.5, 2)
+    assert cells == ["1.0000", "1.0000", "0.00", "100.0%"]
+
+
+def test_a_checkpoint_is_loaded_and_decodes_as_many_tokens_as_are_wanted(golden: Path) -> None:
+    flags, loaded = Namespace(device="cpu", quant="none", preset="exact"), script("true_shape")["loaded"]
+    assert set(loaded(golden, flags, tokens=0)) == {"seconds", "device"}
+    found = loaded(golden, flags, tokens=6)
+    assert (found["forwards"], found["reason"], found["preset"]) == (6, "complete", "exact")

@@ -24,11 +24,11 @@ from torch.ao.quantization import quantize_dynamic
 from diffucli import markdown
 from diffucli.bench.quality import measure as quality
 from diffucli.decode.policy import PRESETS
+from diffucli.eval.evaluate import Writer
 from diffucli.eval.suites import Suite, requests
 from diffucli.model import registry
 from diffucli.model.load import load
 from diffucli.model.network import Network
-from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def main() -> None:
         for variant in made.values():
             measure(variant, tokens)
     writers = {
-        name: Engine(replace(checkpoint, network=each.network), PRESETS["balanced"]) for name, each in made.items()
+        name: Writer(replace(checkpoint, network=each.network), PRESETS["balanced"]) for name, each in made.items()
     }
     qualities = quality(writers, problems)
     rows = [row(each, found.rate, found.error) for each, found in zip(made.values(), qualities, strict=True)]
@@ -88,11 +88,12 @@ def prepared(plain: Network, change: Callable[[torch.nn.Module], torch.nn.Module
 
 def measure(variant: Variant, tokens: Tensor) -> None:
     """Times a full forward that fills a KV cache, and a forward of a window that uses it."""
-    cache, rows = variant.network.cache(LENGTH), torch.arange(LENGTH - WINDOW, LENGTH)
+    network, canvas, rows, begins = variant.network, tokens[None], torch.arange(LENGTH), LENGTH - WINDOW
+    slot = (network.new_cache(1, LENGTH), [0])
     begun = time.perf_counter()
-    variant.network(tokens, rows, cache=cache)
+    network(canvas, [rows[begins:]], cache=slot, lengths=[LENGTH])
     half = time.perf_counter()
-    variant.network(tokens[-WINDOW:], torch.arange(WINDOW), start=LENGTH - WINDOW, cache=cache)
+    network(canvas[:, begins:], [rows[:WINDOW]], starts=[begins], cache=slot, lengths=[LENGTH])
     end = time.perf_counter()
     if not variant.first:
         variant.first = half - begun

@@ -57,7 +57,8 @@ def compare(whole: Checkpoint, four: Checkpoint, share: float, count: int) -> li
         masked = torch.rand(LENGTH, generator=rng) < share
         tokens[masked] = tokenizer.mask
         rows = masked.nonzero()[:, 0] - whole.network.shift
-        one, other = (found.network(tokens, rows.clamp(min=0))[:, : tokenizer.vocab_size] for found in (whole, four))
+        wanted, known = [rows.clamp(min=0)], slice(tokenizer.vocab_size)
+        one, other = (found.network(tokens[None], wanted)[:, known] for found in (whole, four))
         cosines.append(torch.cosine_similarity(one, other))
         errors.append((one - other).abs().amax(1))
         same.append((one.argmax(1) == other.argmax(1)).float())

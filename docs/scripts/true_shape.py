@@ -223,9 +223,9 @@ def fetched() -> dict[str, Any]:
 def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str, Any]:
     """Loads the checkpoint and, unless `tokens` is 0, decodes that number of tokens."""
     from diffucli.decode.policy import PRESETS
+    from diffucli.eval.evaluate import Writer
     from diffucli.events import Finished
     from diffucli.model.load import load
-    from diffucli.tasks.engine import Engine
 
     begun = time.perf_counter()
     checkpoint = load(packed, device=flags.device, quant=flags.quant)
@@ -233,8 +233,8 @@ def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str,
     if not tokens:
         return found
     begun = time.perf_counter()
-    run = Engine(checkpoint, PRESETS[flags.preset]).generate("Write a function that adds two numbers.", length=tokens)
-    *_, last = run.events
+    request = "Write a function that adds two numbers."
+    *_, last = Writer(checkpoint, PRESETS[flags.preset]).answer(request, length=tokens, verify="off")
     assert isinstance(last, Finished)
     seconds = time.perf_counter() - begun
     return {

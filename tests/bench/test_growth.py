@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from diffucli.bench import growth
 from diffucli.bench.growth import SIZES, Growth
+from diffucli.decode.loop import alone
+from diffucli.decode.policy import PRESETS
 from diffucli.edit import regions
+from diffucli.edit.source import from_bytes
+from diffucli.tasks.fill import Wanted, fill, jobs_of
+from diffucli.ui.live import pull
+
+if TYPE_CHECKING:
+    from diffucli.model.load import Checkpoint
 
 if TYPE_CHECKING:
     import pytest
@@ -73,6 +82,34 @@ def test_the_findings_have_a_row_for_every_policy() -> None:
     assert note == "A region of 5 lines. The model sees 320 tokens of the file."
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["fast", "0.500", "0.600", "1.20x", "3", "4"]
     assert found.values["fill"] == [{"name": "fast", "seconds": (0.5, 0.6), "nfe": (3, 4), "ratio": 1.2}]
+
+
+def test_a_context_leaves_out_code_on_both_sides_of_the_region_in_all_sizes(checkpoint: Checkpoint) -> None:
+    """So the model sees the same tokens of both files, and a fill takes the same forwards."""
+    context = growth.context_of(checkpoint)
+    narrow = replace(checkpoint, config=replace(checkpoint.config, trained_length=context))
+    notes, found = [], growth.measure("x", growth.fill_with(narrow, PRESETS["fast"]))
+    for lines in SIZES:
+        (job,) = jobs_of([(from_bytes(growth.source(lines).encode()), growth.NAME)], Wanted((growth.region(lines),)))
+        notes += pull(alone(narrow.network, fill(narrow, job, PRESETS["fast"], verify="off"))).result.notes
+    assert context < checkpoint.context
+    assert len(notes) == 2
+    assert all("the first " in note and "the last " in note for note in notes)
+    assert found.nfe[0] == found.nfe[1] > 0
+
+
+def test_a_context_is_no_longer_than_the_checkpoint_was_trained_for(checkpoint: Checkpoint) -> None:
+    narrow = replace(checkpoint, config=replace(checkpoint.config, trained_length=50))
+    assert growth.context_of(narrow) == 50
+
+
+def test_a_fill_that_breaks_the_code_is_not_written_again(checkpoint: Checkpoint) -> None:
+    """Its cost would be that of luck."""
+    text, region, policy = "x = 1\ny = 2\n", "1:1", PRESETS["fast"]
+    (job,) = jobs_of([(from_bytes(text.encode()), growth.NAME)], Wanted((region,)))
+    result = pull(alone(checkpoint.network, fill(checkpoint, job, policy))).result
+    assert len(result.attempts) == 2, "the golden checkpoint writes no code"
+    assert growth.fill_with(checkpoint, policy)(text, region) == result.attempts[0].written.nfe
 
 
 def test_the_ratio_is_the_largest_over_the_smallest() -> None:

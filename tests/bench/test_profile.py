@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,13 +12,14 @@ from diffucli.bench.speed import Work
 from diffucli.bench.stopwatch import Stopwatch
 from diffucli.bench.writers import FAST_DLLM
 from diffucli.decode.policy import PRESETS
-from diffucli.tasks.engine import Engine
+from diffucli.eval.evaluate import Writer
 
 if TYPE_CHECKING:
     from diffucli.decode.policy import Policy
     from diffucli.model.load import Checkpoint
 
-POLICIES = {**PRESETS, "dual-cache": FAST_DLLM}
+GUESSING = replace(PRESETS["balanced"], speculate=2)
+POLICIES = {**PRESETS, "dual-cache": FAST_DLLM, "speculating": GUESSING}
 
 
 def test_shares_sum_to_one() -> None:
@@ -35,10 +37,10 @@ def test_the_table_and_the_values_have_a_share_for_every_part() -> None:
     assert (values["name"], values["nfe"], list(values["shares"])) == ("fast", 3, list(PARTS))
 
 
-def test_every_engine_spends_time_on_every_part(checkpoint: Checkpoint) -> None:
-    engines = {name: Engine(checkpoint, policy) for name, policy in POLICIES.items()}
-    found = list(profiles(engines, Work(["a", "b"], rounds=2, length=8)))
-    assert [each.name for each in found] == list(engines)
+def test_every_writer_spends_time_on_every_part(checkpoint: Checkpoint) -> None:
+    writers = {name: Writer(checkpoint, policy) for name, policy in POLICIES.items()}
+    found = list(profiles(writers, Work(["a", "b"], rounds=2, length=8)))
+    assert [each.name for each in found] == list(writers)
     for each in found:
         assert tuple(each.seconds) == PARTS
         assert all(seconds > 0 for seconds in each.seconds.values())
@@ -49,9 +51,9 @@ def test_every_engine_spends_time_on_every_part(checkpoint: Checkpoint) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 def test_a_profiled_run_is_the_same_run(checkpoint: Checkpoint, policy: Policy) -> None:
-    engine = Engine(checkpoint, policy)
+    writer = Writer(checkpoint, policy)
     ends = []
-    for each in (engine, _timed(engine, Stopwatch())):
-        *_, final = each.generate("a stack class", length=24).events
-        ends.append((final.tokens, final.nfe))  # type: ignore[union-attr]
+    for each in (writer, _timed(writer, Stopwatch())):
+        *steps, final = each.answer("a stack class", length=24, verify="off")
+        ends.append((len(steps), final.tokens, final.nfe))  # type: ignore[union-attr]
     assert ends[0] == ends[1]

@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 from diffucli.bench.quality import Quality, findings, measure, points
 from diffucli.bench.reference import PublishedLoop
 from diffucli.decode.policy import PRESETS
+from diffucli.eval.evaluate import Writer
 from diffucli.eval.problems import CodeProblem, Judgement, Problem, Sample
-from diffucli.tasks.engine import Engine
+from diffucli.events import Finished, Started
 
 if TYPE_CHECKING:
+    from diffucli.decode.canvas import Canvas
+    from diffucli.decode.loop import Run
+    from diffucli.decode.policy import Policy
+    from diffucli.decode.sample import Constraints
     from diffucli.model.load import Checkpoint
 
 SAMPLE = Sample("x", nfe=2, tokens=10, seconds=0.5)
@@ -57,7 +62,10 @@ def test_writers_take_turns_and_answers_are_judged_after_the_last_one(checkpoint
         judged.append(problem)
         return Judgement(problem is problems[1], parses=True, reason=text)
 
-    writers = {"published": PublishedLoop.of(checkpoint), "fast": Engine(checkpoint, PRESETS["fast"])}
+    writers = {
+        "published": Writer(checkpoint, PRESETS["exact"], PublishedLoop.of(checkpoint)),
+        "fast": Writer(checkpoint, PRESETS["fast"]),
+    }
     found = measure(writers, problems, length=4, judge=judge, show=done.append)
     assert [each.name for each in found] == ["published", "fast"]
     for each in found:
@@ -65,6 +73,25 @@ def test_writers_take_turns_and_answers_are_judged_after_the_last_one(checkpoint
         assert len(each.samples) == 3
     assert found[0].nfe == 3 * 4
     assert sorted(judged, key=problems.index) == [problem for problem in problems for _ in writers]
+
+
+def test_an_answer_that_does_not_parse_is_written_again_where_the_policy_allows_and_both_count(
+    checkpoint: Checkpoint,
+) -> None:
+    def decode(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
+        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
+        ids = checkpoint.tokenizer.encode("x = 1" if policy.block == 8 else "def f(:")
+        canvas.commit(range(canvas.holes[0].start, canvas.holes[0].start + len(ids)), ids)
+        yield (finished := Finished(tuple(canvas.tokens.tolist()), "end", 3, 0.5, canvas.spans))
+        return finished
+
+    def judge(problem: Problem, text: str) -> Judgement:
+        return Judgement(text == "x = 1\n", parses=True, reason=text)
+
+    writers = {name: Writer(checkpoint, PRESETS[name], decode) for name in ("balanced", "exact")}
+    balanced, exact = measure(writers, [CodeProblem("g", "a", "")], length=12, judge=judge)
+    assert (balanced.passed, balanced.nfe, balanced.seconds) == ((True,), 6, 1.0)
+    assert (exact.passed, exact.nfe, exact.seconds) == ((False,), 3, 0.5)
 
 
 def test_costs_are_sums_over_the_samples() -> None:

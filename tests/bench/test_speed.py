@@ -11,12 +11,15 @@ import pytest
 from diffucli.bench.speed import Ratio, Speed, Work, findings, measure, points
 from diffucli.bench.writers import DUAL_CACHE, REFERENCE, writers
 from diffucli.decode.policy import PRESETS
-from diffucli.eval.evaluate import text_tokens
-from diffucli.events import Finished
-from diffucli.tasks.engine import Engine
+from diffucli.eval.evaluate import Writer
+from diffucli.events import Finished, Started
 from diffucli.ui.terminal import Screen
 
 if TYPE_CHECKING:
+    from diffucli.decode.canvas import Canvas
+    from diffucli.decode.loop import Run
+    from diffucli.decode.policy import Policy
+    from diffucli.decode.sample import Constraints
     from diffucli.model.load import Checkpoint
     from diffucli.model.network import Network
     from diffucli.ui.frame import Frame
@@ -54,13 +57,33 @@ def test_an_answer_that_may_not_end_fills_the_canvas_by_any_writer(checkpoint: C
         assert speed.tokens == 2 * 10, speed.name
 
 
+class Scripted:
+    """In place of the loop: writes `tokens` into the hole in 6 forwards; `runs` counts."""
+
+    def __init__(self, *tokens: int) -> None:
+        self.tokens, self.runs = tokens, 0
+
+    def __call__(self, canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
+        self.runs += 1
+        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
+        canvas.commit(range(canvas.holes[0].start, canvas.holes[0].start + len(self.tokens)), self.tokens)
+        yield (finished := Finished(tuple(canvas.tokens.tolist()), "end", 6, 0.1, canvas.spans))
+        return finished
+
+
 def test_only_text_up_to_the_first_end_counts(checkpoint: Checkpoint) -> None:
     words = checkpoint.tokenizer
-    run = Engine(checkpoint, PRESETS["exact"]).generate("a", length=6)
     text, end = words.encode("x")[0], min(words.ends)
-    written = (text, words.mask, text, end, text, end)
-    tokens = (*run.layout.tokens[: run.layout.holes[0].start], *written)
-    assert text_tokens(run, Finished(tokens, "complete", 6, 0.1), mask=words.mask) == 2
+    decode = Scripted(text, words.mask, text, end, text, end)
+    (speed,) = measure({"x": Writer(checkpoint, PRESETS["balanced"], decode)}, Work(["a"], length=6))
+    assert (speed.tokens, speed.nfe) == (2, 6)
+
+
+def test_a_text_that_does_not_parse_is_not_written_again(checkpoint: Checkpoint) -> None:
+    """Speed is that of a single run; what a second one costs is a matter of quality."""
+    decode = Scripted(*checkpoint.tokenizer.encode("def f(:"))
+    (speed,) = measure({"x": Writer(checkpoint, PRESETS["balanced"], decode)}, Work(["a", "b"], rounds=2, length=20))
+    assert (speed.requests, speed.nfe, decode.runs) == (4, 4 * 6, 1 + 4)
 
 
 def test_every_row_is_divided_by_every_yardstick() -> None:
@@ -97,9 +120,9 @@ def test_seconds_and_seconds_of_drawing_are_elapsed_time(
 
     monkeypatch.setattr(Screen, "paint", slow_paint)
     slow = SlowNetwork(checkpoint.network)
-    engine = Engine(replace(checkpoint, network=cast("Network", slow)), replace(PRESETS["exact"], steps=3))
+    writer = Writer(replace(checkpoint, network=cast("Network", slow)), replace(PRESETS["exact"], steps=3))
     begun = time.perf_counter()
-    (speed,) = measure({"x": engine}, Work(["a"], length=6))
+    (speed,) = measure({"x": writer}, Work(["a"], length=6))
     whole = time.perf_counter() - begun
     assert speed.nfe == 3
     assert 3 * 0.05 <= speed.seconds <= whole - 3 * 0.05, "the run before it does not count"

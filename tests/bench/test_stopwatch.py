@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
 from diffucli.decode.policy import PRESETS
-from diffucli.tasks.engine import Engine
+from diffucli.eval.evaluate import Writer
 
 if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint
@@ -31,9 +31,10 @@ def test_a_device_is_waited_for_before_the_clock_is_read() -> None:
     assert told == ["clock", "wait", "clock"]
 
 
-def test_a_drawn_run_ends_as_any_and_each_event_is_a_lap_of_both(checkpoint: Checkpoint) -> None:
-    ticks, words = count(), checkpoint.tokenizer
+def test_a_drawn_run_returns_as_any_and_each_event_is_a_lap_of_both(checkpoint: Checkpoint) -> None:
+    """Six steps, the first and the last event; and what follows the last one, such as verification, is bookkeeping."""
+    ticks, events = count(), Writer(checkpoint, PRESETS["exact"]).answer("a", length=6, verify="off")
     watch = Stopwatch(clock=lambda: float(next(ticks)))
-    final = drawn(Engine(checkpoint, PRESETS["exact"]).generate("a", length=6), words.piece, watch)
-    assert final.nfe == 6
-    assert watch.spent == {BOOKKEEPING: 6 + 2, DRAWING: 6 + 2}
+    result = drawn(events, checkpoint.tokenizer.piece, watch)
+    assert (result.nfe, result.chosen.written.masks) == (6, 6)
+    assert watch.spent == {BOOKKEEPING: 6 + 2 + 1, DRAWING: 6 + 2}

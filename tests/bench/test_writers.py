@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from diffucli.bench.reference import PublishedLoop
 from diffucli.bench.writers import DUAL_CACHE, REFERENCE, writers
-from diffucli.decode.policy import PRESETS
-from diffucli.tasks.engine import Engine
+from diffucli.decode.policy import PRESETS, retry_policy
+from diffucli.eval.evaluate import Writer
+from diffucli.events import Finished, Stepped
 
 if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint
@@ -16,16 +17,24 @@ if TYPE_CHECKING:
 def test_yardsticks_come_first_as_they_are_named(checkpoint: Checkpoint) -> None:
     found = writers(checkpoint, {"fast": PRESETS["fast"]}, [DUAL_CACHE, REFERENCE])
     assert list(found) == [DUAL_CACHE, REFERENCE, "fast"]
-    assert isinstance(found[REFERENCE], PublishedLoop)
-    assert found["fast"] == Engine(checkpoint, PRESETS["fast"])
+    assert isinstance(found[REFERENCE].decode, PublishedLoop)
+    assert found["fast"] == Writer(checkpoint, PRESETS["fast"])
     assert list(writers(checkpoint, {"fast": PRESETS["fast"]})) == ["fast"]
 
 
 def test_dual_cache_is_a_policy_that_fills_the_canvas_block_by_block(checkpoint: Checkpoint) -> None:
     writer = writers(checkpoint, {}, [DUAL_CACHE])[DUAL_CACHE]
-    run = writer.generate("a", length=40)
-    *_, final = run.events
-    hole = run.layout.holes[0]
-    assert checkpoint.tokenizer.mask not in final.tokens[hole.start : hole.stop]  # type: ignore[union-attr]
-    assert isinstance(writer, Engine)
-    assert (writer.policy.block, writer.policy.suffix, writer.policy.cache) == (32, None, "dual")
+    _, *steps, final = writer.answer("a", length=40, verify="off")
+    assert isinstance(final, Finished)
+    ((start, stop),) = final.holes
+    assert checkpoint.tokenizer.mask not in final.tokens[start:stop]
+    windows = [step.window for step in steps if isinstance(step, Stepped)]
+    assert list(dict.fromkeys(windows)) == [(start, start + 32), (start + 32, stop)]
+    assert windows == sorted(windows)
+    assert writer.decode == Writer(checkpoint, PRESETS["fast"]).decode, "our own loop"
+    assert (writer.policy.block, writer.policy.stop, writer.policy.cache) == (32, False, "dual")
+
+
+def test_the_published_loop_is_never_run_again(checkpoint: Checkpoint) -> None:
+    """It has no other way to write."""
+    assert retry_policy(writers(checkpoint, {}, [REFERENCE])[REFERENCE].policy) is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from itertools import chain, repeat
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffucli.cli.app import run
+from diffucli.decode.canvas import Span
 from diffucli.events import Finished, Started, Stepped
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def says(loaded: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
     def script(*texts: str, left: int = 0) -> list[str]:
         told, seen = chain(texts, repeat(texts[-1])), []
 
-        def denoise(canvas: Canvas, *_: object) -> Iterator[Event]:
+        def denoise(canvas: Canvas, *_: object) -> Generator[Event, None, Finished]:
             return _scripted(canvas, told, loaded, seen, left)
 
         monkeypatch.setattr("diffucli.tasks.engine.denoise", denoise)
@@ -103,18 +104,21 @@ def says(loaded: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
 
 def _scripted(
     canvas: Canvas, told: Iterator[str], checkpoint: Checkpoint, seen: list[str], left: int
-) -> Iterator[Event]:
-    words, tokens = checkpoint.tokenizer, canvas.tokens.tolist()
-    seen.append(words.decode(tokens))
-    yield Started(tuple(tokens), canvas.mask, tuple((hole.start, hole.stop) for hole in canvas.holes))
+) -> Generator[Event, None, Finished]:
+    """A run that writes texts into the holes, and leaves `left` masks open."""
+    tokenizer = checkpoint.tokenizer
+    seen.append(tokenizer.decode(canvas.tokens.tolist()))
+    yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
     for hole in canvas.holes:
-        ids = words.encode(next(told), special=True)
+        ids = tokenizer.encode(next(told), special=True)
         assert len(ids) <= len(hole), f"the hole has {len(hole)} masks, the text {len(ids)} tokens"
         positions = range(hole.start, hole.start + len(ids))
-        for position, token in zip(positions, ids, strict=True):
-            tokens[position] = token
+        canvas.commit(positions, ids)
         yield Stepped(1, tuple(positions), tuple(ids), (1.0,) * len(ids), (hole.start, hole.stop), left, 1, 0.1)
-    yield Finished(tuple(tokens), "budget" if left else "end", len(canvas.holes), 0.2)
+    canvas._open[canvas.open_masks(Span(0, len(canvas)))[left:]] = False
+    reason = "budget" if left else "end"
+    yield (finished := Finished(tuple(canvas.tokens.tolist()), reason, len(canvas.holes), 0.2, canvas.spans))
+    return finished
 
 
 @pytest.fixture(scope="session")

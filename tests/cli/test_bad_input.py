@@ -145,7 +145,7 @@ ROWS = [
     ),
     Row(
         "diffu gen x --preset best",
-        "diffu: Invalid value for '--preset': 'best' is not one of 'exact', 'balanced', 'fast' (diffu gen --help)",
+        "diffu: Invalid value for '--preset': 'best' is not one of 'balanced', 'fast', 'exact', 'factor', 'entropy-bound' (diffu gen --help)",
     ),
     Row(
         "diffu gen x --alg margin",
@@ -179,7 +179,10 @@ ROWS = [
     Row("diffu fill nowhere.py", "diffu: nowhere.py: no such file (check the path, or create the file first)"),
     Row("diffu fill good.py", "diffu: good.py: there is no ???, and no region is named (name one, such as -r 10:40)"),
     Row("diffu fill good.py good.py -w", "diffu: good.py is named twice (name each file once)"),
-    Row("diffu fill hole.py good.py", "diffu: several files do not fit into one output (add -w, --diff or --check)"),
+    Row(
+        "diffu fill hole.py good.py -o out.py",
+        "diffu: several files do not fit into one output (add -w, --diff, --check or --json)",
+    ),
     Row(
         "diffu fill good.py broken.py -r :todo -w",
         "diffu: none of the 2 files holds what to fill (see diffu fill --help for -r)",

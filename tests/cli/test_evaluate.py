@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Diffu
 
 RIGHT, WRONG = "def f(x):\n    return x + 1\n```<|im_end|>", "def f(x):\n    return x\n```<|im_end|>"
+BROKEN = "def f(x:\n```<|im_end|>"
 
 
 @pytest.fixture
@@ -55,6 +57,29 @@ def test_the_object_holds_every_figure(diffu: Diffu, says: Callable[..., list[st
     assert lines["passes"] == {"1": 0.0}
     assert {"nfe", "tokens", "seconds", "tpf", "rate", "parses", "error"} <= set(lines)
     assert done.err == ""
+
+
+@pytest.mark.usefixtures("three")
+def test_what_does_not_parse_is_written_again_as_by_the_commands_and_both_attempts_count(
+    diffu: Diffu, says: Callable[..., list[str]]
+) -> None:
+    seen = says(BROKEN, RIGHT, WRONG, "return x (", "return x")
+    requests, lines = json.loads(diffu("eval", "--json").out)["groups"]
+    assert (requests["passes"], lines["passes"]) == ({"1": 0.5}, {"1": 1.0})
+    assert (requests["nfe"], lines["nfe"]) == (1.5, 2)
+    assert (requests["seconds"], lines["seconds"]) == pytest.approx((0.3, 0.4))
+    assert (requests["parses"], lines["parses"]) == (1, 1)
+    assert [a == b for a, b in itertools.pairwise(seen)] == [True, False, False, True], "on the same canvas"
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("flags", [("--steps", "9"), ("--preset", "exact")], ids=["steps", "schedule"])
+def test_a_number_of_steps_that_was_given_is_kept_to(
+    diffu: Diffu, says: Callable[..., list[str]], flags: tuple[str, ...]
+) -> None:
+    seen = says(BROKEN, WRONG, "return x")
+    requests, _ = json.loads(diffu("eval", "--json", *flags).out)["groups"]
+    assert (requests["nfe"], requests["parses"], len(seen)) == (1, 0.5, 3)
 
 
 @pytest.mark.usefixtures("three")

@@ -219,7 +219,7 @@ def test_length_bounds_regions_and_free_holes_but_not_holes_that_say_their_own(d
 def test_a_file_that_changed_meanwhile_is_not_written_and_exit_5(diffu, says, monkeypatch):
     says("1")
     put(HOLE)
-    monkeypatch.setattr("diffucli.cli.outcome.Court.rule", lambda *_: put("mine\n"))
+    monkeypatch.setattr("diffucli.tasks.engine.Result.accepted", lambda _: put("mine\n"))
     done = diffu("fill", "f.py", "-w")
     assert done.code == 5
     assert Path("f.py").read_text() == "mine\n"
@@ -359,6 +359,39 @@ def test_v_lets_a_filter_speak(diffu):
     ]
 
 
+def test_json_has_an_object_for_each_of_several_files(diffu, says):
+    says("1", "2")
+    for name in ("a.py", "b.py"):
+        put(HOLE, name)
+    done = diffu("fill", "a.py", "b.py", "--json")
+    assert done.code == 0
+    files = json.loads(done.out)["files"]
+    assert [(file["file"], file["text"]) for file in files] == [
+        ("a.py", HOLE.replace("???", "1")),
+        ("b.py", HOLE.replace("???", "2")),
+    ]
+
+
+def test_of_several_files_none_is_written_where_one_changed_meanwhile(diffu, says, monkeypatch):
+    says("1", "2")
+    for name in ("a.py", "b.py"):
+        put(HOLE, name)
+    monkeypatch.setattr("diffucli.tasks.engine.Result.accepted", lambda _: put("mine\n", "b.py"))
+    done = diffu("fill", "a.py", "b.py", "-w")
+    assert done.code == 5
+    assert Path("a.py").read_text() == HOLE
+    assert Path("b.py").read_text() == "mine\n"
+    assert diffu("undo").code == 2, "nothing was written"
+
+
+def test_all_attempts_count_in_the_figures(diffu, says):
+    says("(", "1")
+    put(HOLE)
+    run = json.loads(diffu("fill", "f.py", "--json").out)["files"][0]["run"]
+    assert run["nfe"] == 2, "one forward each"
+    assert run["seconds"] == pytest.approx(0.4)
+
+
 def test_json_and_diff_do_not_echo(diffu, loaded):
     done = diffu("fill", "-", "-r", "9", "--json", stdin=b"x\n")
     assert json.loads(done.out)["status"] == 2
@@ -383,7 +416,7 @@ def test_what_does_not_parse_is_written_again_with_more_care(diffu, says):
     done = diffu("fill", "f.py", "-v")
     assert (done.code, done.out) == (0, b"x = 1\n")
     assert len(seen) == 2
-    assert "f.py: the new text does not parse; writing it again with more care" in done.err
+    assert "the first text did not parse; it was written again with more care" in done.err
 
 
 @pytest.mark.parametrize("flags", [("--preset", "exact"), ("--steps", "9"), ("--verify", "warn"), ("--verify", "off")])

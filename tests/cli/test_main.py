@@ -54,7 +54,7 @@ def test_an_error_is_one_line_and_its_own_exit_code(diffu, monkeypatch, error: D
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("diffucli.cli.rewrite.language_of", fail)
+    monkeypatch.setattr("diffucli.syntax.languages.detect", fail)
     assert diffu("check", stdin=b"x").lines == ["diffu: m (h)"]
     done = diffu("check", "--json", stdin=b"x")
     assert done.code == code
@@ -66,7 +66,7 @@ def test_what_should_not_happen_is_one_line_and_exit_70(diffu, monkeypatch, erro
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("diffucli.cli.rewrite.language_of", fail)
+    monkeypatch.setattr("diffucli.syntax.languages.detect", fail)
     done = diffu("check", stdin=b"x")
     assert done.code == 70
     assert len(done.lines) == 1

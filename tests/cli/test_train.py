@@ -36,7 +36,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = CodeProblem("requests", "add one", "assert candidate(1) == 2\n")
     monkeypatch.setattr("diffucli.cli.card.problems", lambda suite, limit: [problem])
     monkeypatch.setattr("diffucli.cli.card.SAMPLES", 1)
-    monkeypatch.setattr("diffucli.tasks.engine.ANSWER", 16)
+    monkeypatch.setattr("diffucli.eval.evaluate.DEFAULT_ANSWER_TOKENS", 16)
 
 
 @pytest.mark.usefixtures("small")

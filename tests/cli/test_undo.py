@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from diffucli.cli import outcome
+from diffucli.cli import destination
 from diffucli.cli.report import Report
 from diffucli.edit import source
+from diffucli.edit.patch import Change
 
 
 def written(text: bytes = b"new\n") -> str:
     """The id of a write to f.py, which held "old" before."""
     Path("f.py").write_bytes(b"old\n")
-    entry = outcome.overwrite(source.read(Path("f.py")), text, Report(quiet=True))
+    change = Change.of_source(source.read(Path("f.py")), text)
+    (entry,) = destination.write([(Path("f.py"), change)], Report(quiet=True))
     assert entry is not None
     return entry
 
@@ -30,7 +32,7 @@ def test_undo_restores_and_redo_writes_again(diffu):
 
 
 def test_undoing_the_write_of_a_new_file_removes_it(diffu):
-    outcome.create(Path("g.py"), b"new\n", Report(quiet=True))
+    destination.write([(Path("g.py"), Change.of_path(Path("g.py"), b"new\n"))], Report(quiet=True))
     assert diffu("undo").err.startswith("removed ")
     assert not Path("g.py").exists()
 

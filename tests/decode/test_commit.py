@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.decode.commit import (
+    Decision,
     EntropyBound,
     Factor,
     Independent,
@@ -30,7 +31,9 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def chosen(rule, scores: list[float], progress: Progress = ANY, seed: int = 0) -> list[int]:
-    return rule(torch.tensor(scores), progress, rng(seed)).tolist()
+    decision = rule(torch.tensor(scores), torch.ones(len(scores), dtype=torch.bool), progress, rng(seed))
+    assert not len(decision.remask), "none of the rules here masks anything again"
+    return decision.commit.tolist()
 
 
 def best_first(scores: list[float]) -> list[int]:
@@ -88,9 +91,9 @@ def test_topk_takes_the_best_the_schedule_asks_for(scores, count):
 
 
 @given(confidences, st.integers(0, 64).map(lambda n: n / 64))
-def test_threshold_takes_all_at_or_above_and_the_best_in_any_case(scores, least):
-    expected = [i for i in best_first(scores) if scores[i] >= least]
-    assert chosen(Threshold(least), scores) == (expected or best_first(scores)[:1])
+def test_threshold_takes_all_at_or_above_and_the_best_in_any_case(scores, threshold):
+    expected = [i for i in best_first(scores) if scores[i] >= threshold]
+    assert chosen(Threshold(threshold), scores) == (expected or best_first(scores)[:1])
 
 
 @given(confidences, st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0, 16.0]))
@@ -108,6 +111,15 @@ def test_entropy_bound_takes_the_largest_set_whose_sum_less_its_maximum_fits(sco
     assert chosen(EntropyBound(gamma), scores) == order[:expected]
 
 
+def test_what_just_reaches_a_bound_is_within_it():
+    """Factor's bound is the one that must not be reached."""
+    assert chosen(Threshold(0.5), [0.25, 0.5, 0.75]) == [2, 1]
+    assert chosen(EntropyBound(0.75), [-0.5, -0.25, -2.0]) == [1, 0, 2], "0.25 + 0.5 + 2 - 2 = 0.75"
+    assert chosen(EntropyBound(0.74), [-0.5, -0.25, -2.0]) == [1, 0]
+    assert chosen(Factor(1.5), [0.5, 0.5]) == [0], "3 · (1 - 0.5) = 1.5"
+    assert chosen(Factor(1.51), [0.5, 0.5]) == [0, 1]
+
+
 @pytest.mark.parametrize("rule", [Threshold(2.0), Factor(-1.0), EntropyBound(-1.0)])
 @given(scores=entropies)
 def test_rules_that_nothing_satisfies_still_commit_one(rule, scores):
@@ -123,7 +135,7 @@ def test_alg_temp_draws_distinct_places(scores, count, alg_temp, seed):
 def test_alg_temp_draws_the_first_place_from_the_softmax():
     scores, generator, hits = torch.tensor([0.0, 0.5, 1.0]), rng(), torch.zeros(3)
     for _ in range(4000):
-        hits[TopK(lambda *_: 1, 0.5)(scores, ANY, generator)] += 1
+        hits[TopK(lambda *_: 1, 0.5)(scores, torch.ones(3, dtype=torch.bool), ANY, generator).commit] += 1
     expected = 4000 * (scores / 0.5).softmax(-1)
     assert ((hits - expected) ** 2 / expected).sum() < 13.8  # chi-square, 2 degrees of freedom, p = 0.001
 
@@ -142,3 +154,31 @@ def test_independent_commits_each_with_the_schedules_rate_and_all_at_the_end():
 
 def test_the_last_step_is_the_one_that_none_follows():
     assert [Progress(i, 3).last for i in range(5)] == [False, False, True, True, True]
+
+
+def test_a_decision_masks_nothing_again_unless_it_says_so():
+    decision = Decision(torch.tensor([2, 0]))
+    assert decision.remask.dtype == decision.commit.dtype
+    assert decision.remask.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "scheduled", "drawn"),
+    [
+        (TopK(), True, False),
+        (TopK(linear), True, False),
+        (TopK(alg_temp=0.1), True, True),
+        (Independent(), True, True),
+        (Threshold(), False, False),
+        (Factor(), False, False),
+        (EntropyBound(), False, False),
+    ],
+)
+def test_rules_say_what_must_be_known_of_them(rule, scheduled, drawn):
+    """Whether they follow a schedule, and whether their choice depends on the seed."""
+    assert (rule.asks, rule.scheduled, rule.drawn) == ("masks", scheduled, drawn)
+    scores = [i / 64 for i in range(40)]
+    choices = {tuple(chosen(rule, scores, Progress(5, 12), seed)) for seed in range(5)}
+    assert (len(choices) > 1) == drawn
+    lengths = {len(chosen(rule, scores, Progress(0, total))) for total in (1, 3, 40)}
+    assert (len(lengths) > 1) == scheduled

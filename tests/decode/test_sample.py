@@ -6,9 +6,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from diffucli.decode.sample import NUCLEUS, Proposal, Rules, Sampling, gumbel, nucleus, propose
+from diffucli.decode.canvas import Span
+from diffucli.decode.sample import (
+    NUCLEUS,
+    SURE_LINE_END,
+    Constraints,
+    Proposal,
+    Resizing,
+    Sampling,
+    gumbel,
+    nucleus,
+    propose,
+)
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -44,6 +54,21 @@ def test_the_fast_way_of_nucleus_is_taken_and_agrees_with_the_slow_one():
     peaked, flat = logits_of(1, 1, 300, 9.0), logits_of(2, 1, 300, 0.01)
     assert nucleus(flat, 0.9).isfinite().sum() > NUCLEUS
     assert torch.equal(nucleus(torch.cat([peaked, flat]), 0.9), torch.cat([nucleus(peaked, 0.9), nucleus(flat, 0.9)]))
+
+
+@pytest.mark.parametrize(
+    ("spread", "width", "looked_at"), [(9.0, 300, [NUCLEUS]), (0.01, 300, [NUCLEUS, 300]), (0.01, 40, [40])]
+)
+def test_all_candidates_are_sorted_only_where_the_best_few_do_not_reach_the_mass(monkeypatch, spread, width, looked_at):
+    logits, counts, topk = logits_of(1, 4, width, spread), [], torch.Tensor.topk
+
+    def counted(self, count, **settings):
+        counts.append(count)
+        return topk(self, count, **settings)
+
+    monkeypatch.setattr(torch.Tensor, "topk", counted)
+    nucleus(logits, 0.9)
+    assert counts == looked_at
 
 
 def test_nucleus_keeps_one_token_at_least_and_ties_at_its_edge():
@@ -105,32 +130,54 @@ def test_gumbel_noise_is_finite_and_has_its_mean():
 
 
 @given(st.integers(0, 1000), st.sets(st.integers(0, 39), max_size=38), st.sampled_from([None, 40]))
-def test_what_is_forbidden_never_appears(seed, forbidden, size):
-    rules = Rules(tuple(forbidden), size)
+def test_what_is_forbidden_never_appears(seed, forbidden, vocab_size):
+    constraints = Constraints(tuple(forbidden), vocab_size)
     logits = logits_of(seed, 50)
     logits[:, list(forbidden)] += 100  # the likeliest, were they allowed
     for sampling in (Sampling(), Sampling(5.0, 0.9), Sampling(5.0, order="margin"), Sampling(order="entropy")):
-        proposal = propose(rules(logits.clone(), torch.arange(50)), sampling, rng(seed))
+        proposal = propose(constraints.apply(logits.clone(), torch.arange(50), ()), sampling, rng(seed))
         assert forbidden.isdisjoint(proposal.tokens.tolist())
         assert proposal.scores.isfinite().all()
 
 
 @given(st.integers(0, 1000), st.integers(1, 39))
 def test_rows_that_were_never_trained_never_appear(seed, size):
-    tokens = propose(
-        Rules(size=size)(logits_of(seed, 50), torch.arange(50)), Sampling(temperature=9.0), rng(seed)
-    ).tokens
-    assert int(tokens.max()) < size
+    logits = Constraints(vocab_size=size).apply(logits_of(seed, 50), torch.arange(50), ())
+    assert int(propose(logits, Sampling(temperature=9.0), rng(seed)).tokens.max()) < size
 
 
-@given(st.integers(0, 1000), st.sets(st.integers(100, 119)))
-def test_ends_may_not_stand_where_something_is_needed_and_nothing_else_changes(seed, needed):
-    logits, positions = logits_of(seed, 10), torch.arange(105, 115)
-    ruled = Rules(ends=(3, 7), needed=frozenset(needed))(logits.clone(), positions)
+@given(st.integers(0, 1000), st.integers(0, 12), st.integers(0, 12))
+def test_ends_may_not_stand_among_the_first_tokens_of_a_hole_and_nothing_else_changes(seed, first, second):
+    logits, positions = logits_of(seed, 14), torch.arange(104, 118)
+    holes = Span(102, 109), Span(109, 116)
+    constraints = Constraints(ends=(3, 7), min_tokens=(first, second))
+    ruled = constraints.apply(logits.clone(), positions, holes)
+    early = {*range(102, 109)[:first], *range(109, 116)[:second]}
     for row, position in enumerate(positions.tolist()):
-        barred = [3, 7] if position in needed else []
+        barred = [3, 7] if position in early else []
         assert (ruled[row] == -torch.inf).nonzero()[:, 0].tolist() == barred
     assert torch.equal(ruled[ruled.isfinite()], logits[ruled.isfinite()])
+
+
+def test_every_hole_has_a_number_of_its_own():
+    with pytest.raises(ValueError, match="shorter"):
+        Constraints(ends=(3,), min_tokens=(1,)).apply(logits_of(0, 2), torch.arange(2), (Span(0, 1), Span(1, 2)))
+
+
+@pytest.mark.parametrize("may_expand", [True, False])
+def test_a_hole_expands_only_where_it_may(may_expand):
+    """A token that deletes is never barred by it."""
+    logits = logits_of(0, 6)
+    constraints = Constraints(resizing=Resizing(expand=5, delete=frozenset({6}), longest=9, budget=1))
+    ruled = constraints.apply(logits.clone(), torch.arange(6), (), may_expand=may_expand)
+    assert (ruled[:, 5] == -torch.inf).tolist() == [not may_expand] * 6
+    assert torch.equal(ruled[ruled.isfinite()], logits[ruled.isfinite()])
+    assert torch.equal(Constraints().apply(logits.clone(), torch.arange(6), (), may_expand=may_expand), logits)
+
+
+def test_constraints_are_applied_in_place():
+    logits = logits_of(0, 6)
+    assert Constraints((1,), 30, ends=(2,), min_tokens=(6,)).apply(logits, torch.arange(6), (Span(0, 6),)) is logits
 
 
 def test_temperature_changes_the_order_too():
@@ -159,34 +206,38 @@ def test_own_scores_are_the_networks_whatever_the_temperature(seed, temperature,
 
 def test_what_is_behind_the_first_sure_end_of_a_line_waits():
     tokens = torch.tensor([1, 9, 2, 9, 3])
-    rules = Rules(line_ends=(9, 8))
+    constraints = Constraints(line_ends=torch.tensor([9, 8]))
     for scores, kept in [
         ([0.5, 0.95, 1.0, 1.0, 1.0], 2),  # up to the first end, itself included
+        ([0.5, SURE_LINE_END, 1.0, 1.0, 1.0], 2),
         ([0.5, 0.80, 1.0, 0.9, 1.0], 4),  # an end that is not sure is none
         ([1.0, 0.10, 1.0, 0.2, 1.0], 5),
     ]:
-        found = rules.in_line(Proposal(tokens, torch.tensor(scores)))
+        found = constraints.defer(Proposal(tokens, torch.tensor(scores)))
         assert found.scores.isfinite().tolist() == [i < kept for i in range(5)]
         assert found.scores[:kept].tolist() == pytest.approx(scores[:kept])
+        assert torch.equal(found.tokens, tokens)
     given = Proposal(tokens, torch.ones(5))
-    assert Rules().in_line(given) is given
+    assert Constraints().defer(given) is given
 
 
 @pytest.mark.parametrize("order", ["confidence", "margin", "entropy", "origin"])
 @pytest.mark.parametrize(("temperature", "tempered"), [(0.0, True), (0.7, True), (0.7, False)])
 def test_nothing_waits_for_the_device_until_all_of_it_comes_at_once(order, temperature, tempered):
-    """Tensors without numbers: whatever a device would have to be asked for is an error here."""
+    """On a device whose tensors have no numbers: whatever it would have to be asked for is an error."""
     positions, sampling = torch.arange(10, 18), Sampling(temperature, order=order, tempered=tempered)
-    rules = Rules(forbidden=(1, 2), size=40, ends=(3, 4), needed=frozenset({11, 12}))
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        here = propose(rules(torch.randn(8, 50), positions), sampling, torch.Generator()).here()
-        with pytest.raises(DataDependentOutputException):
-            here.scores.tolist()
-    assert (here.tokens.dtype, here.scores.dtype) == (torch.int64, torch.float32)
+    constraints = Constraints((1, 2), 40, ends=(3, 4), min_tokens=(3,))
+    logits = torch.empty(8, 50, device="meta")
+    proposal = propose(constraints.apply(logits, positions, (Span(9, 18),)), sampling, torch.Generator())
+    assert proposal.tokens.device == proposal.scores.device == logits.device
+    assert (proposal.tokens.dtype, proposal.scores.dtype) == (torch.int64, torch.float32)
+    with pytest.raises(NotImplementedError, match="meta"):
+        proposal.cpu()
 
 
 def test_a_proposal_comes_over_as_it_is():
     proposal = Proposal(torch.tensor([0, 152_063, 2**24 - 1]), torch.tensor([0.1, -torch.inf, 1.0]).double())
-    here = proposal.here()
-    assert here.tokens.tolist() == proposal.tokens.tolist()
-    assert torch.equal(here.scores, proposal.scores.float())
+    found = proposal.cpu()
+    assert found.tokens.tolist() == proposal.tokens.tolist()
+    assert found.tokens.dtype == torch.int64
+    assert torch.equal(found.scores, proposal.scores.float())

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.decode.policy import PRESETS
-from diffucli.eval.evaluate import evaluate, solver
+from diffucli.decode.policy import PRESETS, Policy, retry_policy
+from diffucli.eval.evaluate import Writer, evaluate, solver
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, Sample, judge
 from diffucli.eval.report import group_reports
-from diffucli.events import Finished
-from diffucli.tasks.engine import Engine
+from diffucli.events import Finished, Started
+from diffucli.tasks.fill import DEFAULT_HOLE_TOKENS
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
+from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
+    from diffucli.decode.canvas import Canvas
+    from diffucli.decode.loop import Run
+    from diffucli.decode.sample import Constraints
     from diffucli.model.load import Checkpoint
-    from diffucli.tasks.engine import Gap, Run
+
+BALANCED = PRESETS["balanced"]
+BROKEN, EMPTY, RIGHT = "def f(:\n<|im_end|>", "<|im_end|>", "x = 1\n<|im_end|>"
 
 GOOD, BAD = "def add(a, b):\n    return a + b\n", "def add(a, b):\n    return a - b\n"
 SLOW, QUITS = "def add(a, b):\n    while True:\n        pass\n", "raise SystemExit(0)\n"
@@ -87,42 +94,107 @@ def test_an_error_of_a_solver_comes_out() -> None:
         list(evaluate(PROBLEMS, solve, seeds=[0], judge=always))
 
 
-class Scripted(Engine):
-    """Writes a text by the seed instead of asking a network."""
+class Scripted:
+    """In place of the loop: writes the texts one after the other, or that of the seed; a run has 4 forwards in 0.25 s.
 
-    def _end(self, run: Run) -> Run:
-        words, (hole,) = self.checkpoint.tokenizer, run.layout.holes
-        ids = words.encode(["x = 1\n<|im_end|>", "y = 2<|dlm_pad|>"][self.policy.seed], special=True)
-        held = [*ids, *[words.pad] * 3, *[words.mask] * (len(hole) - len(ids) - 3)]
-        tokens = (*run.layout.tokens[: hole.start], *held, *run.layout.tokens[hole.stop :])
-        return replace(run, events=iter([Finished(tokens, "end", 4, 0.25)]))
+    canvases, policies: what each run was given.
+    """
 
-    def generate(self, query: str, *, tag: str = "python", length: int | None = None) -> Run:
-        return self._end(Engine.generate(self, query, tag=tag, length=length))
+    def __init__(self, checkpoint: Checkpoint, *texts: str, by_seed: bool = False) -> None:
+        self.words, self.texts, self.by_seed = checkpoint.tokenizer, texts, by_seed
+        self.canvases: list[str] = []
+        self.policies: list[Policy] = []
 
-    def fill(self, parts: list[str], gaps: list[Gap], *, query: str | None = None, tag: str = "python") -> Run:  # type: ignore[override]
-        return self._end(Engine.fill(self, parts, gaps, query=query, tag=tag))
-
-
-def test_a_sample_is_the_engines_answer_by_the_seed(checkpoint: Checkpoint) -> None:
-    solve = solver(Scripted(checkpoint, PRESETS["balanced"]))
-    sample = solve(PROBLEMS[0], 0)
-    assert (sample.text, sample.nfe, sample.seconds) == ("x = 1\n", 4, 0.25)
-    assert sample.tokens == len(checkpoint.tokenizer.encode("x = 1\n")), "what ends and pads it is no text"
+    def __call__(self, canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
+        text = self.texts[policy.seed if self.by_seed else len(self.policies)]
+        self.canvases.append(self.words.decode(canvas.tokens.tolist()))
+        self.policies.append(policy)
+        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
+        ids, start = [*self.words.encode(text, special=True), *[self.words.pad] * 3], canvas.holes[0].start
+        canvas.commit(range(start, start + len(ids)), ids)
+        yield (finished := Finished(tuple(canvas.tokens.tolist()), "end", 4, 0.25, canvas.spans))
+        return finished
 
 
-def test_a_hole_is_filled_from_both_sides(checkpoint: Checkpoint) -> None:
-    padding = replace(checkpoint, config=replace(checkpoint.config, hole_padding=True))
-    solve = solver(Scripted(padding, PRESETS["balanced"]))
-    sample = solve(FillProblem("g", "a = 0\n", "y = 2", "\nb = 1\n"), 1)
-    assert sample.text == "y = 2"
-    assert sample.tokens == len(checkpoint.tokenizer.encode("y = 2"))
+@pytest.fixture
+def padding(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint that pads the holes it fills."""
+    return replace(checkpoint, config=replace(checkpoint.config, hole_padding=True))
+
+
+def test_a_sample_is_the_answer_by_the_seed(checkpoint: Checkpoint) -> None:
+    decode = Scripted(checkpoint, "x = 1\n<|im_end|>", "y = 2\n<|im_end|>", by_seed=True)
+    solve = solver(Writer(checkpoint, BALANCED, decode))
+    samples = [solve(PROBLEMS[0], seed) for seed in (0, 1)]
+    assert [(s.text, s.nfe, s.seconds) for s in samples] == [("x = 1\n", 4, 0.25), ("y = 2\n", 4, 0.25)]
+    assert samples[0].tokens == len(checkpoint.tokenizer.encode("x = 1\n")), "what ends and pads it is no text"
+    assert "add 0" in decode.canvases[0]
+
+
+def test_a_hole_is_filled_from_both_sides(padding: Checkpoint) -> None:
+    decode = Scripted(padding, "x = 1<|dlm_pad|>", "y = 2<|dlm_pad|>", by_seed=True)
+    sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", "y = 2", "\nb = 1\n"), 1)
+    assert (sample.text, sample.nfe, sample.seconds) == ("y = 2", 4, 0.25)
+    assert sample.tokens == len(padding.tokenizer.encode("y = 2"))
+    assert decode.canvases == [f"a = 0\n{'<|mask|>' * DEFAULT_HOLE_TOKENS}\nb = 1\n"]
 
 
 def test_seeds_draw_different_samples_and_the_same_again(checkpoint: Checkpoint) -> None:
-    policy = replace(PRESETS["balanced"], sampling=replace(PRESETS["balanced"].sampling, temperature=2.0), budget=2)
-    solve = solver(Engine(checkpoint, policy))
+    policy = replace(BALANCED, sampling=replace(BALANCED.sampling, temperature=2.0), budget=2)
+    solve = solver(Writer(checkpoint, policy))
     first, second, again = (solve(PROBLEMS[0], seed) for seed in (1, 2, 1))
     assert first.text == again.text
     assert first.text != second.text
     assert first.nfe == 2
+
+
+@pytest.mark.parametrize("refused", [BROKEN, EMPTY], ids=["broken", "empty"])
+def test_an_answer_that_is_no_code_is_written_again_by_the_retry_policy_and_both_count(
+    checkpoint: Checkpoint, refused: str
+) -> None:
+    decode = Scripted(checkpoint, refused, RIGHT)
+    sample = solver(Writer(checkpoint, BALANCED, decode))(PROBLEMS[0], 7)
+    assert (sample.text, sample.nfe, sample.seconds) == ("x = 1\n", 8, 0.5)
+    assert sample.tokens == len(checkpoint.tokenizer.encode("x = 1\n")), "of the text that is judged alone"
+    seeded = replace(BALANCED, seed=7)
+    assert decode.policies == [seeded, retry_policy(seeded)]
+    assert decode.canvases[0] == decode.canvases[1]
+
+
+def test_a_filled_hole_that_breaks_the_code_is_written_again_and_both_count(padding: Checkpoint) -> None:
+    decode = Scripted(padding, "x = (<|dlm_pad|>", "y = 2<|dlm_pad|>")
+    sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", "z = 3", "\nb = 1\n"), 0)
+    assert (sample.text, sample.nfe, sample.seconds) == ("y = 2", 8, 0.5)
+
+
+def test_only_the_errors_that_a_fill_adds_are_held_against_it(padding: Checkpoint) -> None:
+    decode = Scripted(padding, "y = 2<|dlm_pad|>")
+    sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", "z = 3", "\nb = = 1\n"), 0)
+    assert (sample.text, sample.nfe) == ("y = 2", 4)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"), [(EMPTY, BROKEN, "def f(:\n"), (BROKEN, EMPTY, "")], ids=["broken", "empty"]
+)
+def test_of_two_attempts_that_are_no_code_the_second_is_judged(
+    checkpoint: Checkpoint, first: str, second: str, kept: str
+) -> None:
+    sample = solver(Writer(checkpoint, BALANCED, Scripted(checkpoint, first, second)))(PROBLEMS[0], 0)
+    assert (sample.text, sample.nfe) == (kept, 8)
+
+
+@pytest.mark.parametrize("policy", [PRESETS["exact"], replace(BALANCED, budget=9)], ids=["schedule", "budget"])
+def test_a_number_of_steps_that_was_given_is_kept_to(checkpoint: Checkpoint, policy: Policy) -> None:
+    sample = solver(Writer(checkpoint, policy, Scripted(checkpoint, BROKEN)))(PROBLEMS[0], 0)
+    assert (sample.text, sample.nfe, sample.seconds) == ("def f(:\n", 4, 0.25)
+
+
+def test_an_answer_has_the_default_number_of_masks_unless_another_is_given(checkpoint: Checkpoint) -> None:
+    writer = Writer(checkpoint, BALANCED, Scripted(checkpoint, RIGHT, RIGHT))
+    results = [pull(writer.answer("do it", length=length)) for length in (None, 20)]
+    assert [each.chosen.written.masks for each in results] == [DEFAULT_ANSWER_TOKENS, 20]
+
+
+def test_an_answer_that_is_not_verified_is_written_once(checkpoint: Checkpoint) -> None:
+    result = pull(Writer(checkpoint, BALANCED, Scripted(checkpoint, BROKEN)).answer("do it", verify="off"))
+    assert (result.text, result.nfe, len(result.attempts)) == ("def f(:\n", 4, 1)

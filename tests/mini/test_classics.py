@@ -25,7 +25,7 @@ from diffucli.mini.classics import (
 from diffucli.mini.wording import all_requests, normalize
 from diffucli.model.tokenizer import read
 from diffucli.tasks import prompt
-from diffucli.tasks.engine import ANSWER
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 MINI = Path(str(resources.files("diffucli") / "models" / "mini"))
 
@@ -66,7 +66,7 @@ def test_programs_are_long_and_fit_into_a_canvas() -> None:
     assert len(programs()) == 10
     for task in programs():
         content = [*tokenizer.encode(task.solutions[0]), *prompt.closing(tokenizer, "a request")]
-        assert 230 < len(content) <= ANSWER, task.name
+        assert 230 < len(content) <= DEFAULT_ANSWER_TOKENS, task.name
 
 
 def test_tests_notice_the_solution_of_another_task() -> None:

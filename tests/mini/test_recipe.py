@@ -14,9 +14,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from diffucli.decode.loop import alone
 from diffucli.decode.policy import PRESETS
 from diffucli.errors import UsageError
-from diffucli.events import Finished
 from diffucli.mini import classics, corpus, held_out, recipe, rows, training_log
 from diffucli.mini.recipe import (
     SHAPES,
@@ -35,7 +35,8 @@ from diffucli.mini.wording import normalize
 from diffucli.model.config import Config
 from diffucli.model.hf_reference import untrained
 from diffucli.model.load import load
-from diffucli.tasks.engine import Engine
+from diffucli.tasks.generate import Request, generate
+from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,11 +133,11 @@ def test_the_checkpoint_loads_and_writes(folder: Path) -> None:
     checkpoint = load(folder, device="cpu")
     assert checkpoint.hole_padding
     assert checkpoint.tokenizer.instruct
-    engine = Engine(checkpoint, PRESETS["balanced"])
-    run = engine.generate("write a quicksort", length=32)
-    *_, final = run.events
-    assert isinstance(final, Finished)
-    assert isinstance(engine.answer_of(run, final)[0], str)
+    run = generate(checkpoint, Request("write a quicksort", length=32), PRESETS["balanced"])
+    result = pull(alone(checkpoint.network, run))
+    assert isinstance(result.text, str)
+    assert result.nfe > 0
+    assert result.chosen.written.masks == 32
 
 
 def test_the_log_is_in_the_checkpoint_folder(events: list[TrainingStarted | TrainingStep], folder: Path) -> None:

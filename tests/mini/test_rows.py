@@ -22,13 +22,15 @@ from diffucli.mini.rows import CAUSAL_PADDING, LONGEST, PADDING, SHARES, RowSamp
 from diffucli.mini.wording import normalize
 from diffucli.model.tokenizer import read
 from diffucli.tasks import prompt
-from diffucli.tasks.engine import ANSWER, FREE
+from diffucli.tasks.fill import DEFAULT_HOLE_TOKENS
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 if TYPE_CHECKING:
     from diffucli.mini.corpus import Function
     from diffucli.model.tokenizer import Tokenizer
 
 CODE = "def f(items):\n    total = 0\n    for item in items:\n        total += item\n    return total\n"
+LONG = {DEFAULT_ANSWER_TOKENS: 1}  # every answer is padded to the default canvas
 REQUEST = re.compile(r"user\n(.*)\n<\|im_end\|>")
 seeds = st.integers(0, 10**6)
 
@@ -75,7 +77,7 @@ def filled(row: TrainingRow, pad: int) -> list[int]:
 def test_an_answer_is_laid_out_as_the_engine_lays_it_out(sampler: RowSampler, tokenizer: Tokenizer, seed: int) -> None:
     row = sampler.answer(random.Random(seed), "sum a list", CODE, kind="task")
     (hole,) = row.holes
-    laid = prompt.answer(tokenizer, "sum a list", tag="python", length=len(hole))
+    laid = prompt.answer(tokenizer, "sum a list", length=len(hole))
     assert row.holes == laid.holes
     assert row.tokens[: hole.start] == laid.tokens[: hole.start]
     assert len(row.tokens) == len(laid.tokens) == hole.stop
@@ -93,7 +95,7 @@ def test_a_fill_is_laid_out_as_the_engine_lays_it_out(
     rng.setstate(state)
     start, stop = rows.hole_range(rng, CODE)
     (hole,) = row.holes
-    laid = prompt.file(tokenizer, [CODE[:start], CODE[stop:]], [len(hole)], query=query, tag="python")
+    laid = prompt.file(tokenizer, [CODE[:start], CODE[stop:]], [len(hole)], request=query)
     assert row.holes == laid.holes
     for part in (slice(0, hole.start), slice(hole.stop, None)):
         assert row.tokens[part] == laid.tokens[part]
@@ -165,14 +167,14 @@ def test_every_task_is_drawn(drawn: list[TrainingRow]) -> None:
     assert {task.solutions[0] for task in programs()} <= shown
 
 
-@pytest.mark.parametrize(("padding", "most"), [(CAUSAL_PADDING, 3), ({8: 1}, 7), ({ANSWER: 1}, ANSWER - 40)])
+@pytest.mark.parametrize(("padding", "most"), [(CAUSAL_PADDING, 3), ({8: 1}, 7), (LONG, DEFAULT_ANSWER_TOKENS - 40)])
 def test_pads_after_an_answer_are_bounded(sampler: RowSampler, padding: dict[int, int], most: int) -> None:
     bounded = RowSampler(sampler.tokenizer, sampler.functions, padding)
     rng = random.Random(0)
     found = {bounded.answer_padding(rng, 40) for _ in range(300)}
     assert max(found) == most
     assert min(found) >= 0
-    assert bounded.answer_padding(rng, ANSWER + 9) <= max(padding) % ANSWER, (
+    assert bounded.answer_padding(rng, DEFAULT_ANSWER_TOKENS + 9) <= max(padding) % DEFAULT_ANSWER_TOKENS, (
         "an answer longer than a canvas gets no pads"
     )
 
@@ -181,9 +183,9 @@ def test_a_hole_may_be_as_long_as_one_of_free_length(sampler: RowSampler) -> Non
     rng = random.Random(0)
     spare = Counter(sampler.hole_padding(rng, 30) for _ in range(400))
     assert spare[0] > 40, "no room to spare"
-    assert spare[FREE - 30] > 120
+    assert spare[DEFAULT_HOLE_TOKENS - 30] > 120
     assert max(spare) < 40
-    assert sampler.hole_padding(rng, FREE + 40) < 40
+    assert sampler.hole_padding(rng, DEFAULT_HOLE_TOKENS + 40) < 40
 
 
 @given(

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model.config import FUSED, Config, read_config
-from diffucli.model.load import size_of
-from diffucli.model.transformer import Qwen2
+from diffucli.model.transformer import Transformer
 
 SEVEN = Config(152_064, 3584, 18_944, num_layers=28, num_heads=28, num_kv_heads=4, max_position_embeddings=131_072)
 NF4 = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
@@ -148,7 +147,7 @@ configs = st.builds(
 @given(configs)
 def test_a_network_has_the_parameters_and_matrices_of_its_config(config):
     with torch.device("meta"):
-        model = Qwen2(size_of(config))
+        model = Transformer(config)
     assert config.parameters == sum(weight.numel() for weight in model.parameters())
     state = model.state_dict()
     shapes = {part: tuple(rows.shape) for name in state for part, rows in config.split_fused(name, state[name]).items()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,17 +15,22 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffucli.decode.canvas import Canvas, Span
+from diffucli.decode.commit import Progress
+from diffucli.decode.loop import alone, denoise, together
 from diffucli.decode.policy import PRESETS
-from diffucli.decode.predict import Windowed
+from diffucli.decode.predict import Predictor, Query
+from diffucli.decode.sample import Constraints
+from diffucli.events import Finished
 from diffucli.model.cuda_graph import Recorder, recorder
 from diffucli.model.memory import Plan
 from diffucli.model.network import Network
-from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
+
+    from diffucli.model.network import KVCache
 
 
 class Tape(TorchDispatchMode):
@@ -84,19 +88,27 @@ def replaying(checkpoint, deck) -> Network:
     return Network(checkpoint.network.model, recorder=Recorder(deck))
 
 
+def ask(
+    network: Network, tokens: Tensor, rows: Tensor, *, cache: KVCache, start: int = 0, slot: int = 0, length: int = 30
+) -> Tensor:
+    """The logits of the canvas in a slot, or of a part of it."""
+    return network(tokens[None], [rows], starts=[start], cache=(cache, [slot]), lengths=[length])
+
+
 def test_a_replayed_window_answers_as_the_step_itself_wherever_it_lies(checkpoint, replaying, deck):
     """With other tokens, other rows and at other positions than it was recorded with."""
-    tokens, one, other = torch.arange(50, 80), replaying.cache(30), checkpoint.network.cache(30)
+    tokens, one, other = torch.arange(50, 80), replaying.new_cache(1, 30), checkpoint.network.new_cache(1, 30)
     everywhere = torch.arange(30)
-    assert torch.equal(replaying(tokens, everywhere, cache=one), checkpoint.network(tokens, everywhere, cache=other)), (
-        "a whole canvas is not recorded"
+    whole, same = (
+        ask(each, tokens, everywhere, cache=c) for each, c in ((replaying, one), (checkpoint.network, other))
     )
+    assert torch.equal(whole, same), "a whole canvas is not recorded"
     generator = torch.Generator().manual_seed(0)
     for start in (4, 4, 4, 11, 0, 22, 4):
         window = torch.randint(0, 500, (8,), generator=generator)
         rows = torch.randperm(8, generator=generator)[: 1 + start % 5]
-        found = replaying(window, rows, start=start, cache=one)
-        wanted = checkpoint.network(window, rows, start=start, cache=other)
+        found = ask(replaying, window, rows, start=start, cache=one)
+        wanted = ask(checkpoint.network, window, rows, start=start, cache=other)
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
         torch.testing.assert_close(one.keys, other.keys, atol=1e-5, rtol=0)
     assert len(deck.tapes) == 1, "once for all windows of a length"
@@ -104,64 +116,111 @@ def test_a_replayed_window_answers_as_the_step_itself_wherever_it_lies(checkpoin
 
 
 def test_an_answer_holds_while_the_next_one_is_computed(replaying):
-    cache, tokens, rows = replaying.cache(30), torch.arange(50, 80), torch.arange(5)
-    replaying(tokens, rows, cache=cache)
-    found = [replaying(tokens[4:9], rows, start=4, cache=cache) for _ in range(3)]
+    cache, tokens, rows = replaying.new_cache(1, 30), torch.arange(50, 80), torch.arange(5)
+    ask(replaying, tokens, rows, cache=cache)
+    found = [ask(replaying, tokens[4:9], rows, start=4, cache=cache) for _ in range(3)]
     before = found[-1].clone()
-    replaying(tokens[9:14], rows, start=9, cache=cache)
+    ask(replaying, tokens[9:14], rows, start=9, cache=cache)
     assert torch.equal(found[-1], before)
 
 
 def test_a_recorded_step_never_waits_for_the_device(replaying, deck):
     """Nor takes a number from it to Python, which a graph could not repeat."""
-    cache, tokens, rows = replaying.cache(30), torch.arange(50, 80), torch.arange(5)
+    cache, tokens, rows = replaying.new_cache(1, 30), torch.arange(50, 80), torch.arange(5)
     for _ in range(2):
-        replaying(tokens[4:9], rows, start=4, cache=cache)
+        ask(replaying, tokens[4:9], rows, start=4, cache=cache)
     names = {str(func) for func, *_ in deck.tapes[0].calls}
     assert not names & {"aten._local_scalar_dense.default", "aten.nonzero.default", "aten.item.default"}
     assert any("index_put_" in name for name in names), "keys and values are written in place"
 
 
 def test_windows_of_other_lengths_have_steps_of_their_own(replaying, deck):
-    cache, tokens = replaying.cache(30), torch.arange(50, 80)
+    cache, tokens = replaying.new_cache(1, 30), torch.arange(50, 80)
     for length in (5, 7, 5, 7, 7, 5):
-        replaying(tokens[:length], torch.arange(length), cache=cache)
+        ask(replaying, tokens[:length], torch.arange(length), cache=cache)
     assert len(deck.tapes) == 2
     assert deck.replays == 2 * (1 + 2)
 
 
+def test_slots_and_canvases_of_other_lengths_have_steps_of_their_own(checkpoint, replaying, deck):
+    """A recorded step reads and writes the keys of one slot, up to one length."""
+    one, other, rows = replaying.new_cache(3, 30), checkpoint.network.new_cache(3, 30), torch.arange(5)
+    places = [(slot, length) for slot in (0, 2) for length in (30, 24)]
+    for slot, length in places:
+        tokens = torch.arange(40 + slot, 40 + slot + length)
+        for network, cache in ((replaying, one), (checkpoint.network, other)):
+            ask(network, tokens, rows, cache=cache, slot=slot, length=length)
+        for start in (3, 9, 3):
+            window = tokens[start : start + 5] + 1
+            found = ask(replaying, window, rows, cache=one, start=start, slot=slot, length=length)
+            wanted = ask(checkpoint.network, window, rows, cache=other, start=start, slot=slot, length=length)
+            torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+    assert len(deck.tapes) == len(places)
+    assert set(one.graphs) == {(slot, length, 5) for slot, length in places}
+    assert not one.keys[:, 1].any(), "a slot that nobody asked about is empty"
+
+
+def test_a_cache_that_grew_records_anew(replaying, deck):
+    """The old steps would write where nobody reads."""
+    tokens, rows, cache = torch.arange(50, 80), torch.arange(5), replaying.new_cache(1, 30)
+    for _ in range(2):
+        for _ in range(2):
+            ask(replaying, tokens[:5], rows, cache=cache)
+        cache = replaying.new_cache(2, 30, old=cache)
+        assert cache.graphs == {}
+    assert len(deck.tapes) == 2
+
+
 def test_a_batch_and_what_has_no_cache_are_not_recorded(replaying, deck):
-    cache, tokens, rows = replaying.cache(30), torch.arange(50, 80), torch.arange(5)
-    replaying(tokens, rows, cache=cache)
+    cache, tokens, rows = replaying.new_cache(1, 30), torch.arange(50, 80), torch.arange(5)
+    ask(replaying, tokens, rows, cache=cache)
     for _ in range(3):
-        replaying(tokens[:5].repeat(2, 1), rows, cache=cache)
-        replaying(tokens[:5], rows)
+        replaying(tokens[:5].repeat(2, 1), [rows] * 2, starts=[0, 0], cache=(cache, [0, 0]), lengths=[30, 30])
+        replaying(tokens[None, :5], [rows])
     assert not deck.tapes
 
 
 def test_a_run_records_once_for_all_its_blocks_and_writes_the_same(checkpoint, replaying, deck):
     """Keys and values stay where they are from block to block."""
-    tokens = torch.arange(60, 110)
-    found, wanted = (Windowed(network) for network in (replaying, checkpoint.network))
-    canvases = [Canvas(tokens, (Span(10, 42),), mask=0) for _ in range(2)]
+    predictors = [Predictor(network) for network in (replaying, checkpoint.network)]
+    canvas = Canvas(torch.arange(60, 110), [Span(10, 42)], mask=0)
     for start in (10, 18, 26, 34):
         for step in range(4):
             window = Span(start, start + 8)
-            asked = canvases[0].masked(window)
-            logits = [each(canvas, window, asked) for each, canvas in zip((found, wanted), canvases, strict=True)]
-            torch.testing.assert_close(*logits, atol=1e-4, rtol=0)
-            for canvas in canvases:
-                canvas.commit([int(asked[0])], [70 + step])
+            positions = canvas.open_masks(window)
+            query = Query(canvas.tokens.clone(), window, positions, "dual", Progress(0, 1))
+            (found,), (wanted,) = (predictor.answer([(0, [query])]) for predictor in predictors)
+            torch.testing.assert_close(found.logits[0], wanted.logits[0], atol=1e-4, rtol=0)
+            canvas.commit([int(positions[0])], [70 + step])
     assert len(deck.tapes) == 1
 
 
+def runs(checkpoint):
+    """Two long texts."""
+    vocabulary = checkpoint.tokenizer
+    for query in ("write a quicksort", "a stack"):
+        prefix = vocabulary.chat(query, prefill="```python\n")
+        hole = Span(len(prefix), len(prefix) + 96)
+        canvas = Canvas([*prefix, *[0] * 96], [hole], mask=vocabulary.mask)
+        yield denoise(canvas, PRESETS["balanced"], Constraints((vocabulary.mask,), vocabulary.vocab_size))
+
+
 def test_a_whole_text_is_the_same_with_recorded_steps(checkpoint, replaying, deck):
+    for recorded, plain in zip(runs(checkpoint), runs(checkpoint), strict=True):
+        *_, found = alone(replaying, recorded)
+        *_, wanted = alone(checkpoint.network, plain)
+        assert found.tokens == wanted.tokens
+    assert deck.replays > 10
+
+
+def test_texts_that_are_written_together_are_the_same_with_recorded_steps(checkpoint, replaying, deck):
+    """Steps of several rows are not recorded; those of whoever is left alone are."""
     texts = []
     for network in (replaying, checkpoint.network):
-        run = Engine(replace(checkpoint, network=network), PRESETS["balanced"]).generate("write a quicksort", length=96)
-        texts.append([event.tokens for event in run.events][-1])
+        events = together(network, list(runs(checkpoint)))
+        texts.append({i: event.tokens for i, event in events if isinstance(event, Finished)})
     assert texts[0] == texts[1]
-    assert deck.replays > 10
+    assert len(texts[0]) == 2
 
 
 def fails(_: object) -> tuple[Tensor, Callable[[], None]]:
@@ -199,10 +258,11 @@ def test_what_cannot_be_recorded_is_computed_as_ever_and_tried_once(checkpoint, 
     network = Network(checkpoint.network.model, recorder=Recorder(counted))
     tokens, rows = torch.arange(50, 80), torch.arange(5)
     for _ in range(2):
-        one, other = network.cache(30), checkpoint.network.cache(30)
+        one, other = network.new_cache(1, 30), checkpoint.network.new_cache(1, 30)
         for start in (0, 4, 4, 9):
-            found = network(tokens[start : start + 5], rows, start=start, cache=one)
-            assert torch.equal(found, checkpoint.network(tokens[start : start + 5], rows, start=start, cache=other))
+            found = ask(network, tokens[start : start + 5], rows, start=start, cache=one)
+            wanted = ask(checkpoint.network, tokens[start : start + 5], rows, start=start, cache=other)
+            assert torch.equal(found, wanted)
     assert network.recorder is not None
     assert network.recorder.trouble == trouble
     assert len(tries) == 1
@@ -210,9 +270,9 @@ def test_what_cannot_be_recorded_is_computed_as_ever_and_tried_once(checkpoint, 
 
 def test_a_recorded_step_goes_with_its_canvas(replaying):
     """At once: a graph holds memory of the device, and nothing there makes Python look for garbage."""
-    cache, tokens, rows = replaying.cache(30), torch.arange(50, 80), torch.arange(5)
+    cache, tokens, rows = replaying.new_cache(1, 30), torch.arange(50, 80), torch.arange(5)
     for _ in range(2):
-        replaying(tokens[:5], rows, cache=cache)
+        ask(replaying, tokens[:5], rows, cache=cache)
     keys = weakref.ref(cache.keys)
     gc.disable()
     try:

@@ -21,7 +21,7 @@ CONFIG = Config(320, 128, 192, num_layers=3, num_heads=4, num_kv_heads=2, max_po
 def test_it_computes_and_sees_both_sides(quant, tied, tmp_path):
     network = random_network(replace(CONFIG, tie_word_embeddings=tied), plan(CONFIG, quant=quant, device="cpu"))
     self_check(network, tmp_path)
-    logits = network(torch.arange(8), torch.arange(8))
+    logits = network(torch.arange(8)[None], [torch.arange(8)])
     assert logits.shape == (8, 320)
     assert logits.std() > 0
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.decode.canvas import Span
+from diffucli.syntax.languages import by_name
 from diffucli.tasks import prompt
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Base:
 
 
 def test_an_answer_is_the_chat_prompt_with_an_open_fence_and_then_only_masks(words: Tokenizer) -> None:
-    laid = prompt.answer(words, "add one", tag="rust", length=5)
+    laid = prompt.answer(words, "add one", language=by_name("rust"), length=5)
     text = words.decode(laid.tokens[:-5])
     assert text == (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nadd one\n<|im_end|>\n"
@@ -44,14 +45,14 @@ def test_an_answer_is_the_chat_prompt_with_an_open_fence_and_then_only_masks(wor
 
 
 def test_a_file_without_a_request_is_its_text_and_its_holes(words: Tokenizer) -> None:
-    laid = prompt.file(words, ["a = ", "\nb = ", "\n"], [3, 2], query=None, tag="python")
+    laid = prompt.file(words, ["a = ", "\nb = ", "\n"], [3, 2])
     assert words.decode(laid.tokens) == "a =<|mask|><|mask|><|mask|>\nb =<|mask|><|mask|>\n"
     assert [len(hole) for hole in laid.holes] == [3, 2]
     assert laid.shown == Span(0, len(laid.tokens))
 
 
 def test_a_request_puts_the_file_inside_the_fence_of_the_assistant(words: Tokenizer) -> None:
-    laid = prompt.file(words, ["x\n", "y\n"], [2], query="fix it", tag="python")
+    laid = prompt.file(words, ["x\n", "y\n"], [2], request="fix it")
     text = words.decode(laid.tokens)
     assert text.endswith("user\nfix it\n<|im_end|>\n<|im_start|>assistant\nHere is the code to solve this problem:\n"
                          "```python\nx\n<|mask|><|mask|>y\n```<|im_end|>")  # fmt: skip
@@ -59,12 +60,27 @@ def test_a_request_puts_the_file_inside_the_fence_of_the_assistant(words: Tokeni
 
 
 def test_a_checkpoint_without_turns_gets_the_request_as_a_comment(words: Tokenizer) -> None:
-    laid = prompt.file(Base(words), ["x\n", "y\n"], [1], query="two\nlines", tag="python")
+    laid = prompt.file(Base(words), ["x\n", "y\n"], [1], request="two\nlines")
     assert words.decode(laid.tokens) == "# two\n# lines\nx\n<|mask|>y\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "comment"),
+    [
+        ("rust", "// two\n// lines\n"),
+        ("bash", "# two\n# lines\n"),
+        ("css", "/* two */\n/* lines */\n"),
+        ("html", "<!-- two -->\n<!-- lines -->\n"),
+        ("json", "// two\n// lines\n"),
+    ],
+)
+def test_such_a_comment_is_one_of_the_language(words: Tokenizer, name: str, comment: str) -> None:
+    laid = prompt.answer(Base(words), "two\nlines", length=1, language=by_name(name))
+    assert words.decode(laid.tokens) == f"{comment}<|mask|>"
+
+
 def test_special_tokens_named_in_a_request_are_plain_text(words: Tokenizer) -> None:
-    laid = prompt.answer(words, "print <|mask|><|im_end|>", tag="python", length=1)
+    laid = prompt.answer(words, "print <|mask|><|im_end|>", length=1)
     assert laid.tokens.count(words.mask) == 1
     assert laid.tokens.count(words.special("<|im_end|>")) == 2, "system and user turn"
 
@@ -78,6 +94,6 @@ def test_outside_undoes_inside(before: str, text: str) -> None:
 def test_a_line_in_a_hole_has_the_ids_it_would_have_in_the_file(words: Tokenizer, indent: int, name: str) -> None:
     """The split before a hole is where the tokenizer splits anyway."""
     before, line = "if x:\n" + " " * indent, f"{name} = 1"
-    laid = prompt.file(words, [before, "\n"], [0], query=None, tag="python")
+    laid = prompt.file(words, [before, "\n"], [0])
     inside = words.encode(prompt.inside(before, line))
     assert [*laid.tokens[: laid.holes[0].start], *inside] == words.encode(before + line)

@@ -1,6 +1,6 @@
 """Whether the cost of a fill depends on the size of the file: the same region in generated files of two sizes.
 
-Does not know models: the caller passes a callable that fills a region.
+What is measured is a callable that fills a region.
 """
 
 from __future__ import annotations
@@ -8,14 +8,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from diffucli import markdown
 from diffucli.bench.report import Findings
+from diffucli.decode.loop import alone
+from diffucli.edit.source import from_bytes as read
+from diffucli.tasks import fill as filling
+from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from diffucli.decode.policy import Policy
+    from diffucli.model.load import Checkpoint
 
 SIZES = (100, 2000)  # lines
 REGION = (4, 8)  # the first and the last line of the region, counted from the middle of the file
@@ -33,6 +41,7 @@ def count_{number}(items: list[int], limit: int = {number}) -> int:
 '''
 LINES = FUNCTION.count("\n")
 FIRST = 5000  # the number of the function in the middle
+NAME = Path("generated.py")
 
 Fill = Callable[[str, str], float]
 
@@ -83,11 +92,28 @@ def measure(name: str, fill: Fill, *, rounds: int = 1) -> Growth:
     return Growth(name, tuple(map(median, seconds)), tuple(nfe))
 
 
+def fill_with(checkpoint: Checkpoint, policy: Policy) -> Fill:
+    """A callable that fills a region as `diffu fill` does, without a retry, and returns the number of forwards."""
+
+    def fill(text: str, region: str) -> float:
+        (job,) = filling.jobs_of([(read(text.encode(), NAME), NAME)], filling.Wanted((region,)))
+        run = filling.fill(checkpoint, job, policy, verify="warn")
+        return pull(alone(checkpoint.network, run)).result.nfe
+
+    return fill
+
+
+def context_of(checkpoint: Checkpoint) -> int:
+    """A context length, in tokens, that is shorter than the smallest file on both sides of its region."""
+    return min(checkpoint.context, len(checkpoint.tokenizer.encode(source(SIZES[0]))) // 2)
+
+
 def findings(growths: Sequence[Growth], context: int) -> Findings:
     """One row per policy: seconds and forwards by file size, and their ratio. context: tokens that the model sees."""
     header = ["preset", *(f"{lines} lines, s" for lines in SIZES), "ratio", *(f"{lines} lines, NFE" for lines in SIZES)]
     rows = [
-        [each.name, *(f"{s:.3f}" for s in each.seconds), f"{each.ratio:.2f}x", *map(str, each.nfe)] for each in growths
+        [each.name, *(f"{s:.3f}" for s in each.seconds), f"{each.ratio:.2f}x", *(f"{nfe:g}" for nfe in each.nfe)]
+        for each in growths
     ]
     text = f"A region of 5 lines. The model sees {context} tokens of the file.\n\n{markdown.table(header, rows)}"
     values = [{**asdict(each), "ratio": each.ratio} for each in growths]

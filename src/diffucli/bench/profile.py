@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 from diffucli import markdown
 from diffucli.bench.report import Findings
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn, wait_for
-from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffucli.bench.speed import Work
-    from diffucli.decode.commit import Progress, Rule
+    from diffucli.decode.commit import Asks, Decision, Progress, Rule
+    from diffucli.eval.evaluate import Writer
     from diffucli.model.network import Network
 
 NETWORK, SAMPLING = "network", "sampling"
@@ -48,19 +48,18 @@ class Profile:
         return {part: self.seconds[part] / total for part in PARTS}
 
 
-def profiles(engines: Mapping[str, Engine], work: Work) -> Iterator[Profile]:
-    """Profiles each engine in turn, after one run that does not count. A GPU is synchronized at every lap."""
-    for name, engine in engines.items():
-        watch = Stopwatch(wait=wait_for(engine.checkpoint.network.device))
-        timed, piece = _timed(engine, watch), engine.checkpoint.tokenizer.piece
+def profiles(writers: Mapping[str, Writer], work: Work) -> Iterator[Profile]:
+    """Profiles each writer in turn, after one run that does not count. A GPU is synchronized at every lap."""
+    for name, writer in writers.items():
+        watch = Stopwatch(wait=wait_for(writer.checkpoint.network.device))
+        timed, piece = _timed(writer, watch), writer.checkpoint.tokenizer.piece
         drawn(work.begin(timed, work.requests[0]), piece, watch)
         watch.spent.clear()
         nfe = 0.0
         for request in work.all_requests:
-            run = work.begin(timed, request)
+            events = work.begin(timed, request)
             watch.start()
-            nfe += drawn(run, piece, watch).nfe
-            watch.lap(BOOKKEEPING)
+            nfe += drawn(events, piece, watch).nfe
         yield Profile(name, nfe, {part: watch.spent[part] for part in PARTS})
 
 
@@ -71,11 +70,11 @@ def findings(found: Sequence[Profile]) -> Findings:
     return Findings(markdown.table(["preset", *PARTS], rows), {"profile": values})
 
 
-def _timed(engine: Engine, watch: Stopwatch) -> Engine:
-    """The same engine with a network and a commit rule that end laps of `watch`."""
-    network = cast("Network", _TimedNetwork(engine.checkpoint.network, watch))  # it has all that an engine uses
-    policy = replace(engine.policy, commit=_TimedRule(engine.policy.commit, watch))
-    return Engine(replace(engine.checkpoint, network=network), policy)
+def _timed(writer: Writer, watch: Stopwatch) -> Writer:
+    """The same writer with a network and a commit rule that end laps of `watch`."""
+    network = cast("Network", _TimedNetwork(writer.checkpoint.network, watch))  # it has all that decoding uses
+    policy = replace(writer.policy, commit=_TimedRule(writer.policy.commit, watch))
+    return replace(writer, checkpoint=replace(writer.checkpoint, network=network), policy=policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +90,12 @@ class _TimedNetwork:
     def shift(self) -> int:
         return self.network.shift
 
-    def cache(self, length: int) -> Any:
-        return self.network.cache(length)
+    def new_cache(self, slots: int, longest: int, *, old: Any = None) -> Any:
+        return self.network.new_cache(slots, longest, old=old)
 
-    def __call__(self, tokens: Tensor, rows: Tensor, *, start: int = 0, cache: Any = None) -> Tensor:
+    def __call__(self, tokens: Tensor, rows: Sequence[Tensor], **cached: Any) -> Tensor:
         self.watch.lap(BOOKKEEPING)
-        logits = self.network(tokens, rows, start=start, cache=cache)
+        logits = self.network(tokens, rows, **cached)
         self.watch.lap(NETWORK)
         return logits
 
@@ -106,7 +105,19 @@ class _TimedRule:
     rule: Rule
     watch: Stopwatch
 
-    def __call__(self, scores: Tensor, progress: Progress, rng: torch.Generator) -> Tensor:
-        chosen = self.rule(scores, progress, rng)
+    @property
+    def asks(self) -> Asks:
+        return self.rule.asks
+
+    @property
+    def scheduled(self) -> bool:
+        return self.rule.scheduled
+
+    @property
+    def drawn(self) -> bool:
+        return self.rule.drawn
+
+    def __call__(self, scores: Tensor, masked: Tensor, progress: Progress, rng: torch.Generator) -> Decision:
+        decision = self.rule(scores, masked, progress, rng)
         self.watch.lap(SAMPLING)
-        return chosen
+        return decision

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from diffucli import markdown
 from diffucli.bench.report import ChartPoint, Findings
-from diffucli.eval.evaluate import answer, evaluate
+from diffucli.eval.evaluate import evaluate, sample_of
 from diffucli.eval.problems import CodeProblem, Sample, judge
+from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,7 +101,7 @@ def measure(
     samples: dict[str, list[Sample]] = {name: [] for name in writers}
     for count, problem in enumerate(problems, start=1):
         for name, writer in writers.items():
-            samples[name].append(answer(writer, problem.request, length=length))
+            samples[name].append(sample_of(pull(writer.answer(problem.request, length=length))))
         show(count / len(problems))
     return [Quality(name, tuple(found), _passed(problems, found, judge)) for name, found in samples.items()]
 
@@ -129,7 +130,7 @@ def _cells(quality: Quality, first: Quality) -> list[str]:
         f"{100 * quality.rate:.1f} % ± {100 * quality.error:.1f}",
         difference,
         f"{quality.tokens}",
-        f"{quality.nfe}",
+        f"{quality.nfe:g}",
         f"{quality.tokens / quality.nfe:.1f}",
         f"{quality.tokens_per_second:.0f}",
     ]

@@ -8,20 +8,22 @@ no early stop and no cache: every step evaluates the whole canvas and computes t
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from diffucli.decode.policy import PRESETS
-from diffucli.events import Event, Finished, Started
-from diffucli.tasks.engine import Engine, Run
+from diffucli.decode.canvas import Canvas, Span
+from diffucli.events import Finished, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Self
 
+    from diffucli.decode.loop import Run
+    from diffucli.decode.policy import Policy
+    from diffucli.decode.sample import Constraints
     from diffucli.model.load import Checkpoint
 
 EPS = 1e-3
@@ -72,9 +74,11 @@ def decode(network: WholeNetwork, tokens: Tensor, *, mask: int, forbidden: Seque
 
 @dataclass(frozen=True, slots=True)
 class PublishedLoop:
-    """Answers requests with the published loop in place of an `Engine`; its runs yield no steps."""
+    """The loop in place of `diffucli.decode.loop.denoise`. Its runs have no steps that can be seen.
 
-    checkpoint: Checkpoint
+    It knows no constraints, except that end tokens are forbidden everywhere where a hole has a least length.
+    """
+
     network: WholeNetwork
 
     @classmethod
@@ -82,25 +86,17 @@ class PublishedLoop:
         """The loop on the layers of transformers, which share the weights of `checkpoint`."""
         from diffucli.model.hf_reference import published
 
-        return cls(checkpoint, published(checkpoint.network, checkpoint.config))
+        return cls(published(checkpoint.network, checkpoint.config))
 
-    def generate(self, query: str, *, tag: str = "python", length: int | None = None, least: int = 0) -> Run:
-        """As `Engine.generate`; with any `least` above 0, end tokens are forbidden everywhere."""
-        run = self._engine.generate(query, tag=tag, length=length)
-        return replace(run, events=self._events(run, tuple(run.ends) if least else ()))
-
-    def answer_of(self, run: Run, final: Finished) -> tuple[str, bool]:
-        """As `Engine.answer_of`."""
-        return self._engine.answer_of(run, final)
-
-    @property
-    def _engine(self) -> Engine:
-        return Engine(self.checkpoint, PRESETS["exact"])
-
-    def _events(self, run: Run, forbidden: Sequence[int]) -> Iterator[Event]:
-        begun = time.perf_counter()
-        mask, (hole,), device = self.checkpoint.tokenizer.mask, run.layout.holes, self.checkpoint.network.device
-        yield Started(run.layout.tokens, mask, ((hole.start, hole.stop),))
-        canvas = torch.tensor(run.layout.tokens, device=device)
-        tokens = decode(self.network, canvas, mask=mask, forbidden=forbidden)
-        yield Finished(tuple(tokens.tolist()), "complete", len(hole), time.perf_counter() - begun)
+    def __call__(self, canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
+        """Writes all masks of `canvas`; the policy is that of the loop, whatever it says."""
+        del policy
+        begun, masks = time.perf_counter(), canvas.masks_left
+        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
+        forbidden = constraints.ends if any(constraints.min_tokens) else ()
+        found = decode(self.network, canvas.tokens, mask=canvas.mask, forbidden=forbidden).cpu()
+        positions = canvas.open_masks(Span(0, len(canvas)))
+        canvas.commit(positions.tolist(), found[positions].tolist())
+        tokens, seconds = tuple(canvas.tokens.tolist()), time.perf_counter() - begun
+        yield (finished := Finished(tokens, "complete", masks, seconds, canvas.spans))
+        return finished

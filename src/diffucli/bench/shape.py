@@ -16,7 +16,7 @@ from diffucli.bench.report import Findings
 from diffucli.bench.stopwatch import Stopwatch, wait_for
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.commit import Progress, Threshold
-from diffucli.decode.predict import Full, Windowed
+from diffucli.decode.predict import Predictor, Query
 from diffucli.decode.sample import GREEDY, propose
 
 if TYPE_CHECKING:
@@ -66,26 +66,32 @@ def steps(network: Network, *, rounds: int = 5) -> Iterator[StepTime]:
 
     If the network replays CUDA graphs, a window is also timed without them.
     """
-    tokens = torch.randint(1, 100, (CANVAS,), device=network.device, generator=_rng(network.device))
+    tokens = torch.randint(1, 100, (CANVAS,), generator=torch.Generator().manual_seed(0))
     canvas = Canvas(tokens, (Span(CANVAS - ANSWER, CANVAS),), mask=0)
     whole, window = canvas.holes[0], Span(CANVAS - ANSWER, CANVAS - ANSWER + WINDOW)
-    every, some = canvas.masked(whole), canvas.masked(window)
-    full, cached, rng = Full(network), Windowed(network), _rng(network.device)
-    logits = cached(canvas, window, some)
+    full = Query(canvas.tokens, whole, canvas.open_masks(whole), "none", Progress(0, 1))
+    cached = Query(canvas.tokens, window, canvas.open_masks(window), "dual", Progress(0, 1))
+    predictor, rng = Predictor(network), _rng(network.device)
+
+    def ask(query: Query, predictor: Predictor = predictor) -> torch.Tensor:
+        return predictor.answer([(0, [query])])[0].logits[0]
+
+    logits = ask(cached)
 
     def sample() -> None:
-        Threshold()(propose(logits, GREEDY, rng).here().scores, Progress(0, 1), rng)
+        scores = propose(logits, GREEDY, rng).cpu().scores
+        Threshold()(scores, scores > 0, Progress(0, 1), rng)
 
     size = WINDOW + network.shift
     parts: list[tuple[str, int, int, Callable[[], object]]] = [
-        ("whole canvas", CANVAS, ANSWER, lambda: full(canvas, whole, every)),
-        ("window", size, WINDOW, lambda: cached(canvas, window, some)),
+        ("whole canvas", CANVAS, ANSWER, lambda: ask(full)),
+        ("window", size, WINDOW, lambda: ask(cached)),
     ]
     if network.recorder is not None:
-        cached(canvas, window, some)  # the second window is recorded, and it must be the one that does not count
-        plain = Windowed(replace(network, recorder=None))
-        plain(canvas, window, some)
-        parts.append(("window, not replayed", size, WINDOW, lambda: plain(canvas, window, some)))
+        ask(cached)  # the second window is recorded, and it must be the one that does not count
+        plain = Predictor(replace(network, recorder=None))
+        ask(cached, plain)
+        parts.append(("window, not replayed", size, WINDOW, lambda: ask(cached, plain)))
     parts.append(("sampling of a window", 0, WINDOW, sample))
     for name, evaluated, rows, run in parts:
         yield StepTime(name, evaluated, rows, _seconds(run, network.device, rounds))

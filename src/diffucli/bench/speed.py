@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from diffucli import markdown
 from diffucli.bench.report import ChartPoint, Findings
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
-from diffucli.eval.evaluate import text_tokens
-from diffucli.tasks.engine import ANSWER
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from diffucli.eval.evaluate import Writer
-    from diffucli.tasks.engine import Run
+    from diffucli.events import Event
+    from diffucli.tasks.engine import Result
 
 REQUESTS = (
     "write a quicksort",
@@ -58,10 +58,10 @@ class Work:
         """The requests of all rounds, in order."""
         return [request for _ in range(self.rounds) for request in self.requests]
 
-    def begin(self, writer: Writer, request: str) -> Run:
-        """A run of `writer` that answers `request`."""
-        least = (self.length or ANSWER) if self.full else 0
-        return writer.generate(request, length=self.length, least=least)
+    def begin(self, writer: Writer, request: str) -> Generator[Event, None, Result]:
+        """The events of an answer of `writer` to `request`, which is not verified, and its result."""
+        min_tokens = (self.length or DEFAULT_ANSWER_TOKENS) if self.full else 0
+        return writer.answer(request, length=self.length, min_tokens=min_tokens, verify="off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +149,9 @@ def _speed(name: str, runs: Sequence[tuple[int, float, float, float]]) -> Speed:
 
 def _timed(writer: Writer, work: Work, request: str) -> tuple[int, float, float, float]:
     """Tokens of text, forwards, seconds, and seconds of drawing of one run."""
-    tokenizer, watch = writer.checkpoint.tokenizer, Stopwatch()
-    run = work.begin(writer, request)
-    final = drawn(run, tokenizer.piece, watch)
-    watch.lap(BOOKKEEPING)
-    return text_tokens(run, final, mask=tokenizer.mask), final.nfe, watch.spent[BOOKKEEPING], watch.spent[DRAWING]
+    watch = Stopwatch()
+    result = drawn(work.begin(writer, request), writer.checkpoint.tokenizer.piece, watch)
+    return result.chosen.written.tokens, result.nfe, watch.spent[BOOKKEEPING], watch.spent[DRAWING]
 
 
 def table(speeds: Sequence[Speed], yardsticks: Sequence[str]) -> str:
@@ -169,7 +167,7 @@ def _cells(speed: Speed, others: Sequence[Speed]) -> list[str]:
         speed.name,
         f"{speed.requests}",
         f"{speed.tokens}",
-        f"{speed.nfe}",
+        f"{speed.nfe:g}",
         f"{speed.tokens_per_forward:.1f}",
         f"{speed.milliseconds_per_step:.1f}",
         f"{speed.tokens_per_second:.0f}",

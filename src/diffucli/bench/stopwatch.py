@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from diffucli.events import Finished
 from diffucli.ui.frame import Frame, View
-from diffucli.ui.live import Pace
+from diffucli.ui.live import Pace, pull
 from diffucli.ui.terminal import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
-    from diffucli.tasks.engine import Run
+    from diffucli.events import Event
+
+T = TypeVar("T")
 
 BOOKKEEPING, DRAWING = "bookkeeping", "drawing"
 SCREEN = (100, 40)  # columns and rows of the terminal that is drawn on
@@ -56,20 +57,25 @@ def wait_for(device: torch.device) -> Callable[[], None]:
     return waits.get(device.type, lambda: None)
 
 
-def drawn(run: Run, piece: Callable[[int], bytes], watch: Stopwatch) -> Finished:
-    """Runs `run` to its end and draws at most 20 frames a second. Drawing is a lap of DRAWING, the rest of BOOKKEEPING.
+def drawn(events: Generator[Event, None, T], piece: Callable[[int], bytes], watch: Stopwatch) -> T:
+    """Runs `events` to the end, draws at most 20 frames a second, and returns what they return.
 
-    piece: the bytes of a token.
+    Drawing is a lap of DRAWING, the rest of BOOKKEEPING. piece: the bytes of a token.
     """
-    frame, pace, final = Frame(piece, View()), Pace(FPS), None
+    frame, pace = Frame(piece, View()), Pace(FPS)
+
+    def watched() -> Generator[Event, None, T]:
+        result = yield from events
+        watch.lap(BOOKKEEPING)
+        return result
+
+    def see(event: Event) -> None:
+        watch.lap(BOOKKEEPING)
+        frame.take(event)
+        if pace.due():
+            screen.paint(frame)
+            pace.done()
+        watch.lap(DRAWING)
+
     with Screen(io.StringIO(), size=lambda: SCREEN) as screen:
-        for event in run.events:
-            watch.lap(BOOKKEEPING)
-            frame.take(event)
-            if pace.due():
-                screen.paint(frame)
-                pace.done()
-            watch.lap(DRAWING)
-            final = event
-    assert isinstance(final, Finished), "a run ends with Finished"
-    return final
+        return pull(watched(), see)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperGroup
 
 from diffucli.cli import bench, check, doctor, evaluate, failure, fill, gen, model, train, undo
 
@@ -13,16 +14,28 @@ if TYPE_CHECKING:
 
 HELP = "Write and edit code with a masked diffusion language model on your own machine."
 
+COMMANDS = ("gen", "fill", "check", "undo", "model", "doctor", "eval", "bench", "train")  # as the help lists them
+
+
+class Commands(TyperGroup):
+    """The commands in the order in which people need them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return sorted(super().list_commands(ctx), key=COMMANDS.index)
+
+
 app = typer.Typer(
     name="diffu",
+    cls=Commands,
     help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("gen")(gen.gen)
-app.command("fill")(fill.fill)
+app.command("gen", epilog=gen.EXAMPLES)(gen.gen)
+app.command("fill", epilog=fill.EXAMPLES)(fill.fill)
 app.command("check")(check.check)
 app.command("undo")(undo.undo)
 app.add_typer(model.app, name="model")

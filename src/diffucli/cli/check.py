@@ -21,8 +21,8 @@ def check(
     stdin_filename: flag.StdinName = None,
 ) -> None:
     """Parse files and print file:line:col of what does not; exit 1 if anything does not, or could not be judged."""
-    from diffucli.cli.rewrite import language_of
     from diffucli.edit import source
+    from diffucli.syntax import languages
     from diffucli.syntax.check import check as judge
 
     results, status = [], 0
@@ -30,7 +30,7 @@ def check(
         is_stdin = path == streams.STDIN
         named = stdin_filename if is_stdin else path
         read = source.from_bytes(streams.read_stdin(), named) if is_stdin else source.read(path)
-        name, language = str(named or "<stdin>"), language_of(read.text, named, lang)
+        name, language = str(named or "<stdin>"), languages.detect(read.text, named, lang)
         verdict = judge(read.text, language, name=name)
         results.append({"file": name, "parses": verdict.ok if verdict.checked else None, "problems": places(verdict)})
         status = status if verdict.ok else 1

@@ -42,10 +42,10 @@ def evaluate(
     from diffucli.eval.report import table
 
     if samples > 1:
-        _require_sampling(session.policy_of(choice))
+        _require_sampling(choice.decoding().policy())
     opened = session.begin(choice, report, live=Live.never, fps=1)
     groups = measure(opened, problems(suite, limit=limit), samples=samples)
-    policy = opened.engine.policy
+    policy = opened.policy
     if report.json:
         how = {"preset": choice.preset, "temperature": policy.sampling.temperature, "seed": policy.seed}
         values = [{**asdict(each), "tpf": each.tpf, "rate": each.rate} for each in groups]
@@ -57,11 +57,11 @@ def evaluate(
 
 def measure(session: Session, problems: Sequence[Problem], *, samples: int) -> list[GroupReport]:
     """Reports on every group of `problems`, with progress on stderr; seeds count up from the session's seed."""
-    from diffucli.eval.evaluate import evaluate, solver
+    from diffucli.eval.evaluate import Writer, evaluate, solver
     from diffucli.eval.report import group_reports
 
-    first = session.engine.policy.seed
-    results = evaluate(problems, solver(session.engine), seeds=range(first, first + samples))
+    first, writer = session.policy.seed, Writer(session.checkpoint, session.policy)
+    results = evaluate(problems, solver(writer), seeds=range(first, first + samples))
     return group_reports(_with_progress(results, len(problems) * samples, session.report))
 
 
@@ -81,9 +81,5 @@ def _with_progress(results: Iterable[JudgedSample], total: int, report: Report) 
 
 def _require_sampling(policy: Policy) -> None:
     """Raises UsageError if all samples of a problem would be equal: neither tokens nor their order are random."""
-    from diffucli.decode.commit import Independent, TopK
-
-    commit = policy.commit
-    random_order = isinstance(commit, Independent) or (isinstance(commit, TopK) and commit.alg_temp > 0)
-    if policy.sampling.temperature == 0 and not random_order:
+    if policy.sampling.temperature == 0 and not policy.commit.drawn:
         raise UsageError("without a temperature all samples of a problem are the same", hint="add --temp 0.7")

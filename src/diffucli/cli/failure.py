@@ -17,9 +17,9 @@ import typer
 from typer.core import TyperGroup
 
 from diffucli.cli import streams
-from diffucli.cli.outcome import Refused
-from diffucli.cli.report import say
+from diffucli.cli.report import places, say
 from diffucli.errors import DiffuError, UsageError, WriteFailed
+from diffucli.tasks.verify import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,8 +102,8 @@ def _internal(error: Exception) -> DiffuError:
 
 
 def _line(error: DiffuError, *, quiet: bool) -> None:
-    if isinstance(error, Refused) and error.excerpt and not quiet:
-        say(error.excerpt)
+    if isinstance(error, Refused) and error.check.excerpt and not quiet:
+        say(error.check.excerpt)
     hint = f" ({error.hint})" if error.hint else ""
     say(f"diffu: {error.message}{hint}".replace("\n", "\\n"))
 
@@ -111,5 +111,5 @@ def _line(error: DiffuError, *, quiet: bool) -> None:
 def _object(error: DiffuError, code: int) -> bytes:
     values: dict[str, object] = {"schema": "diffu.error/1", "status": code, "error": error.message, "hint": error.hint}
     if isinstance(error, Refused):
-        values |= {"text": error.text, "problems": error.problems}
+        values |= {"text": error.text, "problems": places(error.check.result)}
     return json.dumps(values).encode() + b"\n"

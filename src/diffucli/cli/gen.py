@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,25 +16,34 @@ from diffucli.cli.report import Numbers, Report, run_values
 from diffucli.cli.streams import STDIN
 from diffucli.errors import UsageError
 
-if TYPE_CHECKING:
-    from diffucli.cli.session import Session
-    from diffucli.syntax.languages import Language
+EXAMPLES = """
+Examples:
 
-EXAMPLE = 'say what to write: diffu gen "write a quicksort"'
+  diffu gen "check whether a string is a palindrome"
+
+  diffu gen "sum of the squares of the even numbers" -o squares.py
+"""
+NO_REQUEST = 'say what to write: diffu gen "write a quicksort"'
 LONGEST = 65_536  # masks; longer than what any checkpoint takes
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What to write, and what to look at meanwhile."""
+class GenInput:
+    """The request, and files that the model is to read with it."""
 
-    prompt: Annotated[str | None, typer.Argument(help="What to write; `-` or nothing reads it from stdin.")] = None
-    file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the request from this file.")] = None
+    prompt: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="What to write; `-` or nothing reads it from stdin.", show_default=False),
+    ] = None
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", metavar="FILE", help="Read the request from this file.")
+    ] = None
     context: Annotated[
-        list[Path] | None, typer.Option("-c", "--context", help="A file to look at; as often as you like.")
+        list[Path] | None,
+        typer.Option("-c", "--context", metavar="FILE", help="Let the model read this file too; repeatable."),
     ] = None
 
-    def query(self) -> str:
+    def request(self) -> str:
         """The request, followed by every context in a fence of its own. Raises UsageError."""
         contexts = list(self.context or [])
         if self.file is not None and self.prompt is not None:
@@ -42,7 +51,7 @@ class Request:
         source = STDIN if self.prompt == "-" else self.file
         if source is None and self.prompt is None:
             if not streams.stdin_is_given():
-                raise UsageError("there is no request", hint=EXAMPLE)
+                raise UsageError("there is no request", hint=NO_REQUEST)
             source = STDIN
         read = [*contexts, source]
         if STDIN not in read and streams.stdin_is_given():
@@ -57,51 +66,49 @@ class Request:
 
 @grouped
 def gen(
-    request: Request,
-    choice: Choice,
-    showing: Showing,
-    report: Report,
-    length: Annotated[
-        int | None, typer.Option("--length", min=1, max=LONGEST, help="Tokens the answer may have (256).")
-    ] = None,
+    given: GenInput,
+    *,
     lang: flag.Language = None,
+    length: Annotated[
+        int | None,
+        typer.Option("--length", metavar="N", min=1, max=LONGEST, help="Most tokens of the answer. (default: 256)"),
+    ] = None,
     output: flag.Output = None,
     verify: flag.Verification = Verify.error,
+    report: Report,
+    showing: Showing,
+    choice: Choice,
 ) -> None:
-    """Write new code for a request; the code alone goes to stdout.
+    """Write new code for a request. The code goes to stdout, and nothing else does.
 
-    Stdin beside a PROMPT is context: `diffu gen "add a docstring" < file.py`.
+    If a request is given, what comes on stdin is context that the model reads with it.
     """
-    from diffucli.cli import outcome, session
+    from diffucli.cli import destination, session
     from diffucli.syntax import languages
 
     language = languages.by_name(lang or "python")
     if output is not None:
-        outcome.require_target(output)
+        destination.require_target(output)
         language = language if lang else languages.of_path(output) or language
-    query = request.query()
+    text = given.request()
     at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
-    court = outcome.Court(verify, report)
-    code, ended, numbers = _write(at_work, query, language, length)
-    opinion = court.on_answer(code, language)
-    if court.refuses(opinion) and (careful := at_work.careful()):
-        report.note(f"the answer does not parse; {session.AGAIN}")
-        code, ended, numbers = _write(careful, query, language, length)
-        opinion = court.on_answer(code, language)
-    if not ended and not numbers.left:
+    from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
+
+    request = Request(text, language, length or DEFAULT_ANSWER_TOKENS, verify=verify.value)
+    result = at_work.run(generate(at_work.checkpoint, request, at_work.policy), language=language.name)
+    numbers = Numbers.of(result, at_work.load_seconds)
+    if not result.ended and not numbers.left:
         report.warn("the canvas is full before the code came to its end; try a larger --length")
-    verdict = court.rule(opinion)
-    undo = None if output is None else outcome.create(output, code.encode(), report)
+    report.of_run(result)
+    code = result.accepted().text
+    undo = None
+    if output is not None:
+        from diffucli.edit.patch import Change
+
+        (undo,) = destination.write([(output, Change.of_path(output, code.encode()))], report)
     if report.json:
-        values = run_values(numbers, verdict)
-        report.object("diffu.run/1", 0, text=code, file=output and str(output), undo=undo, ended=ended, **values)
+        values = run_values(numbers, result.check.result)
+        report.object("diffu.run/1", 0, text=code, file=output and str(output), undo=undo, ended=result.ended, **values)
     elif output is None:
         streams.put(code.encode())
-    report.numbers(numbers, verdict)
-
-
-def _write(at_work: Session, query: str, language: Language, length: int | None) -> tuple[str, bool, Numbers]:
-    """The code, whether it came to an end by itself, and the figures of the run."""
-    run = at_work.engine.generate(query, tag=language.tag, length=length)
-    final, numbers = at_work.finish(run, language=language.name)
-    return *at_work.engine.answer_of(run, final), numbers
+    report.numbers(numbers, result.check.result)

@@ -1,6 +1,6 @@
-"""Flags that several commands share: one Annotated alias or field each, so that they read the same everywhere.
+"""Options that several commands share, each defined once so that it reads the same everywhere.
 
-A dataclass of such fields is a group of flags; see `groups`.
+A dataclass of such fields is a group of options; see `groups`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from diffucli.tasks.options import DecodingOptions
 
 
 class Preset(StrEnum):
     """Named policies."""
 
-    exact = "exact"
     balanced = "balanced"
     fast = "fast"
+    exact = "exact"
+    factor = "factor"
+    entropy_bound = "entropy-bound"
 
 
 class Alg(StrEnum):
@@ -32,7 +38,7 @@ class Alg(StrEnum):
 
 
 class Cache(StrEnum):
-    """Whose keys and values are kept."""
+    """Which keys and values are reused within a window."""
 
     none = "none"
     prefix = "prefix"
@@ -40,7 +46,7 @@ class Cache(StrEnum):
 
 
 class Quant(StrEnum):
-    """Bits of the weights."""
+    """How the weights are stored."""
 
     auto = "auto"
     nf4 = "nf4"
@@ -56,7 +62,7 @@ class Live(StrEnum):
 
 
 class Verify(StrEnum):
-    """What happens when the result does not parse."""
+    """What happens to text that does not parse."""
 
     error = "error"
     warn = "warn"
@@ -64,143 +70,81 @@ class Verify(StrEnum):
 
 
 def _number(value: float | None) -> float | None:
-    """NaN passes every bound that a flag can have."""
+    """Refuses NaN, which is within every range."""
     if value is not None and math.isnan(value):
         raise typer.BadParameter("it is not a number")
     return value
 
 
+def _seed(value: int | None) -> int | None:
+    """Refuses what torch's generator does not take. A range in the option itself would show in the help."""
+    if value is not None and not 0 <= value < 2**63:
+        raise typer.BadParameter(f"{value} is not in the range 0<=x<2^63")
+    return value
+
+
 def _file(path: Path | None) -> Path | None:
-    """`-` is stdout, as without the flag."""
+    """`-` is stdout, as without the option."""
     return None if path == Path("-") else path
 
 
-MODEL, DECODING, SHOWING = "Model", "Decoding", "Output"
+OUTPUT, MODEL, DECODING = "Output", "Model", "Advanced decoding"
+FLAG = ""  # the metavar of an option without a value
+output, model, decoding = (partial(typer.Option, rich_help_panel=panel) for panel in (OUTPUT, MODEL, DECODING))
 
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "-m", "--model", envvar="DIFFU_MODEL", help="A model's name or checkpoint folder.", rich_help_panel=MODEL
-    ),
-]
-Quantise = Annotated[
-    Quant,
-    typer.Option(
-        "--quant", help="Weights in four bits (nf4), as they are (none), or as it pays.", rich_help_panel=MODEL
-    ),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL)]
+MODEL_HELP = "Name of a model, or a checkpoint folder. (default: the one that `diffu model use` chose)"
+QUANT_HELP = "Weights in four bits (nf4), as they are (none), or what fits and is fastest (auto)."
+STEPS_HELP = "Length of the schedule with --preset exact; otherwise the most denoising steps."
+BLOCK_HELP = "Longest window written at a time; 0 is the whole canvas. (default: that of the preset)"
+CACHE_HELP = "Keys and values reused within a window: before it, on both sides, or none. (default: that of the preset)"
+SPECULATE_HELP = "Guesses evaluated with each forward; the text stays the same, forwards are fewer."
+VERIFY_HELP = "Refuse text that does not parse, warn of it, or do not check it."
+OUTPUT_HELP = "Write to this file instead of stdout; `diffu undo` restores it."
+LANG_HELP = "Language of the code. (default: that of the file's name, else python)"
+STDIN_HELP = "Name of what comes on stdin: for its language and for messages."
+TEMP_HELP = "Sampling temperature; 0 takes the likeliest token. (default: 0)"
+ALG_TEMP_HELP = "Temperature of the ranking; needs --preset exact. (default: 0)"
+TOP_P_HELP = "Draw from the smallest set of tokens with this probability. (default: 1)"
+ALG_HELP = "What ranks the proposals. (default: that of the preset)"
 
-Presets = Annotated[Preset, typer.Option("--preset", help="How the canvas is written.", rich_help_panel=DECODING)]
+Model = Annotated[str | None, model("-m", "--model", metavar="NAME", envvar="DIFFU_MODEL", help=MODEL_HELP)]
+Quantise = Annotated[Quant, model("--quant", help=QUANT_HELP)]
+Device = Annotated[str, model("--device", metavar="NAME", help="auto (a GPU if there is one), cpu, cuda, cuda:1, mps.")]
+
+Presets = Annotated[Preset, decoding("--preset", help="How the canvas is written; see docs/decoding.md.")]
 Seed = Annotated[
-    int | None,
-    typer.Option(
-        "--seed", min=0, max=2**63 - 1, help="Seed of every draw; a random one if none.", rich_help_panel=DECODING
-    ),
+    int | None, decoding("--seed", metavar="N", callback=_seed, help="Seed of all draws. (default: random)")
 ]
-Steps = Annotated[
-    int | None,
-    typer.Option(
-        "--steps",
-        min=1,
-        help="With exact the length of its schedule, else the most forwards.",
-        rich_help_panel=DECODING,
-    ),
-]
+Steps = Annotated[int | None, decoding("--steps", metavar="N", min=1, help=STEPS_HELP)]
 Temperature = Annotated[
-    float | None,
-    typer.Option(
-        "--temp",
-        min=0.0,
-        max=10.0,
-        callback=_number,
-        help="Temperature; 0 takes the likeliest.",
-        rich_help_panel=DECODING,
-    ),
+    float | None, decoding("--temp", metavar="T", min=0.0, max=10.0, callback=_number, help=TEMP_HELP)
 ]
-TopP = Annotated[
-    float | None,
-    typer.Option("--top-p", callback=_number, help="Mass of the tokens to draw from.", rich_help_panel=DECODING),
-]
-Order = Annotated[Alg | None, typer.Option("--alg", help="What proposals are ranked by.", rich_help_panel=DECODING)]
+TopP = Annotated[float | None, decoding("--top-p", metavar="P", callback=_number, help=TOP_P_HELP)]
+Order = Annotated[Alg | None, decoding("--alg", help=ALG_HELP)]
 AlgTemp = Annotated[
-    float | None,
-    typer.Option(
-        "--alg-temp",
-        min=0.0,
-        max=1000.0,
-        callback=_number,
-        help="Temperature of the ranking; needs --preset exact.",
-        rich_help_panel=DECODING,
-    ),
+    float | None, decoding("--alg-temp", metavar="T", min=0.0, max=1000.0, callback=_number, help=ALG_TEMP_HELP)
 ]
-Block = Annotated[
-    int | None,
-    typer.Option(
-        "--block", min=0, help="Most tokens written in one window; 0: the whole canvas.", rich_help_panel=DECODING
-    ),
-]
-ByLine = Annotated[
-    bool,
-    typer.Option(
-        "--by-line", help="A block ends early, where a line surely does; not with exact.", rich_help_panel=DECODING
-    ),
-]
-Keep = Annotated[
-    Cache | None,
-    typer.Option(
-        "--cache", help="Keys and values kept within a block: before it, on both sides, none.", rich_help_panel=DECODING
-    ),
-]
-Speculate = Annotated[
-    int,
-    typer.Option(
-        "--speculate",
-        min=0,
-        max=64,
-        help="Guesses checked with each forward: the same text in fewer.",
-        rich_help_panel=DECODING,
-    ),
-]
+Block = Annotated[int | None, decoding("--block", metavar="N", min=0, help=BLOCK_HELP)]
+ByLine = Annotated[bool, decoding("--by-line", metavar=FLAG, help="Write a line to its end before what follows it.")]
+Reuse = Annotated[Cache | None, decoding("--cache", help=CACHE_HELP)]
+Speculate = Annotated[int, decoding("--speculate", metavar="N", min=0, max=64, help=SPECULATE_HELP)]
 
-Verification = Annotated[
-    Verify,
-    typer.Option(
-        "--verify", help="What does not parse is refused, told of, or not looked for.", rich_help_panel=SHOWING
-    ),
-]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors only.", rich_help_panel=SHOWING)]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Notes and numbers too.", rich_help_panel=SHOWING)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=SHOWING)]
-LiveView = Annotated[Live, typer.Option("--live", help="Show the canvas while it is written.", rich_help_panel=SHOWING)]
+Verification = Annotated[Verify, output("--verify", help=VERIFY_HELP)]
+Quiet = Annotated[bool, output("-q", "--quiet", metavar=FLAG, help="Print errors only.")]
+Verbose = Annotated[bool, output("-v", "--verbose", metavar=FLAG, help="Print notes and figures too.")]
+Json = Annotated[bool, output("--json", metavar=FLAG, help="Print one JSON object on stdout.")]
+LiveView = Annotated[Live, output("--live", help="Show the canvas on stderr while it is written.")]
 Fps = Annotated[
-    float,
-    typer.Option("--fps", min=1, max=60, callback=_number, help="Frames a second at most.", rich_help_panel=SHOWING),
+    float, output("--fps", metavar="N", min=1, max=60, callback=_number, help="Most frames a second of the live view.")
 ]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        callback=_file,
-        help="Write to this file, which undo takes back, not to stdout.",
-        rich_help_panel=SHOWING,
-    ),
-]
-Language = Annotated[
-    str | None,
-    typer.Option(
-        "-l", "--lang", help="Language of the code; by the file's name, else python.", rich_help_panel=SHOWING
-    ),
-]
-StdinName = Annotated[
-    Path | None, typer.Option("--stdin-filename", help="The name that stdin has: it tells the language, and is shown.")
-]
+Output = Annotated[Path | None, output("-o", "--output", metavar="FILE", callback=_file, help=OUTPUT_HELP)]
+Language = Annotated[str | None, typer.Option("-l", "--lang", metavar="NAME", help=LANG_HELP)]
+StdinName = Annotated[Path | None, typer.Option("--stdin-filename", metavar="FILE", help=STDIN_HELP)]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The model and how it decodes; None is what the preset has."""
+    """The model, and how it decodes; None leaves it to the preset."""
 
     model: Model = None
     quant: Quantise = Quant.auto
@@ -214,8 +158,26 @@ class Choice:
     alg_temp: AlgTemp = None
     block: Block = None
     by_line: ByLine = False
-    cache: Keep = None
+    cache: Reuse = None
     speculate: Speculate = 0
+
+    def decoding(self) -> DecodingOptions:
+        """The options of decoding as plain values."""
+        from diffucli.tasks.options import DecodingOptions
+
+        return DecodingOptions(
+            preset=self.preset.value,
+            seed=self.seed,
+            steps=self.steps,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            alg=None if self.alg is None else self.alg.value,
+            alg_temp=self.alg_temp,
+            block=self.block,
+            by_line=self.by_line,
+            cache=None if self.cache is None else self.cache.value,
+            speculate=self.speculate,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from diffucli.cli import options as flag
 from diffucli.cli import streams
+from diffucli.tasks.verify import NOT_CHECKED
 
 if TYPE_CHECKING:
     from diffucli.syntax.check import CheckResult
+    from diffucli.tasks.engine import Result
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A run in figures. nfe: forwards spent. tokens: of text, in `canvas` masks. left: masks never written.
+    """A task in figures. nfe: forwards of all attempts. tokens: of text, in `canvas` masks. left: masks never written.
 
-    load, seconds: wall time.
+    load, seconds: wall time of loading and of all attempts.
     """
 
     seed: int
@@ -28,6 +30,20 @@ class Numbers:
     left: int
     load: float
     seconds: float
+
+    @classmethod
+    def of(cls, result: Result, load_seconds: float) -> Self:
+        """The figures of a task's result."""
+        written, nfe = result.chosen.written, round(float(result.nfe), 2)
+        return cls(
+            seed=result.seed,
+            nfe=int(nfe) if nfe.is_integer() else nfe,
+            tokens=written.tokens,
+            canvas=written.masks,
+            left=written.masks_left,
+            load=load_seconds,
+            seconds=result.seconds,
+        )
 
     def line(self, verdict: str) -> str:
         """One line for people."""
@@ -64,6 +80,19 @@ class Report:
     def numbers(self, numbers: Numbers, verdict: CheckResult) -> None:
         """The last line of a run."""
         self.notice(_spelled(numbers.line(mark(verdict))))
+
+    def of_run(self, result: Result) -> None:
+        """Tells the notes of a run, and what is wrong with a text that is accepted all the same."""
+        for note in result.notes:
+            self.note(note)
+        if left := result.chosen.written.masks_left:
+            masks = "mask" if left == 1 else "masks"
+            self.warn(f"--steps ended the run with {left} {masks} left, so parts of the text are missing")
+        check = result.check
+        if not check.result.checked and check is not NOT_CHECKED:
+            self.warn(check.result.note)
+        if check.message and not check.refused:
+            self.warn(check.message)
 
     def object(self, schema: str, status: int, **values: object) -> None:
         """The object of --json, in ASCII, which every encoding holds."""

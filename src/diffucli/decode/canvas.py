@@ -1,6 +1,6 @@
-"""The canvas: tokens with holes, of which it is the only writer.
+"""The canvas: tokens with holes that can be written, masked again, lengthened and shortened.
 
-Knows positions and ids; nothing of scores or text.
+Knows positions and ids; nothing of scores, networks or text.
 """
 
 from __future__ import annotations
@@ -30,51 +30,92 @@ class Span:
 
 
 class Canvas:
-    """Tokens `[L]` on the network's device, and which of them are still to be written.
+    """Tokens `[L]` on the CPU, of which it is the only writer, and the holes among them.
 
-    A hole holds masks at first; a token of `ends` committed in a hole closes it: what follows there is no longer asked
-    for and stays masked. A position outside the holes never changes.
+    Holes consist of masks at first. A mask is *open* as long as it is to be written: an end token (one of `ends`)
+    committed in a hole closes that hole, so the masks behind it stay masks. A position outside the holes never changes
+    its token, only its index when a hole in front of it is resized.
     """
 
-    def __init__(self, tokens: Tensor, holes: Sequence[Span], *, mask: int, ends: frozenset[int] = frozenset()) -> None:
-        self.tokens = tokens.clone()
-        self.holes = tuple(sorted(holes, key=lambda hole: hole.start))
-        edges = [0, *(edge for hole in self.holes for edge in (hole.start, hole.stop)), len(tokens)]
-        assert edges == sorted(edges), "holes lie apart, inside the canvas"
+    def __init__(
+        self, tokens: Sequence[int] | Tensor, holes: Sequence[Span], *, mask: int, ends: frozenset[int] = frozenset()
+    ) -> None:
+        self.tokens = torch.as_tensor(tokens, dtype=torch.long).cpu().clone()
+        self.holes = tuple(sorted(holes, key=lambda hole: (hole.start, hole.stop)))
+        edges = [0, *(edge for hole in self.holes for edge in (hole.start, hole.stop)), len(self.tokens)]
+        assert edges == sorted(edges), "holes do not overlap and lie inside the canvas"
         self.mask, self.ends, self.closed = mask, ends, False
-        self._open = torch.zeros(len(tokens), dtype=torch.bool)  # kept on the CPU: asking costs the device no wait
+        self._end_ids = torch.tensor(sorted(ends), dtype=torch.long)
+        self._inside = torch.zeros(len(self.tokens), dtype=torch.bool)
         for hole in self.holes:
-            self._open[hole.start : hole.stop] = True
-            self.tokens[hole.start : hole.stop] = mask
+            self._inside[hole.start : hole.stop] = True
+        self.tokens[self._inside] = mask
+        self._open = self._inside.clone()
 
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def masked(self, window: Span) -> Tensor:
-        """Positions `[n]` in `window` that are still to be written, in order, on the CPU."""
-        return self._open[window.start : window.stop].nonzero()[:, 0] + window.start
-
     @property
     def masks_left(self) -> int:
-        """How many positions are still to be written."""
+        """How many masks are open."""
         return int(self._open.sum())
 
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The holes as plain pairs, as events have them."""
+        return tuple((hole.start, hole.stop) for hole in self.holes)
+
+    def is_open(self, positions: Tensor) -> Tensor:
+        """Which of `positions` `[n]` hold open masks, `[n]`."""
+        return self._open[positions]
+
+    def open_masks(self, window: Span) -> Tensor:
+        """The positions `[n]` of the open masks in `window`, in order."""
+        return self._open[window.start : window.stop].nonzero()[:, 0] + window.start
+
+    def writable(self, window: Span) -> Tensor:
+        """The positions `[n]` of the holes in `window`, written or not, in order."""
+        return self._inside[window.start : window.stop].nonzero()[:, 0] + window.start
+
     def commit(self, positions: Sequence[int], tokens: Sequence[int]) -> None:
-        """Writes `tokens` at `positions`, each of which must be a mask still asked for."""
+        """Writes `tokens` at `positions`, each of which must be an open mask."""
         if not positions:
             return
         where = torch.tensor(positions)
-        assert bool(self._open[where].all()), "only masks in holes are written"
-        self.tokens[where.to(self.tokens.device)] = torch.tensor(tokens, device=self.tokens.device)
-        self._open[where] = False
+        assert bool(self._open[where].all()), "only open masks are written"
+        written = torch.tensor(tokens)
+        self.tokens[where], self._open[where] = written, written == self.mask
         if not self.ends.isdisjoint(tokens):
-            self._ask_again()
+            self._recompute_open()
 
     def remask(self, positions: Sequence[int]) -> None:
-        """Puts committed positions back to masks, in holes only; a hole that loses its end token is open again."""
-        assert all(any(position in hole for hole in self.holes) for position in positions), "only holes are remasked"
-        self.tokens[torch.tensor(positions, dtype=torch.long, device=self.tokens.device)] = self.mask
-        self._ask_again()
+        """Turns written positions of holes back into masks; a hole that loses its end token is open again."""
+        if not positions:
+            return
+        where = torch.tensor(positions)
+        assert bool(self._inside[where].all()), "only holes are masked again"
+        self.tokens[where] = self.mask
+        self._recompute_open()
+
+    def insert(self, position: int, count: int = 1) -> None:
+        """Puts `count` masks in front of `position`, into the hole that holds it or else the one that ends there."""
+        assert count > 0
+        self._resize(self._hole_at(position, position), count)
+        self.tokens = torch.cat(
+            [self.tokens[:position], torch.full((count,), self.mask), self.tokens[position:]],
+        )
+        self._recompute_open()
+
+    def delete(self, position: int, count: int = 1) -> None:
+        """Takes `count` positions of one hole away, from `position` on."""
+        assert count > 0
+        self._resize(self._hole_at(position, position + count), -count)
+        self.tokens = torch.cat([self.tokens[:position], self.tokens[position + count :]])
+        self._recompute_open()
+
+    def window(self, size: int | None) -> Span | None:
+        """The first of the `blocks` of that size with an open mask; None where nothing is left to be written."""
+        return next((block for block in self.blocks(size) if bool(self._open[block.start : block.stop].any())), None)
 
     def blocks(self, size: int | None) -> Iterator[Span]:
         """Windows that cover the holes from left to right, each at most `size` long; None: one window for all.
@@ -97,11 +138,25 @@ class Canvas:
             for start in range(hole.start, hole.stop, size):
                 yield Span(start, min(start + size, hole.stop))
 
-    def _ask_again(self) -> None:
-        """Asks in each hole for the masks before its first end token; rare, as it waits for the device."""
-        tokens, self.closed = self.tokens.tolist(), False
+    def _hole_at(self, start: int, stop: int) -> int:
+        """The index of the hole that holds start … stop, before one that only ends there."""
+        found = [i for i, hole in enumerate(self.holes) if hole.start <= start and stop <= hole.stop]
+        assert found, "only holes are resized"
+        return next((i for i in found if start in self.holes[i]), found[0])
+
+    def _resize(self, index: int, delta: int) -> None:
+        """Moves the edges of hole `index` and of all behind it."""
+        before, hole, behind = self.holes[:index], self.holes[index], self.holes[index + 1 :]
+        moved = (Span(other.start + delta, other.stop + delta) for other in behind)
+        self.holes = (*before, Span(hole.start, hole.stop + delta), *moved)
+
+    def _recompute_open(self) -> None:
+        """Finds anew which masks are open: in each hole those before its first end token."""
+        self._inside = torch.zeros(len(self.tokens), dtype=torch.bool)
+        self._open, self.closed = self._inside.clone(), False
         for hole in self.holes:
-            end = next((i for i in range(hole.start, hole.stop) if tokens[i] in self.ends), hole.stop)
-            self.closed |= end < hole.stop
-            asked = [i < end and tokens[i] == self.mask for i in range(hole.start, hole.stop)]
-            self._open[hole.start : hole.stop] = torch.tensor(asked)
+            self._inside[hole.start : hole.stop] = True
+            tokens = self.tokens[hole.start : hole.stop]
+            ended = torch.isin(tokens, self._end_ids).cumsum(0) > 0
+            self.closed |= bool(ended.any())
+            self._open[hole.start : hole.stop] = (tokens == self.mask) & ~ended

@@ -1,17 +1,24 @@
-"""Commit rules: which of the proposals become tokens in this step.
+"""Commit rules: which proposals become tokens in a step, and which tokens become masks again.
 
-A rule sees scores alone, never tokens or positions. Ties go to the leftmost.
+A rule sees scores and which positions are masks, never tokens. Ties go to the leftmost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from diffucli.decode.sample import gumbel
+
+Asks = Literal["masks", "hole"]
+
+
+def _none() -> Tensor:
+    return torch.empty(0, dtype=torch.long)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +30,46 @@ class Progress:
 
     @property
     def last(self) -> bool:
-        """Whether no step follows."""
+        """Whether this is the last step of the schedule, or later."""
         return self.index >= self.total - 1
 
 
-Rule = Callable[[Tensor, Progress, torch.Generator], Tensor]
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Indexes `[k]` into the scores of a step: what to commit, and what to mask again."""
+
+    commit: Tensor
+    remask: Tensor = field(default_factory=_none)
+
+
+class Rule(Protocol):
+    """Decides a step.
+
+    asks: the positions a step asks the network about: the open masks of the window, or all positions of its holes.
+    scheduled: whether it follows a schedule of so many steps; else it takes as many as it needs. drawn: whether its
+    choice is random, so that it differs from seed to seed and cannot be guessed ahead.
+    """
+
+    @property
+    def asks(self) -> Asks:
+        """See above."""
+        ...
+
+    @property
+    def scheduled(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def drawn(self) -> bool:
+        """See above."""
+        ...
+
+    def __call__(self, scores: Tensor, masked: Tensor, progress: Progress, rng: torch.Generator) -> Decision:
+        """The decision on `scores` `[n]`, of which `masked` `[n]` are masks; all on the CPU."""
+        ...
+
+
 Schedule = Callable[[int, Progress], int]
 
 
@@ -50,41 +92,58 @@ def _rate(progress: Progress) -> float:
 class TopK:
     """The best, as many as the schedule says. alg_temp > 0 draws them from softmax(score / alg_temp) instead.
 
-    Drawn one after the other without putting back, by Gumbel noise: with a low alg_temp all but one probability are 0.
+    They are drawn one after the other without replacement, by Gumbel noise, so that a low alg_temp cannot fail where
+    all probabilities but one round to 0.
     """
 
     schedule: Schedule = dream
     alg_temp: float = 0.0
+    asks: ClassVar[Asks] = "masks"
+    scheduled: ClassVar[bool] = True
 
-    def __call__(self, scores: Tensor, progress: Progress, rng: torch.Generator) -> Tensor:
-        """Indexes `[k]` into `scores` `[n]`."""
+    @property
+    def drawn(self) -> bool:
+        """With an alg_temp."""
+        return self.alg_temp > 0
+
+    def __call__(self, scores: Tensor, masked: Tensor, progress: Progress, rng: torch.Generator) -> Decision:
+        """See `Rule`."""
+        del masked
         count = min(self.schedule(len(scores), progress), len(scores))
-        if self.alg_temp > 0:
+        if self.drawn:
             scores = scores / self.alg_temp + gumbel(scores, rng)
-        return ranked(scores)[:count]
+        return Decision(ranked(scores)[:count])
 
 
 @dataclass(frozen=True, slots=True)
 class Independent:
     """Each mask for itself with probability 1 - s/t, whatever its score (Dream's "origin"); all at the last step."""
 
-    def __call__(self, scores: Tensor, progress: Progress, rng: torch.Generator) -> Tensor:
-        """Indexes `[k]` into `scores` `[n]`."""
+    asks: ClassVar[Asks] = "masks"
+    scheduled: ClassVar[bool] = True
+    drawn: ClassVar[bool] = True
+
+    def __call__(self, scores: Tensor, masked: Tensor, progress: Progress, rng: torch.Generator) -> Decision:
+        """See `Rule`."""
+        del masked
         rate = 1.0 if progress.last else _rate(progress)
-        return (torch.rand(scores.shape, generator=rng, device=scores.device) < rate).nonzero()[:, 0]
+        return Decision((torch.rand(scores.shape, generator=rng, device=scores.device) < rate).nonzero()[:, 0])
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """All scores of at least `least`, and the best one in any case (Fast-dLLM)."""
+    """All scores of at least `threshold`, and the best one in any case (Fast-dLLM, arXiv 2505.22618)."""
 
-    least: float = 0.9
+    threshold: float = 0.9
+    asks: ClassVar[Asks] = "masks"
+    scheduled: ClassVar[bool] = False
+    drawn: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, progress: Progress, rng: torch.Generator) -> Tensor:
-        """Indexes `[k]` into `scores` `[n]`."""
-        del progress, rng
-        order = ranked(scores)
-        return _prefix(order, scores[order] >= self.least)
+    def __call__(self, scores: Tensor, masked: Tensor, progress: Progress, rng: torch.Generator) -> Decision:
+        """See `Rule`."""
+        del masked, progress, rng
+        count = int((scores >= self.threshold).sum())
+        return Decision(ranked(scores)[: max(count, 1)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +151,33 @@ class Factor:
     """The n best, n the largest with (n + 1)(1 - n-th best score) < `factor`, at least one (Fast-dLLM)."""
 
     factor: float = 1.0
+    asks: ClassVar[Asks] = "masks"
+    scheduled: ClassVar[bool] = False
+    drawn: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, progress: Progress, rng: torch.Generator) -> Tensor:
-        """Indexes `[k]` into `scores` `[n]`."""
-        del progress, rng
+    def __call__(self, scores: Tensor, masked: Tensor, progress: Progress, rng: torch.Generator) -> Decision:
+        """See `Rule`."""
+        del masked, progress, rng
         order = ranked(scores)
         counts = torch.arange(2, len(scores) + 2, device=scores.device)
-        return _largest(order, counts * (1 - scores[order]) < self.factor)
+        return _up_to_last(order, counts * (1 - scores[order]) < self.factor)
 
 
 @dataclass(frozen=True, slots=True)
 class EntropyBound:
-    """The largest set of surest positions with ΣH - max H ≤ `gamma` nats (EB-sampler); scores are -H."""
+    """The largest set of surest positions with ΣH - max H ≤ `gamma` nats; scores are -H (EB-Sampler, 2505.24857)."""
 
     gamma: float = 0.1
+    asks: ClassVar[Asks] = "masks"
+    scheduled: ClassVar[bool] = False
+    drawn: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, progress: Progress, rng: torch.Generator) -> Tensor:
-        """Indexes `[k]` into `scores` `[n]`."""
-        del progress, rng
+    def __call__(self, scores: Tensor, masked: Tensor, progress: Progress, rng: torch.Generator) -> Decision:
+        """See `Rule`."""
+        del masked, progress, rng
         order = ranked(scores)
         entropies = -scores[order]
-        return _largest(order, entropies.cumsum(0) - entropies <= self.gamma)
+        return _up_to_last(order, entropies.cumsum(0) - entropies <= self.gamma)
 
 
 def ranked(scores: Tensor) -> Tensor:
@@ -120,12 +185,7 @@ def ranked(scores: Tensor) -> Tensor:
     return scores.argsort(descending=True, stable=True)
 
 
-def _prefix(order: Tensor, kept: Tensor) -> Tensor:
-    """The kept head of `order`, never empty."""
-    return order[: max(int(kept.sum()), 1)]
-
-
-def _largest(order: Tensor, fits: Tensor) -> Tensor:
-    """The head of `order` up to the last place where `fits` holds, never empty."""
+def _up_to_last(order: Tensor, fits: Tensor) -> Decision:
+    """Commits `order` up to the last place where `fits` holds, and its first in any case."""
     places = fits.nonzero()
-    return order[: int(places[-1]) + 1 if len(places) else 1]
+    return Decision(order[: int(places[-1]) + 1 if len(places) else 1])

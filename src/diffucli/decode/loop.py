@@ -1,70 +1,216 @@
-"""The one decoding loop: predict, propose, commit, tell.
+"""The one decoding loop. A run asks queries, a driver answers those of many runs together.
 
-Pulled by its consumer; closing the generator stops the run.
+Pulled by its consumer; closing a generator stops its run.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 
 from diffucli.decode.commit import Progress
+from diffucli.decode.predict import Answer, BatchNetwork, Predictor, Query
 from diffucli.decode.sample import propose
-from diffucli.events import Event, Finished, Reason, Started, Stepped
+from diffucli.errors import as_out_of_memory
+from diffucli.events import Event, Finished, Reason, Resized, Started, Stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from torch import Tensor
 
     from diffucli.decode.canvas import Canvas, Span
     from diffucli.decode.policy import Policy
-    from diffucli.decode.predict import Predictor
-    from diffucli.decode.sample import Rules
+    from diffucli.decode.sample import Constraints
+
+T = TypeVar("T")
+Queries = tuple[Query, ...]
+# A run yields events, which go to the consumer, and queries, for which it is sent an answer. It returns its result.
+Run = Generator[Event | Queries, Answer | None, T]
 
 
-def denoise(canvas: Canvas, predictor: Predictor, policy: Policy, rules: Rules) -> Iterator[Event]:
-    """Writes `canvas` by `policy`: Started, a Stepped for each step, Finished. `rules` say what may not appear.
-
-    A step costs as many forwards as the predictor counts for it; the budget is asked before each step.
-    """
-    clock, step, before = _Clock(), 0, predictor.forwards
-    rng = torch.Generator(canvas.tokens.device).manual_seed(policy.seed)
-    order = rng if rng.device.type == "cpu" else torch.Generator().manual_seed(policy.seed)  # rules decide on the CPU
-    yield Started(tuple(canvas.tokens.tolist()), canvas.mask, tuple((hole.start, hole.stop) for hole in canvas.holes))
+def denoise(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
+    """Writes the open masks of `canvas` by `policy`: Started; for each step Stepped and what it resized; Finished."""
+    started, nfe, step, expansions = time.perf_counter(), 0.0, 0, 0
+    sampling_rng = order_rng = torch.Generator().manual_seed(policy.seed)
+    yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
+    limit = _step_limit(canvas, policy, constraints)
     for window, progress in schedule(canvas, policy):
-        if policy.budget is not None and predictor.forwards - before >= policy.budget:
+        if step >= limit:
             break
-        positions = canvas.masked(window)
-        logits = rules(predictor(canvas, window, positions), positions)
-        proposal = rules.in_line(propose(logits, policy.sampling, rng).here())
-        chosen = policy.commit(proposal.scores, progress, order).sort().values
+        positions = canvas.open_masks(window) if policy.commit.asks == "masks" else canvas.writable(window)
+        answer = yield (Query(canvas.tokens.clone(), window, positions, policy.cache, progress),)
+        assert answer is not None, "a driver answers queries"
+        (logits,), nfe = answer.logits[:1], nfe + answer.nfe
+        if sampling_rng.device != logits.device:
+            sampling_rng = torch.Generator(logits.device).manual_seed(policy.seed)
+        room = _room_to_grow(canvas, constraints, expansions)
+        logits = constraints.apply(logits, positions, canvas.holes, may_expand=room > 0)
+        proposal = constraints.defer(propose(logits, policy.sampling, sampling_rng).cpu())
+        decision = policy.commit(proposal.scores, canvas.is_open(positions), progress, order_rng)
+        chosen = _growing_by(room, decision.commit.sort().values, proposal.tokens, constraints)
         where, tokens, scores = (each[chosen].tolist() for each in (positions, proposal.tokens, proposal.scores))
+        remasked = positions[decision.remask.sort().values].tolist()
+        canvas.remask(remasked)
         canvas.commit(where, tokens)
-        step, nfe, span = step + 1, predictor.forwards - before, (window.start, window.stop)
-        yield Stepped(step, tuple(where), tuple(tokens), tuple(scores), span, canvas.masks_left, nfe, clock())
+        step, span, seconds = step + 1, (window.start, window.stop), time.perf_counter() - started
+        left = canvas.masks_left
+        yield Stepped(step, tuple(where), tuple(tokens), tuple(scores), span, left, nfe, seconds, tuple(remasked))
+        for resized in _resize(canvas, constraints, where, tokens):
+            expansions += resized.delta > 0
+            yield resized
     reason: Reason = "budget" if canvas.masks_left else "end" if canvas.closed else "complete"
-    yield Finished(tuple(canvas.tokens.tolist()), reason, predictor.forwards - before, clock())
+    seconds = time.perf_counter() - started
+    finished = Finished(tuple(canvas.tokens.tolist()), reason, nfe, seconds, canvas.spans)
+    yield finished
+    return finished
 
 
 def schedule(canvas: Canvas, policy: Policy) -> Iterator[tuple[Span, Progress]]:
-    """A window and a place in its schedule for every step, as long as masks are left to be written."""
+    """A window and a place in its schedule for every step, as long as masks are open.
+
+    The first block with open masks is written, so a mask that opens again behind it is visited again. Each visit of a
+    block gets its share of the schedule, by the masks that it has then.
+    """
     total, seen = max(canvas.masks_left, 1), 0
-    for window in canvas.blocks(policy.block):
-        before, seen = seen, seen + len(canvas.masked(window))
-        length = total if policy.steps is None else policy.steps
-        steps = max(length * seen // total - length * before // total, 1)
-        index = 0
-        while len(canvas.masked(window)):
-            yield window, Progress(index, steps)
-            index += 1
+    start, index, steps = -1, 0, 0
+    while (window := canvas.window(policy.block)) is not None:
+        if window.start != start:
+            before, seen = seen, seen + len(canvas.open_masks(window))
+            length = total if policy.steps is None else policy.steps
+            start, index, steps = window.start, 0, max(length * seen // total - length * before // total, 1)
+        yield window, Progress(index, steps)
+        index += 1
 
 
-class _Clock:
-    """Seconds since it was made."""
+def _step_limit(canvas: Canvas, policy: Policy, constraints: Constraints) -> int:
+    """The steps after which a run ends in any case: its budget, or more than any schedule that gets on takes."""
+    if policy.budget is not None:
+        return policy.budget
+    grown = constraints.resizing.budget + constraints.resizing.longest if constraints.resizing else 0
+    return 4 * (canvas.masks_left + grown) + (policy.steps or 0)
 
-    def __init__(self) -> None:
-        self._begun = time.perf_counter()
 
-    def __call__(self) -> float:
-        return time.perf_counter() - self._begun
+def _room_to_grow(canvas: Canvas, constraints: Constraints, expansions: int) -> int:
+    """How many expand tokens may be committed now."""
+    resizing = constraints.resizing
+    return max(min(resizing.longest - len(canvas), resizing.budget - expansions), 0) if resizing else 0
+
+
+def _growing_by(room: int, chosen: Tensor, tokens: Tensor, constraints: Constraints) -> Tensor:
+    """`chosen`, in order, without the expand tokens that there is no room for."""
+    if constraints.resizing is None:
+        return chosen
+    expands = tokens[chosen] == constraints.resizing.expand
+    return chosen[~expands | (expands.cumsum(0) <= room)]
+
+
+def _resize(
+    canvas: Canvas, constraints: Constraints, positions: Sequence[int], tokens: Sequence[int]
+) -> Iterator[Resized]:
+    """Lengthens and shortens holes where tokens were committed that say so, from right to left."""
+    if (resizing := constraints.resizing) is None:
+        return
+    for position, token in sorted(zip(positions, tokens, strict=True), reverse=True):
+        if token == resizing.expand:
+            canvas.insert(position, 2)
+            yield Resized(position, 2, canvas.spans, canvas.masks_left)
+            position += 2  # noqa: PLW2901 — the expand token has moved there
+        if token == resizing.expand or token in resizing.delete:
+            canvas.delete(position)
+            yield Resized(position, -1, canvas.spans, canvas.masks_left)
+
+
+@dataclass(frozen=True, slots=True)
+class Returned(Generic[T]):
+    """The result of a run that has ended."""
+
+    result: T
+
+
+class Driver(Generic[T]):
+    """Runs that go on together: a step asks the network once for all of them, as far as their queries are alike.
+
+    Runs join by `add` and leave by `remove` between any two steps; nobody else's text depends on it.
+    """
+
+    def __init__(self, network: BatchNetwork) -> None:
+        self._predictor = Predictor(network)
+        self._runs: dict[int, Run[T]] = {}
+        self._answers: dict[int, Answer | None] = {}
+        self._added = 0
+
+    @property
+    def forwards(self) -> int:
+        """Forwards of the network so far, each counted once."""
+        return self._predictor.forwards
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """The numbers of the runs that have not ended."""
+        return tuple(self._runs)
+
+    def add(self, run: Run[T]) -> int:
+        """Lets `run` take part from the next step on; its number."""
+        number, self._added = self._added, self._added + 1
+        self._runs[number], self._answers[number] = run, None
+        return number
+
+    def remove(self, number: int) -> None:
+        """Stops a run, if it has not ended."""
+        if run := self._runs.pop(number, None):
+            run.close()
+            self._answers.pop(number)
+            self._predictor.release(number)
+
+    def step(self) -> Iterator[tuple[int, Event | Returned[T]]]:
+        """One step of every run: its events, or its result. Then all queries are answered. Raises NoRoom."""
+        queries: dict[int, Queries] = {}
+        for number in self.running:
+            while number in self._runs and number not in queries:
+                item = self._advance(number)
+                if isinstance(item, tuple):
+                    queries[number] = item
+                else:
+                    yield number, item
+        asked = [(number, each) for number, each in queries.items() if number in self._runs]
+        with as_out_of_memory("this canvas"):
+            answers = self._predictor.answer(asked) if asked else []
+        self._answers |= {number: answer for (number, _), answer in zip(asked, answers, strict=True)}
+
+    def _advance(self, number: int) -> Event | Queries | Returned[T]:
+        """What a run yields next."""
+        answer, self._answers[number] = self._answers[number], None
+        try:
+            with as_out_of_memory("this canvas"):
+                return self._runs[number].send(answer)
+        except StopIteration as stop:
+            self.remove(number)
+            return Returned(stop.value)
+
+
+def together(network: BatchNetwork, runs: Iterable[Run[T]]) -> Generator[tuple[int, Event | Returned[T]], None, None]:
+    """All of `runs` at once: (index, event) as they happen, and (index, Returned) at the end of each."""
+    driver: Driver[T] = Driver(network)
+    numbers = [driver.add(run) for run in runs]
+    try:
+        while driver.running:
+            yield from driver.step()
+    finally:
+        for number in numbers:
+            driver.remove(number)
+
+
+def alone(network: BatchNetwork, run: Run[T]) -> Generator[Event, None, T]:
+    """One run: its events, and its result as the generator's return value."""
+    events = together(network, [run])
+    try:
+        for _, event in events:
+            if isinstance(event, Returned):
+                return event.result
+            yield event
+    finally:
+        events.close()
+    raise AssertionError("a run ends")

@@ -1,6 +1,6 @@
-"""Policies: one value that says how a canvas is written, and the presets that have names.
+"""Policies: one value that says how a canvas is written, and the presets, which are policies with names.
 
-A published method is a policy, never a loop of its own.
+A published decoding method is a policy, never a loop of its own.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from diffucli.decode.commit import Rule, Threshold, TopK, linear
+from diffucli.decode.commit import EntropyBound, Factor, Rule, Threshold, TopK, linear
 from diffucli.decode.sample import GREEDY, Sampling
 
 if TYPE_CHECKING:
@@ -20,12 +20,11 @@ class Policy:
     """How a canvas is written.
 
     commit: which proposals become tokens. sampling: how tokens are drawn and ranked. steps: length of the schedule,
-    shared out among the blocks by their masks; None: one a mask. budget: forwards after which the run ends in any case.
-    block: longest window written at a time; None: the whole canvas. by_line: it ends early, where a line surely does.
-    cache: whose keys and values are kept within a window: of what stands before it, of both sides ("dual"), of nothing.
-    suffix: masks kept visible behind the window; None: all. stop: an end token closes its hole. seed: of every draw.
-    speculate: guesses of the canvases to come that are evaluated with each forward; what is written is the same.
-    by_line, cache, suffix, stop and speculate are for who builds rules, predictor and canvas; the loop reads the rest.
+    shared out among the blocks by their masks; None: one step a mask. budget: steps after which the run ends in any
+    case; None: more than any schedule takes. block: longest window written at a time; None: the whole canvas.
+    by_line: a block ends early, where a line surely ends. cache: the keys and values reused within a window: "prefix"
+    of what stands before it, "dual" of both sides, "none". stop: an end token closes its hole. seed: of every draw.
+    speculate: guesses of the next canvases that are evaluated with each forward; what is written is the same.
     """
 
     commit: Rule
@@ -35,7 +34,6 @@ class Policy:
     block: int | None = None
     by_line: bool = False
     cache: Cache = "none"
-    suffix: int | None = None
     stop: bool = True
     seed: int = 0
     speculate: int = 0
@@ -45,20 +43,23 @@ class Policy:
             raise ValueError(f"speculate={self.speculate} is no number of guesses")
 
 
-OWN = Sampling(tempered=False)
+OWN_SCORES = Sampling(tempered=False)
 PRESETS = {
     "exact": Policy(TopK(), sampling=Sampling(order="entropy"), stop=False),
-    "balanced": Policy(Threshold(0.95), OWN, block=32, cache="dual"),
-    "fast": Policy(Threshold(0.9), OWN, block=64, cache="dual"),
+    "balanced": Policy(Threshold(0.95), OWN_SCORES, block=32, cache="dual"),
+    "fast": Policy(Threshold(0.9), OWN_SCORES, block=64, cache="dual"),
+    "factor": Policy(Factor(1.0), OWN_SCORES, block=32, cache="dual"),
+    "entropy-bound": Policy(EntropyBound(0.1), Sampling(order="entropy", tempered=False), block=32, cache="dual"),
 }
-CAREFUL = 8  # masks a block when a text is written again
+RETRY_BLOCK = 8  # masks a block when a text is written again
 
 
-def careful(policy: Policy) -> Policy | None:
-    """`policy` with one token a step in short blocks: slower, and surer of how its tokens fit.
+def retry_policy(policy: Policy) -> Policy | None:
+    """`policy` with one token a step in short blocks: slower, but tokens fit better to each other.
 
-    For what was written too boldly. None where the steps are said: by a schedule, or by a budget.
+    For a text that was written too boldly. None where the number of steps was given: by a schedule or by a budget.
     """
-    if not isinstance(policy.commit, Threshold) or policy.budget is not None:
+    if policy.commit.scheduled or policy.budget is not None:
         return None
-    return replace(policy, commit=TopK(linear), block=CAREFUL)
+    sampling = replace(policy.sampling, order="confidence")
+    return replace(policy, commit=TopK(linear), sampling=sampling, block=RETRY_BLOCK)

@@ -1,123 +1,237 @@
-"""Predictors: a canvas and a window become logits for the positions asked for.
+"""Prediction: the queries of many runs become logits, with as few forwards as they allow.
 
-The shift and the cache live here and nowhere else.
+The shift of the network and the KV cache are handled here and nowhere else.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import torch
+from torch import Tensor
+
+from diffucli.decode.canvas import Span
+from diffucli.errors import as_out_of_memory, is_out_of_memory
+
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from diffucli.decode.canvas import Canvas, Span
-
+    from diffucli.decode.commit import Progress
 
 Cache = Literal["none", "prefix", "dual"]
+Shares = defaultdict[int, float]  # run → forwards
 
 
-class Network(Protocol):
-    """What a predictor asks of a network; see `diffucli.model.network.Network`."""
+class BatchNetwork(Protocol):
+    """What prediction needs of a network; see `diffucli.model.network.Network`."""
 
     @property
     def shift(self) -> int:
         """How far left of a position the output stands that predicts it."""
         ...
 
-    def cache(self, length: int) -> Any:
-        """An empty cache for a canvas of `length` positions, opaque here."""
+    def new_cache(self, slots: int, longest: int, *, old: Any = None) -> Any:
+        """A cache for `slots` canvases of at most `longest` tokens, with what `old` holds; opaque here."""
         ...
 
-    def __call__(self, tokens: Tensor, rows: Tensor, *, start: int = 0, cache: Any = None) -> Tensor:
-        """Float32 logits `[…, len(rows), V]` of the outputs `rows` of `tokens` `[…, n]`, at `start` and after."""
+    def __call__(
+        self,
+        tokens: Tensor,
+        rows: Sequence[Tensor],
+        *,
+        starts: Sequence[int] = (),
+        cache: tuple[Any, Sequence[int]] | None = None,
+        lengths: Sequence[int] = (),
+    ) -> Tensor:
+        """Float32 logits `[R, V]` of the outputs `rows` of each of `tokens` `[B, n]`, one after the other."""
         ...
 
 
-class Predictor(Protocol):
-    """Logits `[n, V]` for `positions` `[n]` (CPU), all of them inside `window`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """A question to the network: what stands at `positions` `[n]` of the canvas `tokens` `[L]`, all in `window`?
+
+    Tensors are on the CPU. cache: the keys and values that may be reused as long as the window stays the same: "dual"
+    of all that stands outside the window, "prefix" of what stands before it, "none". progress: where the run is in its
+    schedule.
+    """
+
+    tokens: Tensor
+    window: Span
+    positions: Tensor
+    cache: Cache
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """Logits `[n, V]` of the first queries, in order; the last guesses may be left out. nfe: share of the forwards."""
+
+    logits: tuple[Tensor, ...]
+    nfe: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cached:
+    """What the cache holds for a run: the canvas `tokens` as they were when all keys and values were computed."""
+
+    window: Span
+    tokens: Tensor
+
+    def serves(self, query: Query, part: Span) -> bool:
+        """Whether `query` differs from it in `part` at most, so that only that part has to be computed."""
+        if query.window != self.window or query.cache == "none" or len(query.tokens) != len(self.tokens):
+            return False
+        return all(torch.equal(query.tokens[a], self.tokens[a]) for a in (slice(part.start), slice(part.stop, None)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A query of a run and the part of its canvas that is computed for it. slot: of its keys and values, if any."""
+
+    run: int
+    query: Query
+    part: Span
+    slot: int | None
+    is_guess: bool
 
     @property
-    def forwards(self) -> int:
-        """Forwards spent so far."""
-        ...
+    def is_whole(self) -> bool:
+        """Whether the part is the whole canvas."""
+        return len(self.part) == len(self.query.tokens)
 
-    def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
-        """One forward as a rule."""
-        ...
-
-
-class Batched(Predictor, Protocol):
-    """A predictor that can evaluate several canvases, alike outside the window, in one forward."""
-
-    def batch(self, tokens: Tensor, positions: Tensor, *, canvas: Canvas, window: Span) -> Tensor:
-        """Logits `[…, n, V]` for `positions` `[n]` in each of `tokens` `[…, L]`, which `canvas` might hold."""
-        ...
+    @property
+    def shape(self) -> tuple[int, bool, bool]:
+        """Jobs of one shape may share a forward."""
+        return len(self.part), self.slot is not None, self.is_whole
 
 
-class Full:
-    """Evaluates the whole canvas each time, or all but the far masks.
+class Predictor:
+    """Answers the queries of runs, which are numbers here.
 
-    suffix: how many masks behind the window stay visible where the canvas ends in masks; None keeps all (DPad).
+    A run has a slot of the KV cache from its first query that may reuse keys and values until `release`. A window costs
+    a full forward when it is new, and when anything outside of it has changed; after that only the window is computed,
+    with the position left of it, as the shift asks (Fast-dLLM's caches, arXiv 2505.22618). What memory does not suffice
+    for is done in smaller batches: first guesses are left out, then runs are split up, then the positions of a run.
     """
 
-    def __init__(self, network: Network, *, suffix: int | None = None) -> None:
-        self.network, self.suffix, self.forwards = network, suffix, 0
-
-    def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
-        """Logits `[n, V]` for `positions`; outputs stand `shift` to the left of what they predict."""
-        return self.batch(canvas.tokens, positions, canvas=canvas, window=window)
-
-    def batch(self, tokens: Tensor, positions: Tensor, *, canvas: Canvas, window: Span) -> Tensor:
-        """Logits `[…, n, V]` for `positions` in each of `tokens` `[…, L]`."""
-        rows = (positions - self.network.shift).clamp(min=0).to(tokens.device)
-        logits = self.network(tokens[..., : visible(canvas, window, self.suffix)], rows)
-        self.forwards += 1
-        return logits
-
-
-class Windowed:
-    """Keeps keys and values of the canvas: a new window costs a full forward, the same window again only a part.
-
-    dual: that part is the window; else it is the window and all behind it, which then sees what is written.
-    (Fast-dLLM's two caches, arXiv 2505.22618, with the row left of the window evaluated too, as the shift asks.)
-    """
-
-    def __init__(self, network: Network, *, suffix: int | None = None, dual: bool = True) -> None:
-        self.network, self.suffix, self.dual, self.forwards = network, suffix, dual, 0
-        self._seen: tuple[Canvas, Span] | None = None
+    def __init__(self, network: BatchNetwork) -> None:
+        self._network, self.forwards = network, 0
         self._cache: Any = None
-        self._length = 0
+        self._capacity, self._longest = 0, 0
+        self._slots: dict[int, int] = {}
+        self._cached: dict[int, _Cached] = {}
+        self._guesses, self._most_jobs, self._halved = True, 1 << 30, False
 
-    def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
-        """Logits `[n, V]` for `positions`; equal to `Full`'s on a window's first call."""
-        return self.batch(canvas.tokens, positions, canvas=canvas, window=window)
+    def release(self, run: int) -> None:
+        """Gives the slot of a run back."""
+        self._cached.pop(run, None)
+        self._slots.pop(run, None)
 
-    def batch(self, tokens: Tensor, positions: Tensor, *, canvas: Canvas, window: Span) -> Tensor:
-        """Logits `[…, n, V]` for `positions` in each of `tokens` `[…, L]`; just one on a window's first call."""
-        shift, start, stop = self.network.shift, 0, visible(canvas, window, self.suffix)
-        if self._seen == (canvas, window):
-            start, stop = max(window.start - shift, 0), window.stop if self.dual else stop
+    def answer(self, asked: Sequence[tuple[int, Sequence[Query]]]) -> list[Answer]:
+        """An answer for each run and its queries. What follows a run's first query are guesses.
+
+        A guess is expected to differ from the first query inside its window alone. NoRoom: out of memory.
+        """
+        self._reserve(asked)
+        jobs = [[self._job(run, query, is_guess=i > 0) for i, query in enumerate(queries)] for run, queries in asked]
+        logits: dict[_Job, Tensor] = {}
+        shares: Shares = defaultdict(float)
+        for group in self._groups(job for each in jobs for job in each if self._guesses or not job.is_guess):
+            logits |= self._evaluate(group, shares)
+        return [
+            Answer(tuple(logits[job] for job in takewhile(logits.__contains__, each)), shares[run])
+            for (run, _), each in zip(asked, jobs, strict=True)
+        ]
+
+    def _reserve(self, asked: Sequence[tuple[int, Sequence[Query]]]) -> None:
+        """Gives every run that may reuse keys and values a slot, and makes the cache large enough for all."""
+        caching = [(run, len(queries[0].tokens)) for run, queries in asked if queries[0].cache != "none"]
+        for run, _ in caching:
+            if run not in self._slots:
+                self._slots[run] = next(i for i in range(len(self._slots) + 1) if i not in self._slots.values())
+        slots = max(self._slots.values(), default=-1) + 1
+        longest = max((length for _, length in caching), default=0)
+        if slots > self._capacity or longest > self._longest:
+            self._capacity, self._longest = max(slots, self._capacity), max(longest, self._longest)
+            old, self._cache = self._cache if self._cached else None, None
+            self._cache = self._network.new_cache(self._capacity, self._longest, old=old)
+
+    def _job(self, run: int, query: Query, *, is_guess: bool) -> _Job:
+        whole = Span(0, len(query.tokens))
+        if query.cache == "none":
+            return _Job(run, query, whole, None, is_guess)
+        start = max(query.window.start - self._network.shift, 0)
+        part = Span(start, query.window.stop if query.cache == "dual" else whole.stop)
+        cached = self._cached.get(run)
+        if cached is not None and cached.serves(query, part):
+            return _Job(run, query, part, self._slots[run], is_guess)
+        return _Job(run, query, whole, None if is_guess else self._slots[run], is_guess)
+
+    def _groups(self, jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
+        """Jobs that share a forward, those of neighbouring slots side by side."""
+        shapes: defaultdict[tuple[int, bool, bool], list[_Job]] = defaultdict(list)
+        for job in jobs:
+            shapes[job.shape].append(job)
+        for same in shapes.values():
+            same.sort(key=lambda job: job.slot or 0)
+            yield from (same[i : i + self._most_jobs] for i in range(0, len(same), self._most_jobs))
+
+    def _evaluate(self, group: Sequence[_Job], shares: Shares) -> dict[_Job, Tensor]:
+        """The logits of a group's queries; `shares` gets what they cost."""
+        if self._halved:
+            return {job: self._in_halves(job, shares) for job in group}
+        found = self._try_forward(group)
+        if found is not None:
+            for run, count in Counter(job.run for job in group).items():
+                shares[run] += count / len(group)
+            return found
+        if any(job.is_guess for job in group):
+            self._guesses, group = False, [job for job in group if not job.is_guess]
+        elif len(group) > 1:
+            self._most_jobs = (len(group) + 1) // 2
         else:
-            assert tokens.ndim == 1 or len(tokens) == 1, "keys and values are those of one canvas"
-            self._seen = canvas, window
-            if self._length != stop:  # else it is written anew where it is: what is recorded of it stays good
-                self._length, self._cache = stop, self.network.cache(stop)
-        rows = ((positions - shift).clamp(min=0) - start).to(tokens.device)
-        logits = self.network(tokens[..., start:stop], rows, start=start, cache=self._cache)
+            self._halved = True
+        return {job: found for part in self._groups(group) for job, found in self._evaluate(part, shares).items()}
+
+    def _try_forward(self, group: Sequence[_Job]) -> dict[_Job, Tensor] | None:
+        """As `_forward`; None where memory ran out. The error's traceback, which holds what was too much, is gone."""
+        try:
+            return self._forward(group)
+        except (MemoryError, RuntimeError) as exc:
+            if not is_out_of_memory(exc):
+                raise
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return None
+
+    def _in_halves(self, job: _Job, shares: Shares) -> Tensor:
+        """The logits of one query by two forwards: the logits of all its positions at once were too many."""
+        positions = job.query.positions
+        with as_out_of_memory(f"{len(positions)} positions of {len(job.query.tokens)} tokens, even half at a time"):
+            found = []
+            for half in torch.split(positions, (len(positions) + 1) // 2):
+                part = replace(job, query=replace(job.query, positions=half))
+                found.append(self._forward([part])[part])
+                shares[job.run] += 1
+            return torch.cat(found)
+
+    def _forward(self, group: Sequence[_Job]) -> dict[_Job, Tensor]:
+        """One forward for jobs of one shape."""
+        rows = [(job.query.positions - self._network.shift).clamp(min=0) - job.part.start for job in group]
+        slots = [job.slot for job in group if job.slot is not None]
+        logits = self._network(
+            torch.stack([job.query.tokens[job.part.start : job.part.stop] for job in group]),
+            rows,
+            starts=[job.part.start for job in group],
+            cache=(self._cache, slots) if slots else None,
+            lengths=[len(job.query.tokens) for job in group],
+        )
         self.forwards += 1
-        return logits
-
-
-def visible(canvas: Canvas, window: Span, suffix: int | None) -> int:
-    """Where the canvas may end while `window` is written: far masks at its very end say nothing."""
-    last = canvas.holes[-1]
-    if suffix is None or last.stop < len(canvas):
-        return len(canvas)
-    return max(last.start, min(len(canvas), window.stop + suffix))
-
-
-def predictor(network: Network, *, cache: Cache, suffix: int | None) -> Batched:
-    """The predictor a policy asks for."""
-    if cache == "none":
-        return Full(network, suffix=suffix)
-    return Windowed(network, suffix=suffix, dual=cache == "dual")
+        for job in group:
+            if job.slot is not None and job.is_whole:
+                self._cached[job.run] = _Cached(job.query.window, job.query.tokens)
+        return dict(zip(group, torch.split(logits, [len(each) for each in rows]), strict=True))

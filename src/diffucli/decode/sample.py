@@ -1,25 +1,30 @@
-"""Proposals: logits become one token and one score for each position."""
+"""Sampling: logits become a proposal, one token and one score for each position, within constraints."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffucli.decode.canvas import Span
+
 Order = Literal["confidence", "margin", "entropy", "origin"]
 NUCLEUS = 64  # candidates looked at for top-p before all are sorted
-SURE = 0.9  # of a line's end
+SURE_LINE_END = 0.9  # confidence from which a proposed newline ends its line
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn: temperature 0 takes the likeliest; top_p keeps the smallest set of that mass.
+    """How tokens are drawn: temperature 0 takes the likeliest; top_p draws from the smallest set of that mass.
 
     tempered: scores are taken after temperature and top-p, so these change the order too (DiffuCoder, arXiv
-    2506.20639). Else they are the network's own, which a threshold needs: a temperature below 1 makes every score look
-    surer than it is, and with it tokens are committed together that do not fit.
+    2506.20639). Otherwise scores are the network's own, as a threshold needs: a temperature below 1 makes every score
+    look surer than it is, and tokens would be committed together that do not fit.
     """
 
     temperature: float = 0.0
@@ -38,48 +43,69 @@ class Proposal:
     tokens: Tensor
     scores: Tensor
 
-    def here(self) -> Proposal:
-        """The same on the CPU, in one copy: a step's one wait for the device.
+    def cpu(self) -> Proposal:
+        """The same on the CPU, in one copy: the only time a step waits for the device.
 
-        Whole numbers below 2^24 are exact in float32, the widest that every device has.
+        Whole numbers below 2^24 are exact in float32, the widest type that every device has.
         """
         tokens, scores = torch.stack([self.tokens.float(), self.scores.float()]).cpu()
         return Proposal(tokens.long(), scores)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What may not appear, or not yet.
+class Resizing:
+    """Tokens that change the length of a hole when they are committed (DreamOn).
 
-    forbidden: ids that may stand nowhere. size: rows from there on were never trained. ends, needed: ids that may not
-    stand at the positions `needed`, so that a hole is not closed before it holds what it must. line_ends: ids with a
-    newline; what is behind the first sure one waits until that line is written (after AdaBlock, arXiv 2509.26432).
+    expand: becomes two masks. delete: ids whose position goes away. longest: tokens of a canvas that may not grow any
+    does not grow. budget: how often a run may expand.
+    """
+
+    expand: int
+    delete: frozenset[int]
+    longest: int
+    budget: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constraints:
+    """What may not be written, or not yet.
+
+    forbidden: ids that are never written. vocab_size: the network's rows from there on were never trained. ends: ids
+    that may not stand among the first `min_tokens` positions of a hole (one number a hole). line_ends: ids with a
+    newline; what stands behind the first sure one waits until that line is written (after AdaBlock, arXiv 2509.26432).
+    resizing: tokens that change a hole's length.
     """
 
     forbidden: tuple[int, ...] = ()
-    size: int | None = None
+    vocab_size: int | None = None
     ends: tuple[int, ...] = ()
-    needed: frozenset[int] = frozenset()
-    line_ends: tuple[int, ...] = ()
+    min_tokens: tuple[int, ...] = ()
+    line_ends: Tensor | None = None
+    resizing: Resizing | None = None
 
-    def __call__(self, logits: Tensor, positions: Tensor) -> Tensor:
-        """`logits` `[n, V]` for `positions` `[n]` (CPU) with what may not appear at -inf, in place."""
-        if self.size is not None:
-            logits[:, self.size :] = -torch.inf
+    def apply(self, logits: Tensor, positions: Tensor, holes: Sequence[Span], *, may_expand: bool = True) -> Tensor:
+        """`logits` `[n, V]` for `positions` `[n]` (on the CPU) with what may not be written at -inf, in place."""
+        if self.vocab_size is not None:
+            logits[:, self.vocab_size :] = -torch.inf
         if self.forbidden:
             logits[:, list(self.forbidden)] = -torch.inf
-        if self.ends and self.needed:
-            rows = [[row] for row, position in enumerate(positions.tolist()) if position in self.needed]
-            if rows:
-                logits[torch.tensor(rows), list(self.ends)] = -torch.inf
+        if self.resizing and not may_expand:
+            logits[:, self.resizing.expand] = -torch.inf
+        if self.ends and any(self.min_tokens):
+            early = torch.zeros(len(positions), dtype=torch.bool)
+            for hole, count in zip(holes, self.min_tokens, strict=True):
+                early |= (positions >= hole.start) & (positions < min(hole.start + count, hole.stop))
+            rows = early.nonzero().to(logits.device)
+            if len(rows):
+                logits[rows, list(self.ends)] = -torch.inf
         return logits
 
-    def in_line(self, proposal: Proposal) -> Proposal:
-        """`proposal` (CPU), by confidence and in the order of positions, with scores of -inf for what has to wait."""
-        if not self.line_ends:
+    def defer(self, proposal: Proposal) -> Proposal:
+        """`proposal` (on the CPU, by confidence, in order) with scores of -inf for what has to wait."""
+        if self.line_ends is None:
             return proposal
-        ends = torch.isin(proposal.tokens, torch.tensor(self.line_ends))
-        sure = (ends & (proposal.scores >= SURE)).int()
+        ends = torch.isin(proposal.tokens, self.line_ends)
+        sure = (ends & (proposal.scores >= SURE_LINE_END)).int()
         behind = sure.cumsum(0) > sure
         return Proposal(proposal.tokens, proposal.scores.masked_fill(behind, -torch.inf))
 
@@ -104,9 +130,9 @@ def propose(logits: Tensor, sampling: Sampling, rng: torch.Generator) -> Proposa
 
 
 def nucleus(logits: Tensor, top_p: float) -> Tensor:
-    """`logits` `[n, V]` outside the smallest set of mass > `top_p` at -inf; what ties with its last member stays too.
+    """`logits` `[n, V]` with all outside the smallest set of mass > `top_p` at -inf; ties with its last member stay.
 
-    Looks at the best few first; all are sorted only where these do not reach the mass.
+    Sorts the best few first, and all of them only where these do not reach the mass.
     """
     total = logits.logsumexp(-1, keepdim=True)
     for count in (min(NUCLEUS, logits.shape[1]), logits.shape[1]):

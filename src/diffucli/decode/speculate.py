@@ -1,6 +1,6 @@
-"""Speculation: canvases that the next steps may lead to are evaluated in one forward with the canvas that is asked for.
+"""Speculation: the canvases that the next steps may lead to are evaluated in the same forward as the current one.
 
-Knows the commit rule and its schedule; the loop knows nothing of this. What is written is the same, forwards are fewer.
+What is written is the same, in fewer forwards. After Spiffy (arXiv 2509.18085).
 """
 
 from __future__ import annotations
@@ -8,115 +8,113 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from diffucli.decode.commit import Progress, ranked
-from diffucli.decode.loop import schedule
+from diffucli.decode.predict import Answer, Query
 from diffucli.decode.sample import propose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from diffucli.decode.canvas import Canvas, Span
+    from diffucli.decode.loop import Queries, Run
     from diffucli.decode.policy import Policy
-    from diffucli.decode.predict import Batched
-    from diffucli.decode.sample import Proposal, Rules
+    from diffucli.decode.sample import Proposal
 
-Writing = tuple[list[int], list[int]]  # positions and the tokens that are guessed there
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    """Logits `[B, n, V]` for `positions` `[n]` in each canvas of `tokens` `[B, L]`, while `window` was written."""
+    """The logits `[n, V]` of a query that was answered."""
 
-    window: Span
-    tokens: Tensor
-    positions: Tensor
+    query: Query
     logits: Tensor
 
-    def find(self, tokens: Tensor, window: Span, positions: Tensor) -> Tensor | None:
-        """A copy of the logits for `positions` in the canvas `tokens` `[L]`; None where they are not known."""
-        if window != self.window or not bool(torch.isin(positions, self.positions).all()):
+    def find(self, query: Query) -> Tensor | None:
+        """A copy of the logits for `query`, if it is about the same canvas and among the same positions."""
+        known = self.query
+        if query.window != known.window or not torch.equal(query.tokens, known.tokens):
             return None
-        rows = (self.tokens == tokens).all(1).nonzero()[:, 0].tolist()
-        asked = torch.isin(self.positions, positions).nonzero()[:, 0]
-        return self.logits[rows[0], asked.to(tokens.device)] if rows else None
+        wanted = torch.isin(known.positions, query.positions)
+        if int(wanted.sum()) < len(query.positions):
+            return None
+        return self.logits[wanted.to(self.logits.device)]
 
 
-class Speculative:
-    """A predictor that answers from an earlier forward where that one's guesses were right.
+def speculate(run: Run[T], policy: Policy) -> Run[T]:
+    """`run`, which follows `policy`, with up to `policy.speculate` guesses behind each of its queries.
 
-    Each forward evaluates the canvas as it is and up to `policy.speculate` guesses of what it becomes, drawn up from
-    the last logits that were given. A wrong guess costs its row, nothing else: a row does not see the others. Where
-    `predictor` caches, the rows share the keys and values outside the window. After Spiffy (arXiv 2509.18085).
+    The guesses follow from the latest logits that the run has seen. A right guess answers a later query without a
+    forward; a wrong one costs its row of the batch, nothing else.
     """
+    known: list[_Known] = []
+    latest: _Known | None = None
+    answer: Answer | None = None
+    try:
+        while True:
+            item = run.send(answer)
+            answer = None
+            if not isinstance(item, tuple):
+                yield item
+                continue
+            (query,) = item
+            found = next((logits for each in known if (logits := each.find(query)) is not None), None)
+            if found is not None:
+                answer = Answer((found,), 0.0)
+            else:
+                asked = (query, *_guesses(query, latest, policy))
+                known, latest = [], None  # before there is room for the next ones
+                got = yield asked
+                assert got is not None, "a driver answers queries"
+                known = [_Known(each, logits) for each, logits in zip(asked, got.logits, strict=False)]
+                answer = Answer((got.logits[0].clone(),), got.nfe)
+            latest = _Known(query, answer.logits[0])  # the run applies its constraints to these in place
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    finally:
+        run.close()
 
-    def __init__(self, predictor: Batched, policy: Policy, rules: Rules) -> None:
-        self._predictor, self._policy, self._rules = predictor, policy, rules
-        self._rng = torch.Generator()  # for rules that draw, which are guessed badly
-        self._canvas: Canvas | None = None
-        self._plan: Iterator[tuple[Span, Progress]] = iter(())
-        self._known: _Known | None = None
-        self._latest: tuple[Span, Tensor, Tensor] | None = None  # window, positions, logits: what guesses come from
 
-    @property
-    def forwards(self) -> int:
-        """Forwards spent, one for each batch."""
-        return self._predictor.forwards
+def _guesses(query: Query, latest: _Known | None, policy: Policy) -> Queries:
+    """What `query` may have become after the next steps; nothing on a window's first step."""
+    if latest is None or latest.query.window != query.window or len(latest.query.tokens) != len(query.tokens):
+        return ()
+    open_still = torch.isin(latest.query.positions, query.positions)
+    positions = latest.query.positions[open_still]
+    proposal = _expected(latest.logits[open_still.to(latest.logits.device)], policy).cpu()
+    order = ranked(proposal.scores)
+    places, tokens = positions[order].tolist(), proposal.tokens[order].tolist()
+    sizes = _sizes(proposal.scores[order], query.progress, policy)
+    picks = islice(subsets(sizes, len(places)), policy.speculate)
+    return tuple(
+        replace(query, tokens=written(query.tokens, [places[i] for i in ranks], [tokens[i] for i in ranks]))
+        for ranks in picks
+    )
 
-    def __call__(self, canvas: Canvas, window: Span, positions: Tensor) -> Tensor:
-        """Logits `[n, V]` for `positions`; the loop must ask once a step, as the schedule is followed call by call."""
-        progress = self._follow(canvas)
-        logits = self._known.find(canvas.tokens, window, positions) if self._known else None
-        if logits is None:
-            guesses = self._guesses(window, positions, progress) if progress else []
-            self._known = self._latest = None  # before there is room for the next ones
-            tokens = written(canvas.tokens, guesses)
-            found = self._predictor.batch(tokens, positions, canvas=canvas, window=window)
-            self._known = _Known(window, tokens, positions, found)
-            logits = found[0].clone()
-        self._latest = window, positions, logits
-        return logits
 
-    def _follow(self, canvas: Canvas) -> Progress | None:
-        """Where the loop is in its schedule."""
-        if canvas is not self._canvas:
-            self._canvas, self._plan = canvas, schedule(canvas, self._policy)
-            self._known = self._latest = None
-        return next((progress for _, progress in self._plan), None)
+def _expected(logits: Tensor, policy: Policy) -> Proposal:
+    """The likeliest tokens, scored as the run scores what it draws."""
+    sampling = policy.sampling
+    if sampling.tempered and sampling.temperature > 0:
+        logits = logits / sampling.temperature
+    return propose(logits, replace(sampling, temperature=0.0), torch.Generator())
 
-    def _guesses(self, window: Span, positions: Tensor, progress: Progress) -> list[Writing]:
-        """What may be committed next in `window`, where `positions` are masked; nothing on its first step."""
-        if self._latest is None or self._latest[0] != window:
-            return []
-        _, before, logits = self._latest
-        kept = torch.isin(before, positions)
-        where = before[kept]
-        proposal = self._expected(self._rules(logits[kept.to(logits.device)], where)).here()
-        order = ranked(proposal.scores)
-        places, words = where[order].tolist(), proposal.tokens[order].tolist()
-        picks = islice(subsets(self._sizes(proposal.scores[order], progress), len(places)), self._policy.speculate)
-        return [([places[i] for i in ranks], [words[i] for i in ranks]) for ranks in picks]
 
-    def _expected(self, logits: Tensor) -> Proposal:
-        """The likeliest tokens, scored as the loop scores what it draws."""
-        sampling = self._policy.sampling
-        if sampling.tempered and sampling.temperature > 0:
-            logits = logits / sampling.temperature
-        return propose(logits, replace(sampling, temperature=0.0), self._rng)
-
-    def _sizes(self, scores: Tensor, progress: Progress) -> Iterator[int]:
-        """How much of `scores`, best first, is written after one step, two, …, by the rule; all of it is no guess."""
-        done = 0
-        for index in range(progress.index, progress.index + self._policy.speculate):
-            if done < len(scores):
-                step = len(self._policy.commit(scores[done:], Progress(index, progress.total), self._rng))
-                done += step
-                if step and done < len(scores):
-                    yield done
+def _sizes(scores: Tensor, progress: Progress, policy: Policy) -> Iterator[int]:
+    """How many of `scores`, best first, are committed after one step, two, …; all of them are no guess."""
+    done, rng = 0, torch.Generator()
+    for index in range(progress.index, progress.index + policy.speculate):
+        if done < len(scores):
+            left = scores[done:]
+            masked = torch.ones(len(left), dtype=torch.bool)
+            step = len(policy.commit(left, masked, Progress(index, progress.total), rng).commit)
+            done += step
+            if step and done < len(scores):
+                yield done
 
 
 def subsets(sizes: Iterable[int], count: int) -> Iterator[list[int]]:
@@ -139,13 +137,8 @@ def _numbers(ones: int, width: int) -> Iterator[int]:
         number = carried | ((number ^ carried) >> 2) // lowest
 
 
-def written(tokens: Tensor, writings: Sequence[Writing]) -> Tensor:
-    """`[1 + len(writings), L]`: `tokens` `[L]` as they are, then with each of `writings` in them."""
-    batch = tokens.repeat(1 + len(writings), 1)
-    cells = [
-        (row, place, word) for row, pair in enumerate(writings, start=1) for place, word in zip(*pair, strict=True)
-    ]
-    if cells:
-        rows, places, words = torch.tensor(cells, device=tokens.device).unbind(1)
-        batch[rows, places] = words
-    return batch
+def written(tokens: Tensor, positions: Sequence[int], values: Sequence[int]) -> Tensor:
+    """`tokens` `[L]` with `values` at `positions`."""
+    changed = tokens.clone()
+    changed[torch.tensor(positions, dtype=torch.long)] = torch.tensor(values, dtype=torch.long)
+    return changed

@@ -9,41 +9,53 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import takewhile
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from diffucli.decode.policy import careful
+from diffucli.decode.loop import alone
+from diffucli.edit import source
+from diffucli.edit.regions import Region
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, Sample, judge
-from diffucli.events import Finished
-from diffucli.syntax import languages
-from diffucli.syntax.check import check, is_substantial, new_diagnostics
-from diffucli.tasks.engine import Engine, Gap, Run
+from diffucli.tasks.engine import Decode, Result, default_decode
+from diffucli.tasks.fill import Job, fill
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
+from diffucli.tasks.prompt import PYTHON
+from diffucli.tasks.targets import Targets
+from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from diffucli.decode.policy import Policy
     from diffucli.events import Event
     from diffucli.model.load import Checkpoint
+    from diffucli.tasks.verify import Verify
 
-PYTHON = languages.by_name("python")
 Solver = Callable[[Problem, int], Sample]
 Judge = Callable[[Problem, str], Judgement]
 
 
-class Writer(Protocol):
-    """Anything that answers requests: an `Engine`, or a reference implementation in its place."""
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A checkpoint, the policy that it writes by, and the decoding: our loop, or a reference in its place."""
 
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The checkpoint that writes."""
-        ...
+    checkpoint: Checkpoint
+    policy: Policy
+    decode: Decode = default_decode
 
-    def generate(self, query: str, *, tag: str = "python", length: int | None = None, least: int = 0) -> Run:
-        """A run that answers `query`."""
-        ...
+    def answer(
+        self, request: str, *, length: int | None = None, min_tokens: int = 0, verify: Verify = "error"
+    ) -> Generator[Event, None, Result]:
+        """The events of an answer to `request`, and its result. length: masks for it; None: the default."""
+        wanted = Request(request, PYTHON, length or DEFAULT_ANSWER_TOKENS, min_tokens, verify)
+        return alone(self.checkpoint.network, generate(self.checkpoint, wanted, self.policy, decode=self.decode))
 
-    def answer_of(self, run: Run, final: Finished) -> tuple[str, bool]:
-        """The code that a finished run wrote, and whether it ended before the canvas did."""
-        ...
+    def fill(self, problem: FillProblem) -> Result:
+        """The result of filling the hole of `problem`, which gets the default number of masks."""
+        place = len(problem.before)
+        plain = problem.before + problem.expected + problem.after
+        targets = Targets((Region(place, place),), plain, frozenset({(place, place)}))
+        job = Job(source.from_bytes((problem.before + problem.after).encode()), "the problem", PYTHON, targets)
+        return pull(alone(self.checkpoint.network, fill(self.checkpoint, job, self.policy, decode=self.decode))).result
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,78 +94,20 @@ def _result(
     return JudgedSample(index, problems[index], seed, sample, judgement.result())
 
 
-def solver(engine: Engine) -> Solver:
-    """A solver that uses `engine` with each sample's seed; a hole gets the default number of masks.
-
-    An answer that does not parse is generated a second time with the retry policy, as the commands do it. The costs of
-    both runs count.
-    """
+def solver(writer: Writer) -> Solver:
+    """A solver that uses `writer` with each sample's seed and, as the commands do, retries what does not parse."""
 
     def solve(problem: Problem, seed: int) -> Sample:
-        seeded = replace(engine, policy=replace(engine.policy, seed=seed))
+        seeded = replace(writer, policy=replace(writer.policy, seed=seed))
         match problem:
             case CodeProblem():
-                return answer(seeded, problem.request)
+                return sample_of(pull(seeded.answer(problem.request)))
             case FillProblem():
-                write = partial(_fill, problem=problem)
-                return _with_retry(write(seeded), seeded, write, _parses_in(problem))
+                return sample_of(seeded.fill(problem))
 
     return solve
 
 
-def answer(writer: Writer, request: str, *, length: int | None = None) -> Sample:
-    """The answer of `writer` to `request` in a canvas of `length` masks (None: the default)."""
-    write = partial(_generate, request=request, length=length)
-    return _with_retry(write(writer), writer, write, _is_code)
-
-
-def _with_retry(
-    first: Sample, writer: Writer, write: Callable[[Engine], Sample], parses: Callable[[str], bool]
-) -> Sample:
-    """`first`; or, if it does not parse and there is a retry policy, a second sample with the costs of both."""
-    policy = careful(writer.policy) if isinstance(writer, Engine) else None
-    if policy is None or parses(first.text):
-        return first
-    again = write(Engine(writer.checkpoint, policy))
-    return replace(again, nfe=first.nfe + again.nfe, seconds=first.seconds + again.seconds)
-
-
-def _is_code(text: str) -> bool:
-    return check(text, PYTHON).ok and is_substantial(text, PYTHON)
-
-
-def _parses_in(problem: FillProblem) -> Callable[[str], bool]:
-    before = problem.before + problem.expected + problem.after
-    return lambda text: not new_diagnostics(before, problem.before + text + problem.after, PYTHON).diagnostics
-
-
-def _generate(writer: Writer, *, request: str, length: int | None) -> Sample:
-    run = writer.generate(request, length=length)
-    final = _last(run.events)
-    text, _ = writer.answer_of(run, final)
-    return _sample(writer, run, final, text)
-
-
-def _fill(engine: Engine, *, problem: FillProblem) -> Sample:
-    parts = [problem.before, problem.after]
-    run = engine.fill(parts, [Gap()])
-    final = _last(run.events)
-    (text,) = engine.pieces_of(run, final, parts)
-    return _sample(engine, run, final, text)
-
-
-def _sample(writer: Writer, run: Run, final: Finished, text: str) -> Sample:
-    return Sample(text, final.nfe, text_tokens(run, final, mask=writer.checkpoint.tokenizer.mask), final.seconds)
-
-
-def _last(events: Iterator[Event]) -> Finished:
-    *_, final = events
-    assert isinstance(final, Finished), "a run ends with Finished"
-    return final
-
-
-def text_tokens(run: Run, final: Finished, *, mask: int) -> int:
-    """The number of tokens of text: those before the first end token of each hole, without masks."""
-    holes = run.layout.holes
-    texts = (takewhile(lambda token: token not in run.ends, final.tokens[hole.start : hole.stop]) for hole in holes)
-    return sum(token != mask for text in texts for token in text)
+def sample_of(result: Result) -> Sample:
+    """A task's result as a sample: its code, or what it put into the hole."""
+    return Sample(result.pieces[0], result.nfe, result.chosen.written.tokens, result.seconds)

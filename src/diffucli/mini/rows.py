@@ -14,7 +14,8 @@ from diffucli.mini.compositions import Composition, compose, held_out, verify
 from diffucli.mini.renaming import Parts, rename
 from diffucli.mini.wording import sentence
 from diffucli.tasks import prompt
-from diffucli.tasks.engine import ANSWER, FREE
+from diffucli.tasks.fill import DEFAULT_HOLE_TOKENS
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 if TYPE_CHECKING:
     import random
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from diffucli.model.tokenizer import Tokenizer
 
 LONGEST = 320  # tokens of a row
-PADDING = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, ANSWER: 5}  # bound on the padding after an answer → its weight
+PADDING = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, DEFAULT_ANSWER_TOKENS: 5}  # bound on an answer's padding → weight
 CAUSAL_PADDING = {4: 1}  # the same in the causal stage, which cannot see the padding
 SHARES = (22, 14, 28, 28, 8)  # weights of tasks, programs, compositions, holes in these, and holes in open code
 POLISH_SHARES = (26, 14, 27, 27, 6)  # the same in the last stage; tasks have the longest answers and learn slowest
@@ -94,13 +95,13 @@ class RowSampler:
         """The chat prompt, the code, its closing fence, the end of the turn, and padding to the end of the canvas."""
         content = [*self.tokenizer.encode(code), *prompt.closing(self.tokenizer, request)]
         length = len(content) + self.answer_padding(rng, len(content))
-        layout = prompt.answer(self.tokenizer, request, tag="python", length=length)
+        layout = prompt.answer(self.tokenizer, request, length=length)
         return TrainingRow(self._with_content(layout, content), layout.holes, answers=True, kind=kind, code=code)
 
     def answer_padding(self, rng: random.Random, used: int) -> int:
         """A random number of padding tokens after `used` tokens, so that answers end in canvases of any length."""
         bound = rng.choices(list(self.padding), list(self.padding.values()))[0]
-        return max(ANSWER - used, 0) if bound == ANSWER else rng.randrange(bound)
+        return max(DEFAULT_ANSWER_TOKENS - used, 0) if bound == DEFAULT_ANSWER_TOKENS else rng.randrange(bound)
 
     def fill_known(self, rng: random.Random) -> TrainingRow:
         """A hole in the code of a classic task or a composition, mostly with renamed variables.
@@ -133,13 +134,13 @@ class RowSampler:
         before, text, after = parts
         content = self.tokenizer.encode(prompt.inside(before, text))
         length = len(content) + self.hole_padding(rng, len(content))
-        layout = prompt.file(self.tokenizer, [before, after], [length], query=request, tag="python")
+        layout = prompt.file(self.tokenizer, [before, after], [length], request=request)
         tokens = self._with_content(layout, content)
         return TrainingRow(tokens, layout.holes, answers=False, kind=kind, code="".join(parts))
 
     def hole_padding(self, rng: random.Random, used: int) -> int:
         """A random number of padding tokens after `used` tokens in a hole; often that of a hole of free length."""
-        free = max(FREE - used, 0)
+        free = max(DEFAULT_HOLE_TOKENS - used, 0)
         return rng.choice((0, rng.randrange(4), rng.randrange(16), rng.randrange(40), free, free, free))
 
     def _with_content(self, layout: prompt.Layout, content: Sequence[int]) -> tuple[int, ...]:

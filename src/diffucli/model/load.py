@@ -28,8 +28,7 @@ from diffucli.model.checkpoint import (
 )
 from diffucli.model.cuda_graph import recorder
 from diffucli.model.network import Network, self_check
-from diffucli.model.transformer import Qwen2 as Transformer
-from diffucli.model.transformer import Size
+from diffucli.model.transformer import Transformer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +103,7 @@ def check(folder: Path) -> tuple[Config, Family, Tokenizer]:
 def expected_shapes(config: Config, family: Family) -> dict[str, Shape]:
     """Name → shape of every tensor that a network of `config` is loaded from."""
     with torch.device("meta"):
-        state = Transformer(size_of(config)).state_dict()
+        state = Transformer(config).state_dict()
     shapes = {
         family.tensor_name(part): tuple(rows.shape)
         for name in state
@@ -171,7 +170,7 @@ def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Tra
     """
     device, dtype = first_device(plan), dtype_of(plan)
     with torch.device("meta"):
-        model = Transformer(size_of(config))
+        model = Transformer(config)
     with Weights(folder, family) as weights:
         if NF4 in {config.quantization, plan.quant}:
             try:
@@ -251,18 +250,3 @@ def dispatch(model: Transformer, devices: Mapping[str, str], *, folder: Path | N
     main = devices["model.embed_tokens"]
     dispatched: Transformer = dispatch_model(model, dict(devices), main_device=main, offload_dir=folder)
     return dispatched
-
-
-def size_of(config: Config) -> Size:
-    """`config` as the layers take it."""
-    return Size(
-        words=config.vocab_size,
-        hidden=config.hidden_size,
-        inner=config.intermediate_size,
-        layers=config.num_layers,
-        heads=config.num_heads,
-        key_heads=config.num_kv_heads,
-        theta=config.rope_theta,
-        epsilon=config.rms_norm_eps,
-        tied=config.tie_word_embeddings,
-    )

@@ -1,4 +1,4 @@
-"""The network as decoding asks for it: tokens become logits, and the canvas keeps its keys and values.
+"""The network as decoding asks for it: rows of tokens become logits, with the keys and values of canvases kept.
 
 Knows tokens and positions; nothing of masks, holes or text.
 """
@@ -12,29 +12,56 @@ import torch
 from torch import Tensor
 
 from diffucli.errors import BadCheckpoint
-from diffucli.model.checkpoint import FETCH_AGAIN as REPAIR
-from diffucli.model.transformer import Memory, Qwen2
+from diffucli.model.checkpoint import FETCH_AGAIN
+from diffucli.model.transformer import LayerCache, Transformer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from diffucli.model.cuda_graph import Recorder, Step
 
 
 @dataclass(frozen=True, slots=True)
-class CanvasCache:
-    """The keys and values `[layers, 1, key heads, length, head]` of every position of a canvas, written in place.
+class KVCache:
+    """Keys and values `[layers, slots, key heads, longest, head]`: a slot for each canvas of at most `longest` tokens.
 
-    windows: the lengths of the windows that were evaluated over it, with the step of each once it is recorded.
+    graphs: (slot, canvas length, window length) → the recorded step of such windows; None until the second one comes.
     """
 
     keys: Tensor
     values: Tensor
-    windows: dict[int, Step | None] = field(default_factory=dict)
+    graphs: dict[tuple[int, int, int], Step | None] = field(default_factory=dict)
 
-    def at(self, positions: Tensor) -> list[Memory]:
-        """What each layer keeps, to be renewed at `positions`."""
-        return [Memory(keys, values, positions) for keys, values in zip(self.keys, self.values, strict=True)]
+    @property
+    def slots(self) -> int:
+        """How many canvases it holds."""
+        return self.keys.shape[1]
+
+    @property
+    def longest(self) -> int:
+        """How many tokens a canvas may have."""
+        return self.keys.shape[3]
+
+    def layers(self, slots: Sequence[int], length: int, positions: Tensor, mask: Tensor | None) -> list[LayerCache]:
+        """The cache of each layer for rows in `slots`, up to `length`, to be written at `positions`.
+
+        Slots that follow each other are written in place. Others, such as one slot for several rows, are copied: what a
+        row writes there is its own.
+        """
+        if _in_a_row(slots):
+            keys, values = (part[:, slots[0] : slots[-1] + 1, :, :length] for part in (self.keys, self.values))
+        else:
+            chosen = torch.tensor(slots, device=self.keys.device)
+            keys, values = (part[:, chosen, :, :length] for part in (self.keys, self.values))
+        return [LayerCache(k, v, positions, mask) for k, v in zip(keys, values, strict=True)]
+
+    def store(self, slots: Sequence[int], layers: Sequence[LayerCache]) -> None:
+        """Takes over what was written to `layers` of those slots, where it was written to copies."""
+        if not _in_a_row(slots):
+            chosen, length = torch.tensor(slots, device=self.keys.device), layers[0].keys.shape[2]
+            self.keys[:, chosen, :, :length] = torch.stack([layer.keys for layer in layers])
+            self.values[:, chosen, :, :length] = torch.stack([layer.values for layer in layers])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +71,13 @@ class Network:
     recorder: of the steps of windows, on a device that is faster when told of many kernels at once.
     """
 
-    model: Qwen2
+    model: Transformer
     shift: int = 1
     recorder: Recorder | None = None
 
     @property
     def device(self) -> torch.device:
-        """Where tokens must be."""
+        """Where the network computes; tokens may come from anywhere."""
         return self.model.model.embed_tokens.weight.device
 
     @property
@@ -59,48 +86,102 @@ class Network:
         why = self.recorder.trouble if self.recorder else ""
         return f"steps are not replayed as a CUDA graph, so they are slower: {why}" if why else ""
 
-    def cache(self, length: int) -> CanvasCache:
-        """An empty cache for a canvas of `length` positions."""
-        size, like = self.model.model.size, self.model.model.embed_tokens.weight
-        shape = (size.layers, 1, size.key_heads, length, size.head)
-        return CanvasCache(like.new_zeros(shape), like.new_zeros(shape))
+    def new_cache(self, slots: int, longest: int, *, old: KVCache | None = None) -> KVCache:
+        """An empty cache for `slots` canvases of at most `longest` tokens, or `old` made that large."""
+        config, like = self.model.model.config, self.model.model.embed_tokens.weight
+        shape = (config.num_layers, slots, config.num_kv_heads, longest, config.head_dim)
+        made = KVCache(like.new_zeros(shape), like.new_zeros(shape))
+        if old is not None:
+            made.keys[:, : old.slots, :, : old.longest] = old.keys
+            made.values[:, : old.slots, :, : old.longest] = old.values
+        return made
 
     @torch.no_grad()
-    def __call__(self, tokens: Tensor, rows: Tensor, *, start: int = 0, cache: CanvasCache | None = None) -> Tensor:
-        """Logits `[len(rows), V]`, float32, of the outputs `rows` (indexes into `tokens`).
+    def __call__(
+        self,
+        tokens: Tensor,
+        rows: Sequence[Tensor],
+        *,
+        starts: Sequence[int] = (),
+        cache: tuple[KVCache, Sequence[int]] | None = None,
+        lengths: Sequence[int] = (),
+    ) -> Tensor:
+        """Logits `[R, V]`, float32: of each canvas of `tokens` `[B, n]` the outputs `rows`, one canvas after the other.
 
-        tokens `[n]` stand at positions start … start + n. With a cache, their keys and values are written into it and
-        every position of the cached canvas is attended to; without, only `tokens` are. A batch `[B, n]` gives
-        `[B, len(rows), V]`, each as if it stood alone; where B > 1 a cache must be filled, is read, and stays as it is.
+        rows: for each canvas `[r]` indexes into its n tokens. starts: the position of each canvas's first token, 0 if
+        not given. cache: keys and values with the slot of each canvas. Those of `tokens` are written there, and every
+        position of a canvas is attended to; without a cache, only `tokens` are. Several rows may name one slot if they
+        are parts of a canvas: each sees its own tokens, and the slot stays as it is. lengths: of the whole canvases,
+        to be given with a cache.
         """
-        batch = tokens.reshape(-1, tokens.shape[-1])
-        positions = torch.arange(start, start + batch.shape[1], device=tokens.device)
-        if cache is not None and (step := self._recorded(batch, positions, cache)):
-            logits = step(batch, positions)[:, rows].float()
-        else:
-            logits = self.model(batch, rows, positions, None if cache is None else cache.at(positions)).float()
-        return logits.reshape(*tokens.shape[:-1], *logits.shape[1:])
+        batch, start = tokens.to(self.device), starts[0] if starts else 0
+        alike = all(other == start for other in starts)
+        first = start if alike else torch.tensor(starts, device=self.device)[:, None]
+        positions = torch.arange(batch.shape[1], device=self.device) + first
+        if cache is not None and (step := self._recorded(batch, positions, cache, lengths)):
+            return step(batch, positions)[0, rows[0].to(self.device)].float()
+        wanted, real = _padded(rows, self.device)
+        caches = self._caches(cache, lengths, positions)
+        hidden = self.model.model(batch, positions, wanted, caches)
+        if cache is not None and caches is not None and batch.shape[1] == max(lengths):
+            cache[0].store(cache[1], caches)
+        chosen = hidden[0] if real is None else hidden.flatten(0, 1)[real]
+        logits: Tensor = self.model.lm_head(chosen)
+        return logits.float()
 
-    def _recorded(self, batch: Tensor, positions: Tensor, cache: CanvasCache) -> Step | None:
-        """The step of windows as long as this one, recorded when the second of them comes; None: there is none."""
-        length = batch.shape[1]
-        if self.recorder is None or len(batch) > 1 or length == cache.keys.shape[3]:
+    def _caches(
+        self, cache: tuple[KVCache, Sequence[int]] | None, lengths: Sequence[int], positions: Tensor
+    ) -> list[LayerCache] | None:
+        if cache is None:
             return None
-        if length not in cache.windows:
-            cache.windows[length] = None
-        elif cache.windows[length] is None:
-            cache.windows[length] = self.recorder.step(self._step(cache.keys, cache.values), batch, positions)
-        return cache.windows[length]
+        held, slots = cache
+        length, mask = max(lengths), None
+        if min(lengths) < length:
+            ends = torch.tensor(lengths, device=self.device)[:, None]
+            mask = (torch.arange(length, device=self.device) < ends)[:, None, None]
+        return held.layers(slots, length, positions, mask)
 
-    def _step(self, keys: Tensor, values: Tensor) -> Step:
-        """Tokens and positions of a window → logits; knows what is kept, not the cache, which keeps the step itself."""
-        kept = CanvasCache(keys, values)
+    def _recorded(
+        self, batch: Tensor, positions: Tensor, cache: tuple[KVCache, Sequence[int]], lengths: Sequence[int]
+    ) -> Step | None:
+        """The step of windows as long as this one, recorded when the second of them comes; None: there is none."""
+        held, (slot, *others) = cache
+        length, count = lengths[0], batch.shape[1]
+        if self.recorder is None or others or count == length:
+            return None
+        key = slot, length, count
+        if key not in held.graphs:
+            held.graphs[key] = None
+        elif held.graphs[key] is None:
+            step = self._step(KVCache(held.keys, held.values), slot, length)
+            held.graphs[key] = self.recorder.step(step, batch, positions)
+        return held.graphs[key]
 
-        def step(tokens: Tensor, where: Tensor) -> Tensor:
-            logits: Tensor = self.model(tokens, None, where, kept.at(where))
+    def _step(self, cache: KVCache, slot: int, length: int) -> Step:
+        """Tokens and positions of a window → logits of all its rows; `cache` holds no step, so nothing holds itself."""
+
+        def step(tokens: Tensor, positions: Tensor) -> Tensor:
+            logits: Tensor = self.model(tokens, positions, None, cache.layers([slot], length, positions, None))
             return logits
 
         return step
+
+
+def _in_a_row(slots: Sequence[int]) -> bool:
+    return list(slots) == list(range(slots[0], slots[0] + len(slots)))
+
+
+def _padded(rows: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """`rows` as one tensor: `[r]` for one canvas; for several `[B, r]`, the shorter ones filled up, and which are real.
+
+    The second tensor has the places of the real ones in the flat `[B · r]`; None: all of one canvas.
+    """
+    if len(rows) == 1:
+        return rows[0].to(device), None
+    padded = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    counts = torch.tensor([len(each) for each in rows])
+    real = (torch.arange(padded.shape[1]) < counts[:, None]).flatten().nonzero()[:, 0]
+    return padded.to(device), real.to(device)
 
 
 def self_check(network: Network, folder: Path) -> None:
@@ -109,18 +190,18 @@ def self_check(network: Network, folder: Path) -> None:
     It does not where weights are all zero, as in a file that was never filled.
     """
     if wrong := _not_finite(network.model):
-        raise BadCheckpoint(f"{folder}: {wrong} holds values that are not finite (NaN)", hint=REPAIR)
-    first, tokens = torch.tensor([0], device=network.device), torch.arange(1, 9, device=network.device)
+        raise BadCheckpoint(f"{folder}: {wrong} holds values that are not finite (NaN)", hint=FETCH_AGAIN)
+    tokens = torch.arange(1, 9)
     changed = tokens.clone()
     changed[-1] = 0
-    before, after = network(tokens, first), network(changed, first)
+    before, after = (network(each[None], [torch.tensor([0])]) for each in (tokens, changed))
     if not torch.isfinite(before).all():
-        raise BadCheckpoint(f"{folder}: the network's outputs are not finite (NaN)", hint=REPAIR)
+        raise BadCheckpoint(f"{folder}: the network's outputs are not finite (NaN)", hint=FETCH_AGAIN)
     if torch.equal(before, after):
-        raise BadCheckpoint(f"{folder}: the first position does not see the last", hint=REPAIR)
+        raise BadCheckpoint(f"{folder}: the first position does not see the last", hint=FETCH_AGAIN)
 
 
-def _not_finite(model: Qwen2) -> str | None:
+def _not_finite(model: Transformer) -> str | None:
     """The published name of the first weight that holds no number; what else there may be shows in the outputs.
 
     Bytes in four bits always are numbers, and layers that are not on the device now cannot be asked.
@@ -128,7 +209,7 @@ def _not_finite(model: Qwen2) -> str | None:
     for name, weight in model.named_parameters():
         known = weight.is_floating_point() and not weight.is_meta
         if known and not is_finite(weight.detach()):
-            parts = model.model.size.apart(name, weight.detach())
+            parts = model.model.config.split_fused(name, weight.detach())
             return next(part for part, rows in parts.items() if not is_finite(rows))
     return None
 

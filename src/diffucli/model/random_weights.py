@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from diffucli.model import nf4
 from diffucli.model.cuda_graph import recorder
-from diffucli.model.load import dtype_of, put, size_of
+from diffucli.model.load import dtype_of, put
 from diffucli.model.network import Network
-from diffucli.model.transformer import Qwen2 as Transformer
+from diffucli.model.transformer import Transformer
 
 if TYPE_CHECKING:
     from bitsandbytes.nn.modules import Linear4bit
@@ -34,7 +34,7 @@ def random_network(config: Config, plan: Plan) -> Network:
     """
     device, dtype = torch.device(plan.device), dtype_of(plan)
     with torch.device("meta"):
-        model = Transformer(size_of(config))
+        model = Transformer(config)
     if plan.quant == "nf4":
         _pack(model, config, device, dtype)
     for name, parameter in list(model.named_parameters()):

@@ -126,6 +126,19 @@ def of_path(path: str | Path, first_line: str = "") -> Language | None:
     return _BY_SUFFIX.get(Path(path).suffix.lower()) or _of_shebang(first_line)
 
 
+def detect(text: str, path: Path | None, name: str | None = None) -> Language:
+    """The language called `name`, else that of the file `path` or of its first line, else Python for unnamed text.
+
+    UsageError: `name` is no language, or the file's name and first line say none.
+    """
+    if name:
+        return by_name(name)
+    found = of_path(path or "", text.partition("\n")[0])
+    if found is None and path is not None:
+        raise UsageError(f"{path}: its language is not known", hint="say it with -l")
+    return found or by_name("python")
+
+
 def _of_shebang(line: str) -> Language | None:
     if not line.startswith("#!"):
         return None

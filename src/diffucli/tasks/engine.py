@@ -1,204 +1,193 @@
-"""Composition: a request becomes a canvas, a policy and a stream of events, and the last canvas becomes text.
+"""The pipeline that every task shares: a layout is written, read, verified, and written again where it was refused.
 
-Knows nothing of terminals, files or syntax.
+Knows nothing of terminals or files.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import torch
 
 from diffucli.decode.canvas import Canvas
-from diffucli.decode.caution import Cautious, within_memory
 from diffucli.decode.loop import denoise
-from diffucli.decode.predict import predictor
-from diffucli.decode.sample import Rules
-from diffucli.decode.speculate import Speculative
+from diffucli.decode.policy import Policy, retry_policy
+from diffucli.decode.sample import Constraints
+from diffucli.decode.speculate import speculate
 from diffucli.errors import UsageError
-from diffucli.events import Started
-from diffucli.tasks import prompt
+from diffucli.events import Finished, Started
+from diffucli.tasks.verify import Check, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from diffucli.decode.policy import Policy
-    from diffucli.decode.predict import Batched
-    from diffucli.events import Event, Finished
+    from diffucli.decode.loop import Run
     from diffucli.model.load import Checkpoint
     from diffucli.tasks.prompt import Layout
 
-ANSWER = 256  # masks for an answer when no length is asked for
-FREE = 40  # masks for a hole of free length
-STRETCH = 2  # a canvas may be this many times what the checkpoint was trained for
-LINES = re.compile(r"[^\n]*\n|[^\n]+")  # with their ends; str.splitlines knows ends that no editor counts
-CLOSING = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+MAX_CONTEXT_FACTOR = 2  # a canvas may be this many times what the checkpoint was trained for
+Decode = Callable[[Canvas, Policy, Constraints], "Run[Finished]"]
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """A hole in a file: the text that stood there, and bounds on the tokens of the new one (None: free)."""
+class RunOutput:
+    """What a run wrote. holes: the token ids of each hole up to its first end token, without masks.
 
-    old: str = ""
-    low: int | None = None
-    high: int | None = None
+    ended: for each hole, whether an end token closed it. tokens: how many are text. masks: of the canvas at first.
+    masks_left: those that a budget left unwritten. nfe, seconds: of the run.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run that has not begun: pull `events`, then ask what was written."""
-
-    layout: Layout
-    events: Iterator[Event]
-    ends: frozenset[int]
-    note: str = ""
+    holes: tuple[tuple[int, ...], ...]
+    ended: tuple[bool, ...]
+    tokens: int
+    masks: int
+    masks_left: int
+    nfe: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """A checkpoint at work by a policy."""
+class Attempt:
+    """One try at a task. text: as a whole; pieces: of each hole. ended: the text came to its end by itself."""
 
-    checkpoint: Checkpoint
+    text: str
+    pieces: tuple[str, ...]
+    ended: bool
+    check: Check
+    written: RunOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished task: the best of its attempts, and what all of them cost.
+
+    text: the new code, or the whole new text of a file; pieces: of each hole. check: what verification found. model:
+    the checkpoint's name. policy: how the first attempt was written. notes: what the user should know of the run.
+    """
+
+    text: str
+    pieces: tuple[str, ...]
+    ended: bool
+    check: Check
+    attempts: tuple[Attempt, ...]
+    model: str
     policy: Policy
+    notes: tuple[str, ...] = ()
 
-    def generate(self, query: str, *, tag: str = "python", length: int | None = None, least: int = 0) -> Run:
-        """A run that writes code in the language `tag` as the answer to `query`; `length` masks at most, 256 if None.
+    @property
+    def ok(self) -> bool:
+        """Whether the text was checked and nothing is wrong with it."""
+        return self.check.result.checked and not self.check.message
 
-        least: tokens before which the answer may not end. Raises UsageError where prompt and canvas are longer than the
-        checkpoint can take.
-        """
-        words = self.checkpoint.tokenizer
-        laid = prompt.answer(words, query, tag=tag, length=length or ANSWER)
-        note = self._fits(len(laid.tokens))
-        ends = words.ends | words.fences
-        forbidden = words.specials - words.ends
-        needed = frozenset(range(laid.holes[0].start, laid.holes[0].start + least))
-        rules = self._rules(forbidden, ends, needed)
-        return self._run(laid, rules, ends, note)
+    @property
+    def seed(self) -> int:
+        """The seed of every draw."""
+        return self.policy.seed
 
-    def answer_of(self, run: Run, final: Finished) -> tuple[str, bool]:
-        """The code of a `generate` run, with one final newline, and whether it came to an end by itself."""
-        hole = run.layout.holes[0]
-        text, ended = self._read(final.tokens[hole.start : hole.stop])
-        fence = CLOSING.search(text)
-        if fence is not None:
-            text, ended = text[: fence.start()], True
-        text = text.lstrip("\n").rstrip()
-        return (text + "\n" if text else ""), ended
+    @property
+    def nfe(self) -> float:
+        """Forwards of all attempts."""
+        return sum(attempt.written.nfe for attempt in self.attempts)
 
-    def fill(self, parts: Sequence[str], gaps: Sequence[Gap], *, query: str | None = None, tag: str = "python") -> Run:
-        """A run that writes what stands between `parts`, all gaps in one canvas; `query` says what is wanted there.
+    @property
+    def seconds(self) -> float:
+        """Wall time of all attempts."""
+        return sum(attempt.written.seconds for attempt in self.attempts)
 
-        What lies far from the gaps is left out where the canvas would be too long; `note` says so. Raises UsageError
-        where even the gaps and what is between them do not fit.
-        """
-        words = self.checkpoint.tokenizer
-        sizes = [self._masks(gap) for gap in gaps]
-        kept, note = self._near(parts, sum(sizes), query)
-        laid = prompt.file(words, kept, sizes, query=query, tag=tag)
-        note = self._fits(len(laid.tokens)) or note
-        padded = self.checkpoint.hole_padding
-        ends = frozenset({words.pad}) if padded else frozenset()
-        needed = frozenset(
-            position
-            for hole, gap in zip(laid.holes, gaps, strict=True)
-            for position in range(hole.start, hole.start + (gap.low or 1))
+    @property
+    def chosen(self) -> Attempt:
+        """The attempt that the text is from."""
+        return pick(self.attempts)
+
+    def accepted(self) -> Result:
+        """The result itself. Refused: its text must not be written."""
+        if self.check.refused:
+            raise Refused(self.text, self.check)
+        return self
+
+
+def attempt_and_retry(
+    checkpoint: Checkpoint, attempt: Callable[[Policy], Run[Attempt]], policy: Policy, notes: Sequence[str] = ()
+) -> Run[Result]:
+    """Makes an attempt by `policy`, and one more by its `retry_policy` if the first is refused."""
+    attempts = [(yield from attempt(policy))]
+    if attempts[0].check.refused and (again := retry_policy(policy)) is not None:
+        attempts.append((yield from attempt(again)))
+        notes = (*notes, "the first text did not parse; it was written again with more care")
+    best = pick(attempts)
+    name = checkpoint.folder.resolve().name
+    return Result(best.text, best.pieces, best.ended, best.check, tuple(attempts), name, policy, tuple(notes))
+
+
+def pick(attempts: Sequence[Attempt]) -> Attempt:
+    """The attempt with the fewest faults, the latest of equals."""
+    return min(reversed(attempts), key=lambda attempt: attempt.check.faults)
+
+
+def write(
+    checkpoint: Checkpoint, layout: Layout, constraints: Constraints, policy: Policy, decode: Decode
+) -> Run[RunOutput]:
+    """Writes the holes of `layout`."""
+    ends = frozenset(constraints.ends)
+    canvas = Canvas(
+        layout.tokens, layout.holes, mask=checkpoint.tokenizer.mask, ends=ends if policy.stop else frozenset()
+    )
+    masks = canvas.masks_left
+    run = decode(canvas, policy, constraints)
+    started = next(run)
+    assert isinstance(started, Started), "a run begins with Started"
+    yield replace(started, shown=(layout.shown.start, layout.shown.stop), ends=ends)
+    finished = yield from run
+    contents = [finished.tokens[start:stop] for start, stop in finished.holes]
+    texts = [_until(checkpoint.tokenizer.ends, content) for content in contents]
+    return RunOutput(
+        holes=tuple(tuple(token for token in text if token != canvas.mask) for text in texts),
+        ended=tuple(len(text) < len(content) for text, content in zip(texts, contents, strict=True)),
+        tokens=sum(token != canvas.mask for content in contents for token in _until(ends, content)),
+        masks=masks,
+        masks_left=canvas.masks_left,
+        nfe=finished.nfe,
+        seconds=finished.seconds,
+    )
+
+
+def _until(ends: Collection[int], tokens: Sequence[int]) -> list[int]:
+    """`tokens` before the first of `ends`."""
+    return list(takewhile(lambda token: token not in ends, tokens))
+
+
+def default_decode(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
+    """The decoding loop, with guesses where the policy says so."""
+    run = denoise(canvas, policy, constraints)
+    return speculate(run, policy) if policy.speculate else run
+
+
+def constraints_of(
+    checkpoint: Checkpoint,
+    policy: Policy,
+    *,
+    ends: frozenset[int],
+    forbidden: frozenset[int],
+    min_tokens: Sequence[int],
+) -> Constraints:
+    """What may not be written with this checkpoint. min_tokens: of each hole, before which it may not end."""
+    tokenizer = checkpoint.tokenizer
+    return Constraints(
+        tuple(sorted(forbidden)),
+        tokenizer.vocab_size,
+        ends=tuple(sorted(ends)),
+        min_tokens=tuple(min_tokens),
+        line_ends=torch.tensor(tokenizer.line_ends) if policy.by_line else None,
+    )
+
+
+def check_length(checkpoint: Checkpoint, length: int) -> tuple[str, ...]:
+    """A note where a canvas is longer than what the checkpoint was trained for. UsageError: far longer."""
+    trained = checkpoint.context
+    if length > (longest := MAX_CONTEXT_FACTOR * trained):
+        raise UsageError(
+            f"prompt and canvas are {length} tokens long, more than the {longest} the model can take",
+            hint="give it less context, a smaller region or a smaller --length",
         )
-        rules = self._rules(words.specials - ends, ends, needed)
-        return self._run(laid, rules, ends, note)
-
-    def pieces_of(self, run: Run, final: Finished, parts: Sequence[str]) -> tuple[str, ...]:
-        """What each gap of a `fill` run now holds."""
-        texts = (self._read(final.tokens[hole.start : hole.stop])[0] for hole in run.layout.holes)
-        return tuple(prompt.outside(part, text).rstrip() for part, text in zip(parts, texts, strict=False))
-
-    def _rules(self, forbidden: frozenset[int], ends: frozenset[int], needed: frozenset[int]) -> Rules:
-        words = self.checkpoint.tokenizer
-        lines = words.line_ends if self.policy.by_line else ()
-        return Rules(
-            tuple(sorted(forbidden)), words.vocab_size, ends=tuple(sorted(ends)), needed=needed, line_ends=lines
-        )
-
-    def _run(self, laid: Layout, rules: Rules, ends: frozenset[int], note: str) -> Run:
-        network, policy = self.checkpoint.network, self.policy
-        tokens = torch.tensor(laid.tokens, device=network.device)
-        stops = ends if policy.stop else frozenset()
-        canvas = Canvas(tokens, laid.holes, mask=self.checkpoint.tokenizer.mask, ends=stops)
-
-        def stepwise() -> Batched:
-            return predictor(network, cache=policy.cache, suffix=policy.suffix)
-
-        def speculative() -> Speculative:
-            return Speculative(stepwise(), policy, rules)
-
-        forward = Cautious(speculative, stepwise) if policy.speculate else Cautious(stepwise)
-        return Run(laid, within_memory(_shown(denoise(canvas, forward, policy, rules), laid, ends)), ends, note)
-
-    def _read(self, tokens: Sequence[int]) -> tuple[str, bool]:
-        """Text up to the first end token, and whether there was one; masks that are left say nothing."""
-        words = self.checkpoint.tokenizer
-        end = next((i for i, token in enumerate(tokens) if token in words.ends), len(tokens))
-        return words.decode([token for token in tokens[:end] if token != words.mask]), end < len(tokens)
-
-    def _masks(self, gap: Gap) -> int:
-        """How many masks a gap gets: what was asked for, else the old length and, where slack can be padded, more."""
-        padded = self.checkpoint.hole_padding
-        if gap.high is not None:
-            low = gap.low or 1
-            return gap.high if padded or low == gap.high else (low + gap.high) // 2
-        old = len(self.checkpoint.tokenizer.encode(gap.old))
-        if not old:
-            return FREE
-        return old + max(16, old // 2) if padded else old
-
-    def _fits(self, length: int) -> str:
-        """A note where a canvas is longer than the checkpoint knows; UsageError where it is far too long."""
-        known = self.checkpoint.context
-        if length > STRETCH * known:
-            raise UsageError(
-                f"prompt and canvas are {length} tokens long, more than the {STRETCH * known} the model can take",
-                hint="give it less context, a smaller region or a smaller --length",
-            )
-        return f"{length} tokens, beyond the {known} the model was trained for" if length > known else ""
-
-    def _near(self, parts: Sequence[str], masks: int, query: str | None) -> tuple[list[str], str]:
-        """`parts` with as many lines before the first gap and after the last as fit into the checkpoint's length."""
-        words = self.checkpoint.tokenizer
-        inner = sum(len(words.encode(part)) for part in parts[1:-1])
-        given = len(prompt.opening(words, query, "python")) + len(prompt.closing(words, query))
-        room = max(self.checkpoint.context - masks - inner - given, 0)
-        before, after = LINES.findall(parts[0])[::-1], LINES.findall(parts[-1])
-        head = _fitting(words.encode, before, room * 2 // 3)
-        tail = _fitting(words.encode, after, room - sum(len(words.encode(line)) for line in head))
-        head = _fitting(words.encode, before, room - sum(len(words.encode(line)) for line in tail))
-        note = _unseen(len(before) - len(head), len(after) - len(tail))
-        return ["".join(head[::-1]), *parts[1:-1], "".join(tail)], note
-
-
-def _shown(events: Iterator[Event], laid: Layout, ends: frozenset[int]) -> Iterator[Event]:
-    """`events`, of which the first says what part of the canvas is shown and which tokens end a text."""
-    for event in events:
-        yield (
-            replace(event, shown=(laid.shown.start, laid.shown.stop), ends=ends)
-            if isinstance(event, Started)
-            else event
-        )
-
-
-def _unseen(above: int, below: int) -> str:
-    """What to say of the first `above` and the last `below` lines of a file, which are not in the canvas."""
-    ends = [f"the {end} {count}" for end, count in (("first", above), ("last", below)) if count]
-    return f"{' and '.join(ends)} lines far from the regions were left out of the model's view" if ends else ""
-
-
-def _fitting(encode: prompt.Encode, lines: Sequence[str], room: int) -> list[str]:
-    """The first of `lines` that fit into `room` tokens together; at least the first, which the gap touches."""
-    kept: list[str] = []
-    for line in lines:
-        room -= len(encode(line))
-        if room < 0 and kept:
-            break
-        kept.append(line)
-    return kept
+    return (f"{length} tokens, beyond the {trained} the model was trained for",) if length > trained else ()

@@ -1,6 +1,6 @@
-"""A request becomes a canvas: prompt, code and holes as token ids.
+"""Prompts: a request, or code with holes, becomes the token ids of a canvas.
 
-Training and decoding share these functions, so that the embedded model sees at work just what it was trained on.
+Training and decoding share these functions, so that a model sees what it was trained on.
 """
 
 from __future__ import annotations
@@ -10,64 +10,79 @@ from dataclasses import dataclass
 
 from diffucli.decode.canvas import Span
 from diffucli.model.tokenizer import FENCE, Tokenizer
+from diffucli.syntax.languages import Language, by_name
 
 Encode = Callable[[str], list[int]]
 PREFILL = "Here is the code to solve this problem:\n```{tag}\n"
+PYTHON = by_name("python")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Token ids and the holes among them; ids inside holes are of no meaning. `shown`: the positions that are code."""
+    """Token ids with holes among them; ids inside holes have no meaning. shown: the positions that are code."""
 
     tokens: tuple[int, ...]
     holes: tuple[Span, ...]
     shown: Span
 
 
-def answer(words: Tokenizer, query: str, *, tag: str, length: int) -> Layout:
-    """A chat prompt with the fence open, and `length` masks for the code and what closes it."""
-    prefix = opening(words, query, tag)
+def answer(tokenizer: Tokenizer, request: str, *, length: int, language: Language = PYTHON) -> Layout:
+    """A prompt that asks for code, and `length` masks for the code and what closes it."""
+    prefix = opening(tokenizer, request, language)
     hole = Span(len(prefix), len(prefix) + length)
-    return Layout((*prefix, *[words.mask] * length), (hole,), hole)
+    return Layout((*prefix, *[tokenizer.mask] * length), (hole,), hole)
 
 
-def opening(words: Tokenizer, query: str | None, tag: str) -> list[int]:
-    """The prompt up to the code: a chat turn with an open fence, or a comment for a checkpoint that knows no turns."""
-    if query is None:
+def opening(tokenizer: Tokenizer, request: str | None, language: Language = PYTHON) -> list[int]:
+    """The prompt up to the code: a chat turn with an open fence, or comments for a checkpoint without chat turns."""
+    if request is None:
         return []
-    if not words.instruct:
-        return words.encode("".join(f"# {line}\n" for line in query.splitlines()))
-    return words.chat(query, prefill=PREFILL.format(tag=tag))
+    if not tokenizer.instruct:
+        return tokenizer.encode(as_comment(request, language))
+    return tokenizer.chat(request, prefill=PREFILL.format(tag=language.tag))
 
 
-def closing(words: Tokenizer, query: str | None) -> list[int]:
+def closing(tokenizer: Tokenizer, request: str | None) -> list[int]:
     """What follows the code when the prompt opened a fence."""
-    if query is None or not words.instruct:
+    if request is None or not tokenizer.instruct:
         return []
-    return [*words.encode(FENCE), words.turn_end]
+    return [*tokenizer.encode(FENCE), tokenizer.turn_end]
 
 
-def file(words: Tokenizer, parts: Sequence[str], sizes: Sequence[int], *, query: str | None, tag: str) -> Layout:
-    """Code with holes: `parts[0]`, a hole of `sizes[0]` masks, `parts[1]` and so on, behind `query` if there is one.
+def as_comment(text: str, language: Language) -> str:
+    """`text` as comment lines of `language`; as `//` where it has no comments (JSON)."""
+    start, end = language.comment or "//", f" {language.comment_end}" if language.comment_end else ""
+    return "".join(f"{start} {line}{end}\n" for line in text.splitlines())
 
-    A space right before a hole belongs to the hole, since the vocabulary writes words with the space in front.
+
+def file(
+    tokenizer: Tokenizer,
+    parts: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    request: str | None = None,
+    language: Language = PYTHON,
+) -> Layout:
+    """Code with holes: `parts[0]`, a hole of `sizes[0]` masks, `parts[1]` and so on, behind `request` if there is one.
+
+    A blank right before a hole belongs to the hole, since vocabularies have words with the blank in front.
     """
-    tokens, holes = opening(words, query, tag), []
+    tokens, holes = opening(tokenizer, request, language), []
     start = len(tokens)
     for part, size in zip(parts, sizes, strict=False):
-        tokens += words.encode(part.removesuffix(" "))
+        tokens += tokenizer.encode(part.removesuffix(" "))
         holes.append(Span(len(tokens), len(tokens) + size))
-        tokens += [words.mask] * size
-    tokens += words.encode(parts[-1])
+        tokens += [tokenizer.mask] * size
+    tokens += tokenizer.encode(parts[-1])
     shown = Span(start, len(tokens))
-    return Layout((*tokens, *closing(words, query)), tuple(holes), shown)
+    return Layout((*tokens, *closing(tokenizer, request)), tuple(holes), shown)
 
 
 def inside(before: str, text: str) -> str:
-    """What a hole after `before` holds when `text` is to stand there: with the space that the hole took over."""
+    """The content of a hole behind `before` that stands for `text`: with the blank that the hole took over."""
     return " " + text if before.endswith(" ") else text
 
 
 def outside(before: str, text: str) -> str:
-    """`text` of a hole after `before` without the space that the hole took over; the inverse of `inside`."""
+    """The text that the content `text` of a hole behind `before` stands for; the inverse of `inside`."""
     return text.removeprefix(" ") if before.endswith(" ") else text

@@ -89,13 +89,13 @@ def play(events: Generator[Event, None, T], frame: Frame, screen: Screen, *, pac
         return _returned(events, see)
 
 
-def pull(events: Generator[Event, None, T]) -> T:
-    """Runs `events` to the end, draws nothing, and returns what they return. `events` is closed however this ends."""
+def pull(events: Generator[Event, None, T], see: Callable[[Event], object] = lambda _: None) -> T:
+    """Runs `events` to the end, passes each to `see`, and returns what they return; closes them however this ends."""
     with closing(events):
-        return _returned(events, lambda _: None)
+        return _returned(events, see)
 
 
-def _returned(events: Generator[Event, None, T], see: Callable[[Event], None]) -> T:
+def _returned(events: Generator[Event, None, T], see: Callable[[Event], object]) -> T:
     while True:
         try:
             event = next(events)

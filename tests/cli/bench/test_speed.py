@@ -6,19 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from diffucli.eval.evaluate import Writer
 from diffucli.mini import held_out
 from diffucli.mini.classics import programs
-from diffucli.tasks.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from tests.cli.bench.conftest import Cells
     from tests.cli.conftest import Diffu
 
-    from diffucli.tasks.engine import Run
+    from diffucli.events import Event
+    from diffucli.tasks.engine import Result
 
+    Answer = Generator[Event, None, Result]
+
+PRESETS_IN_ORDER = ("balanced", "fast", "exact", "factor", "entropy-bound")
 FAST = ("--preset", "fast", "--length", "8")
 BOTH = ("--against", "reference", "--against", "dual-cache")
 
@@ -32,7 +36,7 @@ def test_a_table_has_a_row_a_preset_and_the_machine_above(cells: Cells, diffu: D
     header, rule, *rows = table.strip().splitlines()
     assert cells(header) == ["preset", "answers", "tokens", "NFE", "TPF", "ms/step", "tok/s", "median s", "drawing"]
     assert len({len(line) for line in (header, rule, *rows)}) == 1
-    assert [cells(row)[:2] for row in rows] == [["exact", "2"], ["balanced", "2"], ["fast", "2"]]
+    assert [cells(row)[:2] for row in rows] == [[name, "2"] for name in PRESETS_IN_ORDER]
 
 
 def test_json_holds_every_figure(values: Callable[..., dict], two: Path) -> None:
@@ -64,19 +68,19 @@ def test_long_requests_are_held_out_phrasings_of_programs(
     values: Callable[..., dict], monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
 ) -> None:
     requests: list[str] = []
-    monkeypatch.setattr(Engine, "generate", noted(Engine.generate, requests))
+    monkeypatch.setattr(Writer, "answer", noted(Writer.answer, requests))
     (row,) = values(*flags)["presets"]
     assert row.get("requests") == 10 or row["quality"]["passed"] == [False, False]
     assert len(set(requests)) == (10 if "requests" in row else 2)
     assert set(requests) <= {request.text for request in held_out.phrasings(tasks=programs())}
 
 
-def noted(generate: Callable[..., Run], requests: list[str]) -> Callable[..., Run]:
-    """`generate`, which appends every request to `requests`."""
+def noted(answer: Callable[..., Answer], requests: list[str]) -> Callable[..., Answer]:
+    """`answer`, which appends every request to `requests`."""
 
-    def go(engine: Engine, query: str, **keywords: object) -> Run:
-        requests.append(query)
-        return generate(engine, query, **keywords)
+    def go(writer: Writer, request: str, **keywords: object) -> Answer:
+        requests.append(request)
+        return answer(writer, request, **keywords)
 
     return go
 

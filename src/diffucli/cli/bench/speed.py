@@ -67,8 +67,7 @@ def speed(
     from diffucli.bench import profile as profiling
     from diffucli.bench import report
     from diffucli.bench import speed as speeds
-    from diffucli.bench.writers import writers
-    from diffucli.tasks.engine import Engine
+    from diffucli.bench.writers import REFERENCE, writers
 
     options.require_picture(plot)
     work, yardsticks = speeds.Work(requests.texts(), rounds, requests.length, requests.full), options.names(against)
@@ -78,8 +77,8 @@ def speed(
         found = speeds.measure(contenders, work, show=lambda done: show(done, "requests"))
     findings = speeds.findings(found, yardsticks, full=work.full)
     if profile:
-        engines = {name: writer for name, writer in contenders.items() if isinstance(writer, Engine)}
-        findings = findings.followed_by(profiling.findings(list(profiling.profiles(engines, work))))
+        ours = {name: writer for name, writer in contenders.items() if name != REFERENCE}
+        findings = findings.followed_by(profiling.findings(list(profiling.profiles(ours, work))))
     if plot:
         report.plot(speeds.points(found), plot, label="tokens per forward")
     output.put_loaded("speed", loaded, findings, as_json=as_json)

@@ -1,0 +1,96 @@
+"""Decoding options as plain values, and the policy that they make of a preset.
+
+Knows no command line; error messages name options as the command line spells them.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from diffucli.decode.commit import Independent, TopK
+from diffucli.decode.policy import PRESETS
+from diffucli.errors import UsageError
+
+if TYPE_CHECKING:
+    from diffucli.decode.policy import Policy
+    from diffucli.decode.predict import Cache
+    from diffucli.decode.sample import Order
+
+Preset = Literal["balanced", "fast", "exact", "factor", "entropy-bound"]
+COLDEST = 1e-3  # lower temperatures count as 0: logits divided by less overflow
+SEEDS = 10_000  # how many seeds are drawn from when none is given
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingOptions:
+    """How a canvas is to be written. None: as the preset has it; seed None: a random one.
+
+    steps: with a scheduled preset the length of its schedule, else the most steps of a run. block 0: the whole canvas.
+    The others are those of `diffucli.decode.policy.Policy` and `diffucli.decode.sample.Sampling`.
+    """
+
+    preset: Preset = "balanced"
+    seed: int | None = None
+    steps: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    alg: Order | None = None
+    alg_temp: float | None = None
+    block: int | None = None
+    by_line: bool = False
+    cache: Cache | None = None
+    speculate: int = 0
+
+    def policy(self) -> Policy:
+        """The preset's policy with these changes. UsageError: an option that the preset cannot honour."""
+        self._refuse_conflicts()
+        policy = PRESETS[self.preset]
+        scheduled = policy.commit.scheduled
+        temperature = policy.sampling.temperature if self.temperature is None else self.temperature
+        sampling = replace(
+            policy.sampling,
+            temperature=temperature if temperature >= COLDEST else 0.0,
+            top_p=policy.sampling.top_p if self.top_p is None else self.top_p,
+            order=policy.sampling.order if self.alg is None else self.alg,
+        )
+        commit = policy.commit
+        if self.alg == "origin":
+            commit = Independent()
+        elif isinstance(commit, TopK):
+            commit = replace(commit, alg_temp=self.alg_temp or 0.0)
+        return replace(
+            policy,
+            commit=commit,
+            sampling=sampling,
+            steps=self.steps if scheduled else None,
+            budget=None if scheduled else self.steps,
+            block=policy.block if self.block is None else self.block or None,
+            by_line=self.by_line,
+            cache=policy.cache if self.cache is None else self.cache,
+            seed=random.SystemRandom().randrange(SEEDS) if self.seed is None else self.seed,
+            speculate=self.speculate,
+        )
+
+    def _refuse_conflicts(self) -> None:
+        """UsageError: an option that the preset or another option cannot honour."""
+        preset = PRESETS[self.preset]
+        scheduled, order = preset.commit.scheduled, preset.sampling.order
+        if self.alg is not None and not scheduled and self.alg != order:
+            raise UsageError(
+                f"--alg {self.alg} ranks for a schedule, and the preset {self.preset} commits by {order}",
+                hint="add --preset exact",
+            )
+        if self.by_line and (scheduled or order != "confidence"):
+            raise UsageError(
+                f"--by-line lets positions wait until they are sure, which {self.preset} cannot",
+                hint="use balanced or fast",
+            )
+        if self.alg_temp is not None and (not scheduled or self.alg == "origin"):
+            raise UsageError("--alg-temp needs a ranked schedule", hint="add --preset exact, without --alg origin")
+        if self.speculate and (self.alg_temp or self.alg == "origin"):
+            flag = "--alg origin" if self.alg == "origin" else "--alg-temp"
+            raise UsageError(f"--speculate cannot guess the order that {flag} draws", hint="leave one of the two out")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise UsageError(f"--top-p {self.top_p:g} is no share", hint="give a number above 0, at most 1")

@@ -1,0 +1,78 @@
+"""Options become a policy, and an option that the preset cannot honour is an error."""
+
+from __future__ import annotations
+
+import typing
+
+import pytest
+
+from diffucli.decode.commit import Independent, TopK
+from diffucli.decode.policy import PRESETS
+from diffucli.errors import UsageError
+from diffucli.tasks.options import DecodingOptions, Preset
+
+
+def test_every_preset_can_be_named():
+    assert set(typing.get_args(Preset)) == set(PRESETS)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_without_options_a_policy_is_its_preset(preset):
+    assert DecodingOptions(preset=preset, seed=0).policy() == PRESETS[preset]
+
+
+def test_steps_are_the_schedule_of_exact_and_the_budget_of_others():
+    exact, fast = (DecodingOptions(preset=preset, steps=7).policy() for preset in ("exact", "fast"))
+    assert (exact.steps, exact.budget) == (7, None)
+    assert (fast.steps, fast.budget) == (None, 7)
+
+
+def test_options_change_what_they_name():
+    policy = DecodingOptions(
+        preset="exact", temperature=0.5, top_p=0.9, alg="margin", alg_temp=0.2, block=16, seed=3
+    ).policy()
+    assert (policy.sampling.temperature, policy.sampling.top_p, policy.sampling.order) == (0.5, 0.9, "margin")
+    assert isinstance(policy.commit, TopK)
+    assert (policy.commit.alg_temp, policy.block, policy.seed) == (0.2, 16, 3)
+    assert isinstance(DecodingOptions(preset="exact", alg="origin").policy().commit, Independent)
+    assert DecodingOptions(block=0).policy().block is None
+    assert DecodingOptions(speculate=7).policy().speculate == 7
+    assert DecodingOptions(by_line=True).policy().by_line
+    assert DecodingOptions(cache="prefix").policy().cache == "prefix"
+    assert DecodingOptions(preset="exact", cache="dual").policy().cache == "dual"
+
+
+def test_a_temperature_that_would_overflow_is_0():
+    assert DecodingOptions(temperature=1e-40).policy().sampling.temperature == 0.0
+    assert DecodingOptions(temperature=1e-3).policy().sampling.temperature == 1e-3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        DecodingOptions(alg="margin"),
+        DecodingOptions(alg="origin"),
+        DecodingOptions(alg_temp=0.1),
+        DecodingOptions(preset="exact", alg="origin", alg_temp=0.1),
+        DecodingOptions(preset="exact", alg="origin", speculate=1),
+        DecodingOptions(preset="exact", by_line=True),
+        DecodingOptions(preset="entropy-bound", by_line=True),
+        DecodingOptions(preset="entropy-bound", alg="confidence"),
+        DecodingOptions(preset="exact", alg_temp=0.1, speculate=1),
+        DecodingOptions(top_p=0.0),
+        DecodingOptions(top_p=1.1),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_with_a_remedy(options):
+    with pytest.raises(UsageError) as refusal:
+        options.policy()
+    assert refusal.value.hint
+
+
+def test_an_order_that_the_preset_has_anyway_is_no_conflict():
+    assert DecodingOptions(alg="confidence", seed=0).policy() == PRESETS["balanced"]
+    assert DecodingOptions(preset="entropy-bound", alg="entropy", seed=0).policy() == PRESETS["entropy-bound"]
+
+
+def test_a_seed_is_drawn_where_none_is_given():
+    assert len({DecodingOptions().policy().seed for _ in range(20)}) > 1
