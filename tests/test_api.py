@@ -32,7 +32,7 @@ def test_the_names_are_these_and_no_others():
     assert diffucli.__all__ == api.__all__ == NAMES
     assert set(NAMES) <= set(dir(diffucli))
     assert all(getattr(diffucli, name) is getattr(api, name) for name in NAMES)
-    with pytest.raises(AttributeError, match="no attribute .nothing."):
+    with pytest.raises(AttributeError, match=r"no attribute .nothing."):
         _ = diffucli.nothing
 
 
