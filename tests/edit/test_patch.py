@@ -476,6 +476,33 @@ def test_a_write_in_place_that_fails_is_taken_back(folder, monkeypatch, passed, 
     assert (folder / "b.py").read_bytes() == b"the old bytes"
 
 
+def test_a_file_that_cannot_be_staged_for_want_of_space_is_not_written_in_place_either(folder, store, monkeypatch):
+    (folder / "a.py").write_bytes(b"the old bytes")
+    Failing(monkeypatch, passed=0, times=1)
+    assert "No space left" in refused_write(folder / "a.py", store=store).message
+    assert contents(folder) == {"a.py": b"the old bytes"}
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (errno.ENOSPC, "free some space on that disk"),
+        (errno.EDQUOT, "your quota on that disk is used up: free some space"),
+        (errno.EROFS, "that disk is mounted read-only: write elsewhere with -o"),
+        (errno.EIO, "check the permissions of the file and its folder"),
+    ],
+)
+def test_what_the_system_refuses_has_a_remedy(folder, monkeypatch, code, hint):
+    (folder / "a.py").write_bytes(b"old")
+
+    def refused(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(patch, "_write_fully", refused)
+    refusal = refused_write(folder / "a.py")
+    assert (refusal.message, refusal.hint) == (f"{folder / 'a.py'}: {os.strerror(code)}", hint)
+
+
 def test_the_pre_image_outlives_a_write_that_could_not_be_taken_back(folder, store, monkeypatch):
     (folder / "a.py").write_bytes(b"the old bytes")
     os.link(folder / "a.py", folder / "b.py")
@@ -551,7 +578,7 @@ def test_if_one_file_cannot_be_written_none_is(folder, store, three, trouble, po
         target.rmdir()
         del expected[target.name]
     assert contents(folder) == expected
-    assert store.writes() == ()
+    assert not store.root.exists(), "nothing was recorded"
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])

@@ -125,6 +125,14 @@ def test_a_new_file_in_the_place_of_a_deleted_one_is_left_alone(kept, tmp_path):
     assert (tmp_path / "new.py").read_bytes() == b"theirs"
 
 
+def test_a_created_file_that_changed_since_is_left_to_the_user(kept, tmp_path):
+    written(kept, tmp_path / "new.py", b"1")
+    (tmp_path / "new.py").write_bytes(b"theirs")
+    with pytest.raises(TargetChanged, match=r"new\.py: changed since write .*; left as it is") as refusal:
+        kept.undo()
+    assert refusal.value.hint == "delete it yourself"
+
+
 def test_undo_keeps_mode_links_and_names(kept, file, tmp_path):
     file.chmod(0o750)
     os.link(file, tmp_path / "twin")
@@ -219,6 +227,23 @@ def test_images_within_the_bound_are_kept_and_the_last_write_always(tmp_path, fi
     assert len(kept.writes()) == 1
     kept.undo()
     assert file.read_bytes() == b"5" * 1000
+
+
+def test_a_content_that_two_writes_share_counts_once(tmp_path, file):
+    kept = UndoStore(tmp_path / "undo", max_bytes=3500)
+    written(kept, file, *(b"%d" % number * 1000 for number in range(1, 6)))
+    assert len(kept.writes()) == 2  # the contents 5 to 4 and 4 to 3
+
+
+def test_a_content_that_is_missing_hinders_no_write(kept, file):
+    written(kept, file, b"1")
+    kept.object_path(kept.writes()[0].before).unlink()
+    assert len(written(kept, file, b"2")) == 1
+
+
+def test_the_store_keeps_two_hundred_writes_and_megabytes(tmp_path):
+    kept = UndoStore(tmp_path)
+    assert (kept.max_writes, kept.max_bytes) == (200, 200_000_000)
 
 
 def test_what_a_crash_left_behind_goes_after_a_day(tmp_path, file):
