@@ -110,6 +110,10 @@ def test_the_checkers_own_future_imports_do_not_reach_the_text() -> None:
         ("go", "package p\n// é\nfunc f() { é := ??? }\n", (3, 17), "unexpected `???`", "???"),
         ("html", "<p>ü</p><b>hi</i>", (1, 14), "unexpected `</i>`", "</i>"),
         ("css", "a { color: red; ", (1, 16), "missing `}`", ""),
+        ("css", "a : ;\n", (1, 4), "unfinished integer value", ""),
+        ("html", "<p > div\n", (1, 9), "unfinished element", ""),
+        ("python", "a\nx\0y", (2, 2), "source code string cannot contain null bytes", "\0"),
+        ("python", "\0", (1, 1), "source code string cannot contain null bytes", "\0"),
     ],
 )
 def test_problems_stand_where_a_reader_counts_characters(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
 from diffucli.syntax.check import check, is_substantial
-from diffucli.syntax.languages import LANGUAGES, Language, by_name, characters, grammar, of_path, parse
+from diffucli.syntax.languages import LANGUAGES, Language, by_name, characters, detect, grammar, of_path, parse
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
@@ -66,6 +67,70 @@ def test_a_script_is_known_by_each_of_the_programs_of_its_language(language: Lan
     for program in language.programs:
         assert of_path("tool", f"#!/usr/bin/env {program}") is language
         assert of_path("tool", f"#!/opt/{program} -x") is language
+
+
+def test_the_suffixes_and_programs_are_those_that_people_use() -> None:
+    suffixes = {
+        "python": ".py .pyi .pyw",
+        "javascript": ".js .mjs .cjs .jsx",
+        "typescript": ".ts .mts .cts",
+        "tsx": ".tsx",
+        "go": ".go",
+        "rust": ".rs",
+        "c": ".c .h",
+        "cpp": ".cpp .cc .cxx .hpp .hh .hxx .ipp",
+        "java": ".java",
+        "bash": ".sh .bash",
+        "json": ".json",
+        "html": ".html .htm .xhtml",
+        "css": ".css",
+    }
+    programs = {
+        "python": "python python3",
+        "javascript": "node nodejs",
+        "typescript": "deno ts-node bun",
+        "bash": "bash sh dash",
+    }
+    assert {language.name: " ".join(language.suffixes) for language in LANGUAGES} == suffixes
+    assert {language.name: " ".join(language.programs) for language in LANGUAGES if language.programs} == programs
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "name", "expected"),
+    [
+        ("", None, None, "python"),
+        ("", Path("a.rs"), None, "rust"),
+        ("", Path("a.rs"), "go", "go"),
+        ("", Path("a.rs"), "", "rust"),
+        ("#!/bin/sh\nls\n", Path("tool"), None, "bash"),
+        ("#!/bin/sh\nls\n", None, None, "bash"),
+        ("ls\n#!/bin/sh\n", None, None, "python"),
+    ],
+)
+def test_a_language_is_detected_by_name_file_or_first_line(
+    text: str, path: Path | None, name: str | None, expected: str
+) -> None:
+    assert detect(text, path, name).name == expected
+
+
+def test_a_file_that_says_no_language_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"notes\.txt: its language is not known") as caught:
+        detect("prose\n", Path("notes.txt"))
+    assert caught.value.hint == "say it with -l"
+    with pytest.raises(UsageError, match="no language is named `klingon`"):
+        detect("", None, "klingon")
+
+
+def test_comments_open_and_close_as_each_language_has_them() -> None:
+    others = {
+        "python": ("#", ""),
+        "bash": ("#", ""),
+        "html": ("<!--", "-->"),
+        "css": ("/*", "*/"),
+        "json": ("", ""),
+    }
+    for language in LANGUAGES:
+        assert (language.comment, language.comment_end) == others.get(language.name, ("//", ""))
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)

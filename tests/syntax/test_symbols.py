@@ -246,6 +246,29 @@ def test_an_unknown_name_tells_the_nearest_and_those_there_are() -> None:
         find(text, PYTHON, "Cfg.laod")
 
 
+def test_a_name_that_several_scopes_have_tells_the_first_three() -> None:
+    text = "".join(f"class {name}:\n    def load(self): ...\n" for name in "ABCD")
+    with pytest.raises(UsageError) as caught:
+        find(text, PYTHON, "load")
+    assert caught.value.message == "no symbol is named `load`; did you mean `A.load` or `B.load` or `C.load`?"
+
+
+def test_a_name_like_no_other_gets_no_guess() -> None:
+    with pytest.raises(UsageError) as caught:
+        find("def f(): ...\n", PYTHON, "zzz")
+    assert (caught.value.message, caught.value.hint) == ("no symbol is named `zzz`", "there are: f")
+
+
+def test_a_scope_comes_before_what_is_in_it() -> None:
+    text = "@d\nclass A:\n    class B:\n        def f(self): ...\n\n\ndef g(): ...\n"
+    assert [symbol.name for symbol in symbols(text, PYTHON)] == ["A", "A.B", "A.B.f", "g"]
+
+
+def test_receivers_name_their_type_with_or_without_a_name_of_their_own() -> None:
+    text = "package p\nfunc (Cfg) M() {}\nfunc (*Cfg) N() {}\nfunc (c *Stack[T]) Pop() {}\n"
+    assert [symbol.name for symbol in symbols(text, by_name("go"))] == ["Cfg.M", "Cfg.N", "Stack.Pop"]
+
+
 def test_a_text_without_definitions_says_so() -> None:
     with pytest.raises(UsageError) as caught:
         find("x = 1\n", PYTHON, "f")
@@ -255,7 +278,10 @@ def test_a_text_without_definitions_says_so() -> None:
 def test_a_long_list_of_names_is_cut() -> None:
     with pytest.raises(UsageError) as caught:
         find("".join(f"def f{i}(): pass\n" for i in range(30)), PYTHON, "zzz")
-    assert caught.value.hint.endswith("and 10 more")
+    assert caught.value.hint.endswith(", f19 and 10 more")
+    with pytest.raises(UsageError) as caught:
+        find("".join(f"def f{i}(): pass\n" for i in range(20)), PYTHON, "zzz")
+    assert caught.value.hint.endswith(", f19")
 
 
 def test_an_ambiguous_name_lists_its_lines() -> None:

@@ -114,7 +114,7 @@ def _is_composed(node: tree_sitter.Node) -> bool:
     return any(child.is_named and child.type != "command_name" for child in node.children)
 
 
-_BARE = frozenset({"expression_statement", "global_statement", "command_name", "string", "template_string"})
+_BARE = frozenset({"expression_statement", "command_name", "string", "template_string"})
 _ACTS = (
     ast.Call,
     ast.Await,

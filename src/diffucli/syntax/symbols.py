@@ -119,7 +119,7 @@ def symbols(text: str, language: Language, *, seconds: float = 2.0) -> tuple[Sym
         Symbol(name, offset(start), offset(stop), offset(body))
         for name, start, stop, body in _definitions(tree.root_node, _KINDS[language.name])
     )
-    return tuple(sorted(found, key=lambda symbol: (symbol.start, -symbol.stop)))
+    return tuple(sorted(found, key=lambda symbol: symbol.start))
 
 
 def find(text: str, language: Language, name: str) -> Symbol:
@@ -215,9 +215,6 @@ def _type_name(node: tree_sitter.Node | None) -> str:
     """The name `T` of the types `(t *T[int])`, `&mut T<U>` and `a::T`; empty for None."""
     if node is None:
         return ""
-    if node.type in {"parameter_list", "parameter_declaration"} and node.named_children:
-        typed = node.named_children[0].child_by_field_name("type") or node.named_children[0]
-        return _type_name(typed)
     if node.type == "type_identifier" or not node.named_children:
         return _text(node)
     inner = node.child_by_field_name("type") or node.child_by_field_name("name") or node.named_children[0]
