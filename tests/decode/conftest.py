@@ -22,7 +22,8 @@ from diffucli.decode.commit import (
 )
 from diffucli.decode.loop import denoise
 from diffucli.decode.policy import Policy
-from diffucli.decode.sample import Constraints, Resizing, Sampling
+from diffucli.decode.resize import Resizing
+from diffucli.decode.sample import Constraints, Sampling
 from diffucli.decode.speculate import speculate
 from diffucli.events import Event, Finished, Stepped
 from diffucli.model import registry

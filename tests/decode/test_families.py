@@ -20,7 +20,8 @@ from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.commit import Decision, Progress, TopK, linear, ranked
 from diffucli.decode.loop import Returned, alone, denoise, together
 from diffucli.decode.policy import Policy
-from diffucli.decode.sample import Constraints, Resizing, Sampling
+from diffucli.decode.resize import Resizing
+from diffucli.decode.sample import Constraints, Sampling
 from diffucli.decode.speculate import speculate
 from diffucli.events import Resized, Stepped, fold
 from diffucli.model.config import Config

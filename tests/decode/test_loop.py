@@ -20,7 +20,8 @@ from diffucli.decode.commit import Decision, Threshold, TopK, linear
 from diffucli.decode.loop import Driver, Returned, alone, denoise, schedule, together
 from diffucli.decode.policy import PRESETS, Policy
 from diffucli.decode.predict import Answer
-from diffucli.decode.sample import SURE_LINE_END, Constraints, Resizing, Sampling
+from diffucli.decode.resize import Resizing
+from diffucli.decode.sample import SURE_LINE_END, Constraints, Sampling
 from diffucli.decode.speculate import speculate
 from diffucli.errors import NoRoom
 from diffucli.events import Finished, Resized, Started, Stepped, fold
@@ -745,3 +746,52 @@ def test_mini_answers_together_what_it_answers_alone(mini, kit, policy):
         assert finals[i].tokens == wanted.tokens
         nfe += wanted.nfe
     assert sum(final.nfe for final in finals.values()) < nfe
+
+
+def test_a_step_that_its_consumer_breaks_off_goes_on_where_it_was(fake):
+    """What runs have asked is not lost, and nobody is asked twice."""
+    network, policy = fake(), Policy(TopK(linear), stop=False)
+
+    def make():
+        return denoise(Canvas(torch.arange(24) % 11, [Span(3, 9)], mask=MASK), policy, CONSTRAINTS)
+
+    wanted = [list(alone(fake(), make()))[-1].tokens for _ in range(2)]
+    driver = Driver(network)
+    for _ in range(2):
+        driver.add(make())
+    found = {}
+    while driver.running:
+        for count, (number, event) in enumerate(driver.step()):
+            if isinstance(event, Returned):
+                found[number] = event.result.tokens
+            if count == 1:
+                break
+    assert [found[number] for number in range(2)] == wanted
+
+
+def test_after_an_error_of_memory_the_runs_that_are_left_go_on(fake):
+    class Full:
+        """A network without memory for a cache of two canvases."""
+
+        def __init__(self) -> None:
+            self.network, self.shift = fake(), 1
+
+        def new_cache(self, slots, longest, *, old=None):
+            if slots > 1:
+                raise MemoryError
+            return self.network.new_cache(slots, longest, old=old)
+
+        def __call__(self, *given, **more):
+            return self.network(*given, **more)
+
+    policy = Policy(TopK(linear), stop=False, cache="dual")
+    driver = Driver(Full())
+    for _ in range(2):
+        driver.add(denoise(Canvas(torch.arange(24) % 11, [Span(3, 9)], mask=MASK), policy, CONSTRAINTS))
+    with pytest.raises(NoRoom):
+        list(driver.step())
+    driver.remove(1)
+    ended = []
+    while driver.running:
+        ended += [event for _, event in driver.step() if isinstance(event, Returned)]
+    assert MASK not in ended[0].result.tokens

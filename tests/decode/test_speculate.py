@@ -16,7 +16,8 @@ from diffucli.decode.commit import Progress, Threshold, TopK, linear
 from diffucli.decode.loop import Driver, Returned, alone, denoise, together
 from diffucli.decode.policy import PRESETS, Policy, retry_policy
 from diffucli.decode.predict import Answer, Query
-from diffucli.decode.sample import Constraints, Resizing, Sampling
+from diffucli.decode.resize import Resizing
+from diffucli.decode.sample import Constraints, Sampling
 from diffucli.decode.speculate import speculate, subsets, written
 from diffucli.events import Finished, Started, Stepped
 

@@ -10,9 +10,9 @@ import torch
 from diffucli.model import hf_reference
 from diffucli.model.config import Config
 from diffucli.model.hf_reference import attention_error, configure, published, untrained
-from diffucli.model.load import load, size_of
+from diffucli.model.load import load
 from diffucli.model.network import Network
-from diffucli.model.transformer import Qwen2
+from diffucli.model.transformer import Transformer
 
 TOKENS, ROWS = torch.arange(1, 30), torch.arange(29)
 
@@ -32,20 +32,20 @@ def test_the_numbers_are_those_of_transformers_layers(checkpoint, changed):
     """On weights that are not read from a file, in shapes that no file here has."""
     config = replace(checkpoint.config, **changed)
     torch.manual_seed(0)
-    ours = Network(Qwen2(size_of(config)))
+    ours = Network(Transformer(config))
     for name, weight in ours.model.named_parameters():
         if "norm" in name or "bias" in name:
             torch.nn.init.normal_(weight)
     tokens, rows = torch.randint(0, 500, (40,)), torch.randperm(40)[:17]
     theirs = published(ours, config)
-    torch.testing.assert_close(ours(tokens, rows), theirs(tokens, rows), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours(tokens[None], [rows]), theirs(tokens, rows), atol=1e-5, rtol=1e-5)
     assert theirs.model.lm_head.weight is ours.model.lm_head.weight, "weights are shared"
 
 
 def test_transformers_layers_compute_the_same_with_four_bits(packed):
     checkpoint = load(packed, device="cpu", quant="nf4")
     theirs = published(checkpoint.network, checkpoint.config)(TOKENS, ROWS)
-    assert torch.cosine_similarity(theirs, checkpoint.network(TOKENS, ROWS)).min() > 0.98
+    assert torch.cosine_similarity(theirs, checkpoint.network(TOKENS[None], [ROWS])).min() > 0.98
 
 
 def test_the_layers_agree_to_rounding():

@@ -6,7 +6,7 @@ Pulled by its consumer; closing a generator stops its run.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -14,13 +14,12 @@ import torch
 
 from diffucli.decode.commit import Progress
 from diffucli.decode.predict import Answer, BatchNetwork, Predictor, Query
+from diffucli.decode.resize import Resizer
 from diffucli.decode.sample import propose
 from diffucli.errors import as_out_of_memory
-from diffucli.events import Event, Finished, Reason, Resized, Started, Stepped
+from diffucli.events import Event, Finished, Reason, Started, Stepped
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from diffucli.decode.canvas import Canvas, Span
     from diffucli.decode.policy import Policy
     from diffucli.decode.sample import Constraints
@@ -33,38 +32,31 @@ Run = Generator[Event | Queries, Answer | None, T]
 
 def denoise(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
     """Writes the open masks of `canvas` by `policy`: Started; for each step Stepped and what it resized; Finished."""
-    started, nfe, step, expansions = time.perf_counter(), 0.0, 0, 0
+    clock, nfe, step, limit = _clock(), 0.0, 0, _step_limit(canvas, policy, constraints)
+    resizer = Resizer(canvas, constraints.resizing)
     sampling_rng = order_rng = torch.Generator().manual_seed(policy.seed)
     yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
-    limit = _step_limit(canvas, policy, constraints)
     for window, progress in schedule(canvas, policy):
         if step >= limit:
             break
         positions = canvas.open_masks(window) if policy.commit.asks == "masks" else canvas.writable(window)
         answer = yield (Query(canvas.tokens.clone(), window, positions, policy.cache, progress),)
         assert answer is not None, "a driver answers queries"
-        (logits,), nfe = answer.logits[:1], nfe + answer.nfe
-        if sampling_rng.device != logits.device:
-            sampling_rng = torch.Generator(logits.device).manual_seed(policy.seed)
-        room = _room_to_grow(canvas, constraints, expansions)
-        logits = constraints.apply(logits, positions, canvas.holes, may_expand=room > 0)
+        if sampling_rng.device != answer.logits[0].device:
+            sampling_rng = torch.Generator(answer.logits[0].device).manual_seed(policy.seed)
+        logits = constraints.apply(answer.logits[0], positions, canvas.holes, may_expand=resizer.room > 0)
         proposal = constraints.defer(propose(logits, policy.sampling, sampling_rng).cpu())
         decision = policy.commit(proposal.scores, canvas.is_open(positions), progress, order_rng)
-        chosen = _growing_by(room, decision.commit.sort().values, proposal.tokens, constraints)
-        where, tokens, scores = (each[chosen].tolist() for each in (positions, proposal.tokens, proposal.scores))
-        remasked = positions[decision.remask.sort().values].tolist()
+        chosen = resizer.within_room(decision.commit.sort().values, proposal.tokens)
+        where, tokens, scores = (tuple(each[chosen].tolist()) for each in (positions, proposal.tokens, proposal.scores))
+        remasked = tuple(positions[decision.remask.sort().values].tolist())
         canvas.remask(remasked)
         canvas.commit(where, tokens)
-        step, span, seconds = step + 1, (window.start, window.stop), time.perf_counter() - started
-        left = canvas.masks_left
-        yield Stepped(step, tuple(where), tuple(tokens), tuple(scores), span, left, nfe, seconds, tuple(remasked))
-        for resized in _resize(canvas, constraints, where, tokens):
-            expansions += resized.delta > 0
-            yield resized
+        step, nfe, span = step + 1, nfe + answer.nfe, (window.start, window.stop)
+        yield Stepped(step, where, tokens, scores, span, canvas.masks_left, nfe, clock(), remasked)
+        yield from resizer.resize(where, tokens)
     reason: Reason = "budget" if canvas.masks_left else "end" if canvas.closed else "complete"
-    seconds = time.perf_counter() - started
-    finished = Finished(tuple(canvas.tokens.tolist()), reason, nfe, seconds, canvas.spans)
-    yield finished
+    yield (finished := Finished(tuple(canvas.tokens.tolist()), reason, nfe, clock(), canvas.spans))
     return finished
 
 
@@ -93,34 +85,10 @@ def _step_limit(canvas: Canvas, policy: Policy, constraints: Constraints) -> int
     return 4 * (canvas.masks_left + grown) + (policy.steps or 0)
 
 
-def _room_to_grow(canvas: Canvas, constraints: Constraints, expansions: int) -> int:
-    """How many expand tokens may be committed now."""
-    resizing = constraints.resizing
-    return max(min(resizing.longest - len(canvas), resizing.budget - expansions), 0) if resizing else 0
-
-
-def _growing_by(room: int, chosen: Tensor, tokens: Tensor, constraints: Constraints) -> Tensor:
-    """`chosen`, in order, without the expand tokens that there is no room for."""
-    if constraints.resizing is None:
-        return chosen
-    expands = tokens[chosen] == constraints.resizing.expand
-    return chosen[~expands | (expands.cumsum(0) <= room)]
-
-
-def _resize(
-    canvas: Canvas, constraints: Constraints, positions: Sequence[int], tokens: Sequence[int]
-) -> Iterator[Resized]:
-    """Lengthens and shortens holes where tokens were committed that say so, from right to left."""
-    if (resizing := constraints.resizing) is None:
-        return
-    for position, token in sorted(zip(positions, tokens, strict=True), reverse=True):
-        if token == resizing.expand:
-            canvas.insert(position, 2)
-            yield Resized(position, 2, canvas.spans, canvas.masks_left)
-            position += 2  # noqa: PLW2901 — the expand token has moved there
-        if token == resizing.expand or token in resizing.delete:
-            canvas.delete(position)
-            yield Resized(position, -1, canvas.spans, canvas.masks_left)
+def _clock() -> Callable[[], float]:
+    """Gives the seconds since now."""
+    started = time.perf_counter()
+    return lambda: time.perf_counter() - started
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +108,7 @@ class Driver(Generic[T]):
         self._predictor = Predictor(network)
         self._runs: dict[int, Run[T]] = {}
         self._answers: dict[int, Answer | None] = {}
+        self._queries: dict[int, Queries] = {}  # what runs wait for; it outlasts a step that was broken off
         self._added = 0
 
     @property
@@ -163,22 +132,23 @@ class Driver(Generic[T]):
         if run := self._runs.pop(number, None):
             run.close()
             self._answers.pop(number)
+            self._queries.pop(number, None)
             self._predictor.release(number)
 
     def step(self) -> Iterator[tuple[int, Event | Returned[T]]]:
         """One step of every run: its events, or its result. Then all queries are answered. Raises NoRoom."""
-        queries: dict[int, Queries] = {}
         for number in self.running:
-            while number in self._runs and number not in queries:
+            while number in self._runs and number not in self._queries:
                 item = self._advance(number)
                 if isinstance(item, tuple):
-                    queries[number] = item
+                    self._queries[number] = item
                 else:
                     yield number, item
-        asked = [(number, each) for number, each in queries.items() if number in self._runs]
+        asked = sorted(self._queries.items())
         with as_out_of_memory("this canvas"):
             answers = self._predictor.answer(asked) if asked else []
         self._answers |= {number: answer for (number, _), answer in zip(asked, answers, strict=True)}
+        self._queries.clear()
 
     def _advance(self, number: int) -> Event | Queries | Returned[T]:
         """What a run yields next."""

@@ -156,9 +156,11 @@ class Predictor:
         slots = max(self._slots.values(), default=-1) + 1
         longest = max((length for _, length in caching), default=0)
         if slots > self._capacity or longest > self._longest:
-            self._capacity, self._longest = max(slots, self._capacity), max(longest, self._longest)
-            old, self._cache = self._cache if self._cached else None, None
-            self._cache = self._network.new_cache(self._capacity, self._longest, old=old)
+            slots, longest = max(slots, self._capacity), max(longest, self._longest)
+            old = self._cache if self._cached else None
+            self._cache, self._capacity, self._longest = None, 0, 0  # also if there is no memory for another one
+            self._cache = self._network.new_cache(slots, longest, old=old)
+            self._capacity, self._longest = slots, longest
 
     def _job(self, run: int, query: Query, *, is_guess: bool) -> _Job:
         whole = Span(0, len(query.tokens))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from diffucli.decode.canvas import Span
+    from diffucli.decode.resize import Resizing
 
 Order = Literal["confidence", "margin", "entropy", "origin"]
 NUCLEUS = 64  # candidates looked at for top-p before all are sorted
@@ -50,20 +51,6 @@ class Proposal:
         """
         tokens, scores = torch.stack([self.tokens.float(), self.scores.float()]).cpu()
         return Proposal(tokens.long(), scores)
-
-
-@dataclass(frozen=True, slots=True)
-class Resizing:
-    """Tokens that change the length of a hole when they are committed (DreamOn).
-
-    expand: becomes two masks. delete: ids whose position goes away. longest: tokens of a canvas that may not grow any
-    does not grow. budget: how often a run may expand.
-    """
-
-    expand: int
-    delete: frozenset[int]
-    longest: int
-    budget: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
