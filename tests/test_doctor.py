@@ -11,7 +11,7 @@ import pytest
 
 from diffucli import doctor
 from diffucli.cli.app import run
-from diffucli.doctor import CLASSES, Check, Finding, examine, isolated, speed
+from diffucli.doctor import CLASSES, Finding, Probe, examine, isolated, speed
 from diffucli.errors import ModelError
 from diffucli.model import memory, nf4, registry
 from diffucli.model.config import Config
@@ -74,7 +74,7 @@ def test_a_check_that_breaks_is_a_finding_with_a_remedy(error):
     def look() -> Finding:
         raise error
 
-    finding = isolated(Check("x", look, remedy="mend it"))
+    finding = isolated(Probe("x", look, remedy="mend it"))
     assert (finding.verdict, finding.remedy) == ("bad", "mend it")
     assert type(error).__name__ in finding.text
 
@@ -107,7 +107,7 @@ def test_a_library_that_cannot_be_imported_hides_nothing(module):
         [sys.executable, "-c", CHILD, module], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.stderr == ""
-    assert "✗" in done.stdout or "no bitsandbytes" in done.stdout
+    assert "✗" in done.stdout or "bitsandbytes cannot be used" in done.stdout
     for name in ("python", "memory", "terminal", "disk", "model"):
         assert f" {name} " in done.stdout
     assert "Traceback" not in done.stdout
@@ -143,6 +143,112 @@ def test_folders_have_sizes(house):
 def test_little_disk_is_found(house, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     assert "1.0 GB free" in found(house)["disk"].text
+
+
+def test_enough_disk_is_no_trouble(house, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=doctor.LOW_DISK))
+    assert found(house)["disk"].verdict == "ok"
+
+
+def test_folders_that_do_not_exist_yet_are_no_trouble(house):
+    findings = found(house)
+    for name, folder in (("models", "home"), ("settings", None), ("undo", "state/undo")):
+        assert findings[name].verdict == "note" or name == "settings"
+        assert folder is None or f"{house / folder}" in findings[name].text
+        assert name == "settings" or findings[name].text.endswith("(nothing yet)")
+
+
+def test_the_folders_of_the_report_are_those_that_are_used(house):
+    assert doctor.folders()["undo"] == house / "state" / "undo"
+    assert doctor.folders()["models"].is_relative_to(house / "home")
+
+
+def test_an_old_python_is_found(monkeypatch):
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 10, 12))
+    assert (doctor._python().verdict, doctor._python().remedy) == ("bad", "install Python 3.11 or newer")
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 11, 0))
+    assert doctor._python().verdict == "ok"
+
+
+def test_grammars_that_are_missing_are_named_with_their_packages_once(monkeypatch):
+    missing = {"typescript", "tsx", "go"}
+    monkeypatch.setattr("diffucli.syntax.languages.grammar", lambda language: None if language.name in missing else 1)
+    finding = doctor._grammars()
+    assert finding.text == "no grammar for typescript, tsx, go: these languages are not checked"
+    assert finding.remedy == "pip install tree-sitter-typescript tree-sitter-go"
+
+
+def test_a_gpu_is_named_with_its_free_memory(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda i: f"Card {i}")
+    monkeypatch.setattr(memory, "free_memory", lambda device: {"cuda:0": 8 * 10**9, "cuda:1": None}[device])
+    finding = doctor._gpu()
+    assert finding.verdict == "ok"
+    assert "Card 0 (8.0 GB free), Card 1 (0 " in finding.text
+
+
+def test_without_a_gpu_the_cpu_is_said(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
+    assert (doctor._gpu().verdict, doctor._gpu().text) == ("note", "none that torch can use; models run on the CPU")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "verdict"),
+    [("utf-8", "ok"), ("ascii", "note"), ("cp1252", "note"), ("nonsense", "note"), (None, "note")],
+)
+def test_a_terminal_without_the_glyphs_is_found(monkeypatch, encoding, verdict):
+    monkeypatch.setattr(doctor.sys, "stderr", SimpleNamespace(encoding=encoding, isatty=lambda: True))
+    monkeypatch.setenv("TERM", "vt100")
+    finding = doctor._terminal()
+    assert finding.verdict == verdict
+    assert finding.text.startswith(f"{encoding or 'ascii'}, TERM=vt100")
+
+
+def test_only_vital_checks_stop_the_model(house, monkeypatch):
+    def broken() -> Finding:
+        raise ImportError("broken")
+
+    for name, stops in (("_torch", True), ("_model", True), ("_grammars", False), ("_disk", False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(doctor, name, broken)
+            assert any(stop for _, stop in examine()) is stops
+
+
+def test_a_plan_is_described_in_one_line():
+    plan = memory.Plan("cuda:0", "nf4", 10**9, 10**9, 10**9, 10**9, None, 3)
+    text = doctor.describe(plan)
+    assert text.startswith("in four bits on cuda:0, 3 layers in main memory, ")
+    assert text.endswith(" of memory")
+    assert doctor.describe(memory.Plan("cpu", "none", 1, 1, 1, 1, None, 0)).startswith("unpacked on cpu, ")
+
+
+@pytest.mark.parametrize(
+    ("device", "quant", "offloaded", "hidden", "word"),
+    [
+        ("cuda", "nf4", 0, 4096, "good"),
+        ("cuda", "none", 0, 4096, "fast"),
+        ("cuda", "nf4", 2, 4096, "slow"),
+        ("cuda", "none", 0, 64, "instant"),
+        ("cpu", "none", 0, 64, "quick"),
+        ("cpu", "nf4", 0, 4096, "very slow"),
+    ],
+)
+def test_the_speed_class_follows_the_plan(device, quant, offloaded, hidden, word):
+    plan = memory.Plan(device, quant, 1, 1, 1, 1, None, offloaded)
+    assert speed(plan, Config(64, hidden, 64, 2, 4, 2)).startswith(f"{word}:")
+
+
+def test_packages_that_are_not_installed_are_left_out(monkeypatch):
+    def version(name):
+        if name == "accelerate":
+            raise doctor.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(doctor, "version", version)
+    assert doctor.packages()["torch"] == "1.0"
+    assert "accelerate" not in doctor.packages()
 
 
 def test_a_gpu_that_torch_cannot_use_is_found(house, monkeypatch):

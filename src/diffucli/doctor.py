@@ -1,6 +1,6 @@
-"""What `diffu doctor` finds: each check alone, so that one that fails says so and hides no other.
+"""The checks of `diffu doctor`. Each runs on its own, so a check that breaks is reported and does not stop the others.
 
-Knows nothing of terminals; a finding is a plain value.
+Knows nothing of terminals: a finding is a plain value.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 Verdict = Literal["ok", "note", "bad"]
 PYTHON = (3, 11)
-TOLERANCE = 0.2  # of the size of a four-bit product
-ROUNDING = 1e-4  # of the size of outputs in float32
+TOLERANCE = 0.2  # allowed relative error of a product in four bits
+ROUNDING = 1e-4  # allowed relative difference of layers in float32
 TRANSFORMERS = "pip install --upgrade 'transformers>=5.3'"
-LOW_DISK = 6e9  # bytes: a 7B model in four bits
+LOW_DISK = 6e9  # bytes that a 7B model in four bits takes
 GLYPHS = "░✓✗·"
 CLASSES = {
     ("gpu", "small"): "instant: under a second an answer",
@@ -44,7 +44,7 @@ CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. verdict: "note" is neither good nor bad; remedy: what to do about a "bad" one."""
+    """The result of one check. verdict: "note" is neither good nor bad. remedy: what to do if it is "bad"."""
 
     name: str
     verdict: Verdict
@@ -53,8 +53,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """A check by its name. vital: where it fails, no model can run. remedy: if it ends in an error of no remedy."""
+class Probe:
+    """One check. vital: no model can run if it fails. remedy: what to do if it raises an error without a hint."""
 
     name: str
     look: Callable[[], Finding]
@@ -63,42 +63,42 @@ class Check:
 
 
 def examine() -> Iterator[tuple[Finding, bool]]:
-    """Each finding, and whether no model can run because of it."""
-    for check in checks():
-        found = isolated(check)
-        yield found, check.vital and found.verdict == "bad"
+    """Run all checks; yield each finding and whether it means that no model can run."""
+    for probe in probes():
+        found = isolated(probe)
+        yield found, probe.vital and found.verdict == "bad"
 
 
-def checks() -> tuple[Check, ...]:
-    """Every check, in the order in which they are told."""
+def probes() -> tuple[Probe, ...]:
+    """All checks in the order of the report."""
     torch = "pip install --force-reinstall torch"
     return (
-        Check("python", _python, vital=True, remedy="install Python 3.11 or newer"),
-        Check("torch", _torch, vital=True, remedy=torch),
-        Check("gpu", _gpu, remedy=torch),
-        Check("memory", _memory),
-        Check("four bits", _four_bits, remedy="pip install --upgrade bitsandbytes; --quant none works without"),
-        Check("training", _training, remedy=TRANSFORMERS),
-        Check("grammars", _grammars),
-        *(Check(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
-        Check("disk", _disk),
-        Check("terminal", _terminal, remedy="set PYTHONIOENCODING=utf-8, or a UTF-8 locale"),
-        Check("model", _model, vital=True, remedy="diffu model use mini, or diffu model pull diffucoder"),
+        Probe("python", _python, vital=True, remedy="install Python 3.11 or newer"),
+        Probe("torch", _torch, vital=True, remedy=torch),
+        Probe("gpu", _gpu, remedy=torch),
+        Probe("memory", _memory),
+        Probe("four bits", _four_bits, remedy="pip install --upgrade bitsandbytes; --quant none works without"),
+        Probe("training", _training, remedy=TRANSFORMERS),
+        Probe("grammars", _grammars),
+        *(Probe(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
+        Probe("disk", _disk),
+        Probe("terminal", _terminal, remedy="set PYTHONIOENCODING=utf-8, or a UTF-8 locale"),
+        Probe("model", _model, vital=True, remedy="diffu model use mini, or diffu model pull diffucoder"),
     )
 
 
 FOLDER = "make the folder writable, or set DIFFU_HOME and DIFFU_STATE to others"
 
 
-def isolated(check: Check) -> Finding:
-    """What a check finds; any error in it, SystemExit of a library too, is a finding."""
+def isolated(probe: Probe) -> Finding:
+    """Run one check; every error that it raises becomes a finding, also the SystemExit of a library."""
     try:
-        return check.look()
+        return probe.look()
     except DiffuError as exc:
-        return Finding(check.name, "bad", exc.message, exc.hint or check.remedy)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 — whatever is wrong with a library is what we are here to tell
+        return Finding(probe.name, "bad", exc.message, exc.hint or probe.remedy)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 — a broken library raises anything
         line = " ".join(str(exc).split())[:200]
-        return Finding(check.name, "bad", f"{type(exc).__name__}: {line}", check.remedy)
+        return Finding(probe.name, "bad", f"{type(exc).__name__}: {line}", probe.remedy)
 
 
 def _python() -> Finding:
@@ -122,15 +122,15 @@ def _gpu() -> Finding:
 
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
-        told = [
+        names = [
             f"{torch.cuda.get_device_name(i)} ({format_bytes(free_memory(f'cuda:{i}') or 0)} free)"
             for i in range(count)
         ]
-        return Finding("gpu", "ok", ", ".join(told))
+        return Finding("gpu", "ok", ", ".join(names))
     if shutil.which("nvidia-smi"):
         remedy = "install torch for your CUDA (pytorch.org tells the command), or update the driver"
-        return Finding("gpu", "bad", "there is one that torch cannot use", remedy)
-    return Finding("gpu", "note", "none that torch can use: the CPU computes")
+        return Finding("gpu", "bad", "there is a GPU that torch cannot use", remedy)
+    return Finding("gpu", "note", "none that torch can use; models run on the CPU")
 
 
 def _memory() -> Finding:
@@ -149,11 +149,11 @@ def _four_bits() -> Finding:
     from diffucli.model.nf4 import product_error
 
     if not has_bitsandbytes():
-        return Finding("four bits", "note", "no bitsandbytes here: models run in their own type (--quant none)")
+        return Finding("four bits", "note", "bitsandbytes cannot be used here; models run unpacked (--quant none)")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     error, name = product_error(device), f"bitsandbytes {version('bitsandbytes')} on {device}"
     if not error < TOLERANCE:
-        text = f"{name} multiplies wrongly: {error:.2f} off float32, where {TOLERANCE} is allowed"
+        text = f"{name} multiplies wrongly: {error:.2f} off float32, {TOLERANCE} is allowed"
         return Finding("four bits", "bad", text, "pip install --upgrade bitsandbytes; or use --quant none")
     return Finding("four bits", "ok", f"{name}, a product is {error:.3f} off float32")
 
@@ -163,23 +163,25 @@ def _training() -> Finding:
 
     error, name = attention_error(), f"transformers {version('transformers')}"
     if not error < ROUNDING:
-        return Finding("training", "bad", f"{name} computes other layers: {error:.2g} off ours", TRANSFORMERS)
-    return Finding("training", "ok", f"{name} computes the layers that decoding does")
+        return Finding("training", "bad", f"{name} computes other layers than decoding: {error:.2g} off", TRANSFORMERS)
+    return Finding("training", "ok", f"{name} computes the same layers as decoding")
 
 
 def _grammars() -> Finding:
     from diffucli.syntax.languages import LANGUAGES, grammar
 
-    lacking = [language for language in LANGUAGES if grammar(language) is None]
-    if not lacking:
+    missing = [language for language in LANGUAGES if grammar(language) is None]
+    if not missing:
         return Finding("grammars", "ok", f"{len(LANGUAGES)} languages")
-    names = ", ".join(language.name for language in lacking)
-    wheels = " ".join(dict.fromkeys(language.grammar[0].replace("_", "-") for language in lacking))
-    return Finding("grammars", "bad", f"no reader for {names}: these are not checked", f"pip install {wheels}")
+    names = ", ".join(language.name for language in missing)
+    wheels = " ".join(dict.fromkeys(language.grammar[0].replace("_", "-") for language in missing))
+    return Finding(
+        "grammars", "bad", f"no grammar for {names}: these languages are not checked", f"pip install {wheels}"
+    )
 
 
 def folders() -> dict[str, Path]:
-    """The folders of ours on this machine, by what they hold."""
+    """The folders that diffu uses on this machine, by their content."""
     from diffucli.edit.undo import default_root
     from diffucli.model import registry, store
 
@@ -188,8 +190,8 @@ def folders() -> dict[str, Path]:
 
 def _folder(name: str) -> Finding:
     path = folders()[name]
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         return Finding(name, "bad", f"{path} cannot be written", FOLDER)
     if not path.exists():
         return Finding(name, "note", f"{path} (nothing yet)")
@@ -199,12 +201,12 @@ def _folder(name: str) -> Finding:
 
 def _disk() -> Finding:
     path = folders()["models"]
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
     if free < LOW_DISK:
         remedy = "make room, or set DIFFU_HOME to a folder on another disk"
-        return Finding("disk", "bad", f"{format_bytes(free)} free at {there}: no room for a 7B model", remedy)
-    return Finding("disk", "ok", f"{format_bytes(free)} free at {there}")
+        return Finding("disk", "bad", f"{format_bytes(free)} free at {existing}: no room for a 7B model", remedy)
+    return Finding("disk", "ok", f"{format_bytes(free)} free at {existing}")
 
 
 def _terminal() -> Finding:
@@ -218,7 +220,7 @@ def _terminal() -> Finding:
 
 
 def _model() -> Finding:
-    """Looks into the small files and headers alone; nothing is loaded."""
+    """Check the small files and the headers of the default model; nothing is loaded."""
     from diffucli.model import registry
     from diffucli.model.load import check, find_device
     from diffucli.model.memory import choose
@@ -230,21 +232,21 @@ def _model() -> Finding:
 
 
 def describe(plan: Plan) -> str:
-    """A plan in a line."""
+    """A memory plan in one line."""
     kind = "in four bits" if plan.quant == "nf4" else "unpacked"
     offloaded = f", {plan.offloaded} layers in main memory" if plan.offloaded else ""
     return f"{kind} on {plan.device}{offloaded}, {format_bytes(plan.total)} of memory"
 
 
 def speed(plan: Plan, config: Config) -> str:
-    """The speed class of a plan."""
+    """The speed class of a memory plan."""
     place = "cpu" if plan.device == "cpu" else "gpu"
     kind = "offloaded" if plan.offloaded else plan.quant
     return CLASSES[place, kind if config.is_large else "small"]
 
 
 def packages() -> dict[str, str]:
-    """Name → version of what diffu computes with, as far as it is installed."""
+    """The versions of the libraries that diffu computes with, if they are installed."""
     found = {}
     for name in ("torch", "transformers", "bitsandbytes", "accelerate", "tokenizers", "safetensors", "huggingface-hub"):
         try:
