@@ -68,9 +68,9 @@ def test_bytes_are_arranged_as_bitsandbytes_arranges_them():
 
 
 def test_another_order_is_left_to_bitsandbytes(packed, monkeypatch):
-    wanted = load(packed, device="cpu", quant="nf4").network(TOKENS, ROWS)
+    wanted = load(packed, device="cpu", quant="nf4").network(TOKENS[None], [ROWS])
     monkeypatch.setattr(nf4, "_knows_cpu_order", lambda: False)
-    torch.testing.assert_close(load(packed, device="cpu", quant="nf4").network(TOKENS, ROWS), wanted)
+    torch.testing.assert_close(load(packed, device="cpu", quant="nf4").network(TOKENS[None], [ROWS]), wanted)
 
 
 @pytest.mark.parametrize(

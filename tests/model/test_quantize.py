@@ -68,14 +68,16 @@ def test_transformers_and_bitsandbytes_load_it_back_straight(packed):
     ours = load(packed, device="cpu", quant="nf4").network
     with torch.no_grad():
         theirs = model(input_ids=TOKENS[None]).logits[0].float()
-    assert torch.cosine_similarity(ours(TOKENS, ROWS), theirs).min() > 0.99
+    assert torch.cosine_similarity(ours(TOKENS[None], [ROWS]), theirs).min() > 0.99
 
 
 def test_packed_files_and_packing_while_loading_are_the_same(golden, packed):
     """Where both compute in bf16, as on a GPU; in float32 weights are not rounded to bf16 before they are packed."""
     if width("cpu", "nf4") != 2:
         pytest.skip("this CPU computes four bits in float32")
-    ours, theirs = (load(folder, device="cpu", quant="nf4").network(TOKENS, ROWS) for folder in (packed, golden))
+    ours, theirs = (
+        load(folder, device="cpu", quant="nf4").network(TOKENS[None], [ROWS]) for folder in (packed, golden)
+    )
     assert torch.equal(ours, theirs)
 
 
@@ -90,7 +92,7 @@ def test_a_small_one_is_unpacked_once_with_the_same_weights(packed, quant):
 
 
 def test_unpacking_in_bf16_and_multiplying_in_four_bits_agree(packed):
-    whole, four = (load(packed, device="cpu", quant=quant).network(TOKENS, ROWS) for quant in ("none", "nf4"))
+    whole, four = (load(packed, device="cpu", quant=quant).network(TOKENS[None], [ROWS]) for quant in ("none", "nf4"))
     assert torch.cosine_similarity(whole, four).min() > 0.98
 
 
@@ -304,17 +306,22 @@ def test_the_header_is_one_that_others_read(packed):
 def test_layers_that_are_elsewhere_come_when_they_compute(golden, tmp_path):
     """On disk here, as there is no second device: with a cache and without, as with layers in main memory on a GPU."""
     network = load(golden, device="cpu").network
-    wanted = network(TOKENS, ROWS)
-    cache = network.cache(29)
-    cached = [network(TOKENS, ROWS, cache=cache), network(TOKENS[4:9], ROWS[:5], start=4, cache=cache)]
+    wanted = network(TOKENS[None], [ROWS])
+    cache = network.new_cache(1, 29)
+    cached = [
+        network(TOKENS[None], [ROWS], cache=(cache, [0]), lengths=[len(TOKENS)]),
+        network(TOKENS[None, 4:9], [ROWS[:5]], starts=[4], cache=(cache, [0]), lengths=[len(TOKENS)]),
+    ]
     where = dict.fromkeys(("model.embed_tokens", "model.norm", "lm_head", "model.layers.0"), "cpu")
     outside = {"model.layers.1": "disk", "model.layers.2": "disk"}
     dispatch(network.model, where | outside, folder=tmp_path)
     assert network.model.get_parameter("model.layers.2.mlp.gate_up_proj.weight").is_meta
-    torch.testing.assert_close(network(TOKENS, ROWS), wanted)
-    cache = network.cache(29)
-    torch.testing.assert_close(network(TOKENS, ROWS, cache=cache), cached[0])
-    torch.testing.assert_close(network(TOKENS[4:9], ROWS[:5], start=4, cache=cache), cached[1])
+    torch.testing.assert_close(network(TOKENS[None], [ROWS]), wanted)
+    cache = network.new_cache(1, 29)
+    torch.testing.assert_close(network(TOKENS[None], [ROWS], cache=(cache, [0]), lengths=[len(TOKENS)]), cached[0])
+    torch.testing.assert_close(
+        network(TOKENS[None, 4:9], [ROWS[:5]], starts=[4], cache=(cache, [0]), lengths=[len(TOKENS)]), cached[1]
+    )
     assert network.device == torch.device("cpu")
 
 
