@@ -112,7 +112,9 @@ def test_regions_come_sorted_and_adjacent_lines_as_one():
     assert found[0].label == "1, 2"
 
 
-@pytest.mark.parametrize("specs", [("1:4", "3:5"), ("2", "2"), ("3", "3"), ("1:4", "2:1-2:3"), ("4", "f")])
+@pytest.mark.parametrize(
+    "specs", [("1:4", "3:5"), ("2", "2"), ("3", "3"), ("2:3", "3"), ("1:4", "2:1-2:3"), ("4", "f")]
+)
 def test_regions_that_overlap_are_refused_by_name(specs):
     with pytest.raises(UsageError) as refusal:
         parse(*specs, find_symbol=lambda name: (0, CODE.index("\n\n\n")))

@@ -148,6 +148,11 @@ def test_binary_is_refused(raw):
         source.from_bytes(raw, Path("tool"))
 
 
+def test_utf_16_that_is_broken_is_not_called_binary():
+    with pytest.raises(UsageError, match="tool: is not valid utf-16-le from byte 2 on"):
+        source.from_bytes(codecs.BOM_UTF16_LE + b"a\0\0\xd8", Path("tool"))
+
+
 def test_stdin_is_called_stdin():
     with pytest.raises(UsageError, match="stdin: is not valid utf-8 from byte 1 on"):
         source.from_bytes(b"a\xe9b")

@@ -141,6 +141,11 @@ def test_a_symbol_is_its_definition_without_decorators(symbol: str, covered: str
     assert cut(CODE, symbol) == [covered]
 
 
+def test_elsewhere_decorators_belong_to_the_definition() -> None:
+    text = "@C() class A {}\n@D()\nclass B {}\n"
+    assert cut(text, "A", language=by_name("ts")) == ["@C() class A {}"]
+
+
 def test_a_decorator_that_calls_names_def_is_left_out_whole() -> None:
     text = "@wrap(\n    'def'\n)\n@other\ndef f():\n    pass\n"
     assert cut(text, "f") == ["def f():\n    pass"]

@@ -1,4 +1,4 @@
-"""What `diffu fill` is to rewrite in a text: the regions that -r names, and holes (`???`) where these are no code.
+"""The regions of a text that `diffu fill` rewrites: those named by -r, and the holes (`???`) that are not valid code.
 
 Knows text and grammars; nothing of models.
 """
@@ -22,35 +22,38 @@ if TYPE_CHECKING:
     from diffucli.syntax.languages import Language
 
 _DEFINITION = re.compile(r"^[ \t]*(?=(?:async[ \t]+def|def|class)\b)", re.MULTILINE)
-_NAME = "_"  # stands for every character of a hole where the text must parse
+_NAME = "_"  # replaces each character of a hole, so that the text parses and offsets stay
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Regions of a text, sorted and apart. `plain`: the text with a name of the same length for each hole."""
+    """Regions of a text, sorted and disjoint.
+
+    plain: the text with each hole replaced by a name of the same length. holes: the ranges of the holes.
+    """
 
     regions: tuple[Region, ...]
     plain: str
     holes: frozenset[tuple[int, int]]
 
     def is_hole(self, region: Region) -> bool:
-        """Whether a region is a hole of the text, in which nothing stood before."""
+        """Whether a region is a hole, so that there is no old text in it."""
         return (region.start, region.stop) in self.holes
 
     def bounded(self, length: tuple[int, int]) -> Targets:
-        """The same, with `length` as bounds on the tokens of regions that have none."""
+        """A copy with `length` as the bounds of the regions that have none."""
         low, high = length
         return replace(self, regions=tuple(r if r.high else replace(r, low=low, high=high) for r in self.regions))
 
 
 def find(text: str, language: Language, specs: Sequence[str], *, all_holes: bool, lenient: bool) -> Targets:
-    """What `specs` name in `text`, and its holes; a hole within a region is part of it.
+    """The regions that `specs` name in `text`, and its holes; a hole inside a region is part of that region.
 
-    all_holes: `???` counts even where it is legal code, as in bash, a string or a comment. lenient: `:todo` and the
-    like may find nothing, and there may be no region at all. UsageError: there is none, or one that cannot be.
+    all_holes: `???` is a hole even if it is valid code, as in bash, a string or comment. lenient: `:todo`, `:marks` and
+    `:errors` may find nothing, and there may be no region. UsageError: no region, or an impossible one.
     """
-    seen = _holes(text, language, all_holes=all_holes)
-    plain = _without(text, seen)
+    found_holes = _holes(text, language, all_holes=all_holes)
+    plain = _without(text, found_holes)
     finders: dict[str, Callable[[str], Sequence[Region]]] = {
         ":todo": todos,
         ":marks": marks,
@@ -58,9 +61,9 @@ def find(text: str, language: Language, specs: Sequence[str], *, all_holes: bool
     }
     wanted = [spec for spec in specs if not (lenient and spec in finders and not finders[spec](plain))]
     found = parse(wanted, plain, find_symbol=partial(_symbol, plain, language), find_errors=finders[":errors"])
-    bounds = {(hole.start, hole.stop): hole for hole in seen}
+    bounds = {(hole.start, hole.stop): hole for hole in found_holes}
     named = [_bounded(region, bounds.get((region.start, region.stop))) for region in found]
-    free = [hole for hole in seen if not any(r.start <= hole.start and hole.stop <= r.stop for r in named)]
+    free = [hole for hole in found_holes if not any(r.start <= hole.start and hole.stop <= r.stop for r in named)]
     regions = arrange([*named, *free])
     if not regions and not lenient:
         if "???" in text:
@@ -70,7 +73,7 @@ def find(text: str, language: Language, specs: Sequence[str], *, all_holes: bool
 
 
 def _holes(text: str, language: Language, *, all_holes: bool) -> tuple[Region, ...]:
-    """The holes of a text: `???` that cannot be code, since it breaks a text that has names for all of them."""
+    """The holes of a text: each `???` that is a syntax error in a text where all others are replaced by names."""
     seen = holes.find(text) if "???" in text else ()
     if all_holes or not seen:
         return seen
@@ -82,24 +85,24 @@ def _holes(text: str, language: Language, *, all_holes: bool) -> tuple[Region, .
 
 def _is_legal(text: str, plain: str, hole: Region, language: Language) -> bool:
     alone = plain[: hole.start] + text[hole.start : hole.stop] + plain[hole.stop :]
-    verdict = new_diagnostics(plain, alone, language)
-    return verdict.checked and not verdict.diagnostics
+    result = new_diagnostics(plain, alone, language)
+    return result.checked and not result.diagnostics
 
 
 def _without(text: str, seen: Sequence[Region]) -> str:
-    """`text` with a name of the same length in each hole, so that offsets stay."""
+    """`text` with each hole replaced by a name of the same length."""
     for hole in seen:
         text = text[: hole.start] + _NAME * (hole.stop - hole.start) + text[hole.stop :]
     return text
 
 
 def _bounded(region: Region, hole: Region | None) -> Region:
-    """A region that is just a hole keeps the length that the hole asks for."""
+    """The region with the bounds of the hole that it equals, if any."""
     return region if hole is None else replace(region, low=hole.low, high=hole.high)
 
 
 def _symbol(text: str, language: Language, name: str) -> tuple[int, int]:
-    """The range of a definition; Python's decorators stay, for they say how others use it."""
+    """The range of a definition. Python's decorators are left out: they say how others use it."""
     found = symbols.find(text, language, name)
     if not text.startswith("@", found.start):
         return found.start, found.stop
@@ -108,6 +111,6 @@ def _symbol(text: str, language: Language, name: str) -> tuple[int, int]:
 
 
 def _broken(language: Language, text: str) -> tuple[Region, ...]:
-    """The lines that do not parse."""
-    lines = sorted({problem.line for problem in check(text, language).diagnostics})
+    """The lines with syntax errors."""
+    lines = sorted({diagnostic.line for diagnostic in check(text, language).diagnostics})
     return parse([str(line) for line in lines], text, find_symbol=lambda _: (0, 0))
