@@ -42,6 +42,17 @@ def checkpoint(golden: Path) -> Checkpoint:
     return load(golden, device="cpu")
 
 
+@pytest.fixture(scope="session")
+def packed(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden checkpoint in four bits; not to be changed."""
+    from diffucli.model.quantize import quantize
+
+    target = tmp_path_factory.mktemp("packed") / "ckpt"
+    for _ in quantize(golden, target):
+        pass
+    return target
+
+
 @pytest.fixture
 def folder(golden: Path, tmp_path: Path) -> Path:
     """A copy of the golden checkpoint to be damaged."""

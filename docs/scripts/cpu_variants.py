@@ -21,11 +21,11 @@ import torch
 from torch import nn
 from torch.ao.quantization import quantize_dynamic
 
-from diffucli import markdown
 from diffucli.bench.quality import measure as quality
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import Writer
 from diffucli.eval.suites import Suite, requests
+from diffucli.lab import markdown
 from diffucli.model import registry
 from diffucli.model.load import load
 from diffucli.model.network import Network

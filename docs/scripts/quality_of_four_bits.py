@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from diffucli import markdown
+from diffucli.lab import markdown
 from diffucli.model.load import Checkpoint, load
 from diffucli.model.quantize import quantize
 

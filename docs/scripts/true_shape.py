@@ -257,7 +257,7 @@ def machine() -> dict[str, Any]:
     """The facts that the figures depend on."""
     import torch
 
-    from diffucli.machine import this_machine, versions
+    from diffucli.lab.machine import this_machine, versions
 
     return asdict(this_machine(torch.device("cuda" if torch.cuda.is_available() else "cpu"))) | versions()
 

@@ -159,7 +159,7 @@ def _four_bits() -> Finding:
 
 
 def _training() -> Finding:
-    from diffucli.model.hf_reference import attention_error
+    from diffucli.train.hf_reference import attention_error
 
     error, name = attention_error(), f"transformers {version('transformers')}"
     if not error < ROUNDING:

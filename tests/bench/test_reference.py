@@ -18,8 +18,8 @@ from diffucli.decode.policy import PRESETS
 from diffucli.decode.sample import Constraints
 from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Started
-from diffucli.model.hf_reference import published
 from diffucli.model.load import Checkpoint, load
+from diffucli.train.hf_reference import published
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli import chart
 from diffucli.eval.problems import CodeProblem
+from diffucli.lab import chart
 from diffucli.mini import corpus, recipe, rows, training_log
 from diffucli.mini.classics import classics
 from diffucli.mini.corpus import Function
@@ -34,8 +34,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(corpus, "functions", lambda *_: iter([Function("toys", "One.", "def one():\n    return 1\n")]))
     problem = CodeProblem("requests", "add one", "assert candidate(1) == 2\n")
-    monkeypatch.setattr("diffucli.cli.card.problems", lambda suite, limit: [problem])
-    monkeypatch.setattr("diffucli.cli.card.SAMPLES", 1)
+    monkeypatch.setattr("diffucli.eval.card.problems", lambda suite, limit: [problem])
+    monkeypatch.setattr("diffucli.eval.card.SAMPLES", 1)
     monkeypatch.setattr("diffucli.eval.evaluate.DEFAULT_ANSWER_TOKENS", 16)
 
 

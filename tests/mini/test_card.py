@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from diffucli.machine import Machine
+from diffucli.lab.machine import Machine
 from diffucli.mini import card
 from diffucli.mini.training_log import LossPoint, TrainedPackage, TrainingLog
 from diffucli.model.config import Config

@@ -33,9 +33,9 @@ from diffucli.mini.recipe import (
 )
 from diffucli.mini.wording import normalize
 from diffucli.model.config import Config
-from diffucli.model.hf_reference import untrained
 from diffucli.model.load import load
 from diffucli.tasks.generate import Request, generate
+from diffucli.train.hf_reference import untrained
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:

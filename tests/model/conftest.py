@@ -70,14 +70,3 @@ def hub(published, home, tmp_path, monkeypatch) -> Iterator[Any]:
         monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
         yield serving
         huggingface_hub.close_session()
-
-
-@pytest.fixture(scope="session")
-def packed(golden, tmp_path_factory) -> Path:
-    """The golden checkpoint in four bits; not to be changed."""
-    from diffucli.model.quantize import quantize
-
-    target = tmp_path_factory.mktemp("packed") / "ckpt"
-    for _ in quantize(golden, target):
-        pass
-    return target

@@ -418,7 +418,8 @@ def test_a_pulled_checkpoint_has_the_sampling_of_its_repository(golden, tmp_path
 KERNELS = """
 import sys
 from pathlib import Path
-from diffucli.model import hf_reference, nf4
+from diffucli.model import nf4
+from diffucli.train import hf_reference
 from diffucli.model.load import load
 for quant in sys.argv[3:]:
     load(Path(sys.argv[1]), device="cpu", quant=quant)
@@ -447,7 +448,7 @@ def test_the_package_that_downloads_kernels_is_never_imported(golden, tmp_path):
 def test_importing_a_module_hides_nothing(tmp_path):
     """The protection is a call, not a side effect of an import."""
     code = (
-        "import sys, diffucli.model.load, diffucli.model.nf4, diffucli.model.hf_reference as hf;"
+        "import sys, diffucli.model.load, diffucli.model.nf4, diffucli.train.hf_reference as hf;"
         "sys.exit(any(name in sys.modules for name in ('kernels', 'transformers', 'bitsandbytes', 'accelerate')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,10 +16,10 @@ from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
 from diffucli.model import quantize as module
 from diffucli.model.checkpoint import QUANT_STATE, QUANT_STATE_PARTS, tensor_shapes
 from diffucli.model.config import read_config
-from diffucli.model.hf_reference import configure
 from diffucli.model.load import DTYPES, dispatch, load
 from diffucli.model.memory import packed_bytes, width
 from diffucli.model.quantize import quantize
+from diffucli.train.hf_reference import configure
 
 pytest.importorskip("bitsandbytes", reason="bitsandbytes has no wheel for this machine")
 from bitsandbytes import functional as bnb

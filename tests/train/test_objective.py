@@ -14,8 +14,8 @@ from torch.nn.functional import cross_entropy
 
 from diffucli.decode.canvas import Span
 from diffucli.model.config import Config
-from diffucli.model.hf_reference import untrained
 from diffucli.train import objective
+from diffucli.train.hf_reference import untrained
 from diffucli.train.objective import (
     BLOCK,
     MAX_WEIGHT,

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from diffucli import markdown
 from diffucli.bench.report import Findings
 from diffucli.decode.loop import alone
 from diffucli.edit.source import from_bytes as read
+from diffucli.lab import markdown
 from diffucli.tasks import fill as filling
 from diffucli.ui.live import pull
 

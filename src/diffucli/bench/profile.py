@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from diffucli import markdown
 from diffucli.bench.report import Findings
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn, wait_for
+from diffucli.lab import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from diffucli import markdown
 from diffucli.bench.report import ChartPoint, Findings
 from diffucli.eval.evaluate import evaluate, sample_of
 from diffucli.eval.problems import CodeProblem, Sample, judge
+from diffucli.lab import markdown
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:

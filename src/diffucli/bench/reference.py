@@ -84,7 +84,7 @@ class PublishedLoop:
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Self:
         """The loop on the layers of transformers, which share the weights of `checkpoint`."""
-        from diffucli.model.hf_reference import published
+        from diffucli.train.hf_reference import published
 
         return cls(published(checkpoint.network, checkpoint.config))
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from diffucli.chart import chart
-from diffucli.machine import peak_memory, this_machine, versions
+from diffucli.lab.chart import chart
+from diffucli.lab.machine import peak_memory, this_machine, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

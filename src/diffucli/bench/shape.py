@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from diffucli import markdown
 from diffucli.bench.report import Findings
 from diffucli.bench.stopwatch import Stopwatch, wait_for
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.commit import Progress, Threshold
 from diffucli.decode.predict import Predictor, Query
 from diffucli.decode.sample import GREEDY, propose
+from diffucli.lab import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

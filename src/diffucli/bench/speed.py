@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from diffucli import markdown
 from diffucli.bench.report import ChartPoint, Findings
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
+from diffucli.lab import markdown
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from diffucli import markdown
 from diffucli.bench.report import Findings
 from diffucli.errors import DiffuError
+from diffucli.lab import markdown
 from diffucli.ui.terminal import BEGIN
 
 if TYPE_CHECKING:

@@ -16,13 +16,10 @@ from diffucli.errors import UsageError
 from diffucli.eval.suites import Suite, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from diffucli.cli.session import Session
     from diffucli.decode.policy import Policy
     from diffucli.eval.evaluate import JudgedSample
-    from diffucli.eval.problems import Problem
-    from diffucli.eval.report import GroupReport
 
 
 @grouped
@@ -39,13 +36,17 @@ def evaluate(
     samples. NFE: forwards; tokens: of text; TPF: tokens per forward; s: seconds of decoding. -v shows every sample.
     """
     from diffucli.cli import session
-    from diffucli.eval.report import table
+    from diffucli.eval import evaluate as evaluations
+    from diffucli.eval.evaluate import Writer, solver
+    from diffucli.eval.report import group_reports, table
 
     if samples > 1:
         _require_sampling(choice.decoding().policy())
     opened = session.begin(choice, report, live=Live.never, fps=1)
-    groups = measure(opened, problems(suite, limit=limit), samples=samples)
-    policy = opened.policy
+    policy, chosen = opened.policy, problems(suite, limit=limit)
+    seeds = range(policy.seed, policy.seed + samples)
+    results = evaluations.evaluate(chosen, solver(Writer(opened.checkpoint, policy)), seeds=seeds)
+    groups = group_reports(watched(results, len(chosen) * samples, report=report))
     if report.json:
         how = {"preset": choice.preset, "temperature": policy.sampling.temperature, "seed": policy.seed}
         values = [{**asdict(each), "tpf": each.tpf, "rate": each.rate} for each in groups]
@@ -55,27 +56,14 @@ def evaluate(
         report.notice(f"seed {policy.seed} · {samples} a problem · {choice.preset}")
 
 
-def measure(session: Session, problems: Sequence[Problem], *, samples: int) -> list[GroupReport]:
-    """Reports on every group of `problems`, with progress on stderr; seeds count up from the session's seed."""
-    from diffucli.eval.evaluate import Writer, evaluate, solver
-    from diffucli.eval.report import group_reports
-
-    first, writer = session.policy.seed, Writer(session.checkpoint, session.policy)
-    results = evaluate(problems, solver(writer), seeds=range(first, first + samples))
-    return group_reports(_with_progress(results, len(problems) * samples, session.report))
-
-
-def _with_progress(results: Iterable[JudgedSample], total: int, report: Report) -> Iterator[JudgedSample]:
-    from diffucli.eval.problems import CodeProblem
-
+def watched(results: Iterable[JudgedSample], total: int, *, report: Report) -> Iterator[JudgedSample]:
+    """Passes results on and shows on stderr how many of `total` there are."""
     passed = 0
     with meter("evaluating", report) as show:
         for count, result in enumerate(results, start=1):
             passed += result.judgement.passed
             show(count / total, f"{count} of {total} · {passed} passed")
-            problem = result.problem
-            title = problem.request if isinstance(problem, CodeProblem) else problem.expected
-            report.note(f"{result.judgement.reason:8} {title}")
+            report.note(f"{result.judgement.reason:8} {result.problem.title}")
             yield result
 
 

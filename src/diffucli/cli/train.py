@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,15 +70,16 @@ def train(
     limit: Annotated[int | None, typer.Option(min=1, help="Problems of each group at most, for the card.")] = None,
 ) -> None:
     """Train the embedded model: data, vocabulary, training, evaluation and model card."""
-    from diffucli.chart import require_matplotlib
-    from diffucli.cli.card import make
+    from diffucli.cli.evaluate import watched
+    from diffucli.eval.card import make
+    from diffucli.lab.chart import require_matplotlib
 
     if picture:
         require_matplotlib("leave it out with --no-picture")
     if not only_card:
         _train_mini(training, output, report)
     card = card or output / f"{what}.md"
-    make(output, card, report, limit=limit, picture=picture)
+    make(output, card, watch=partial(watched, report=report), limit=limit, picture=picture)
     if report.json:
         report.object("diffu.train/1", 0, folder=str(output), card=str(card))
     elif not report.quiet:

@@ -27,6 +27,11 @@ class CodeProblem:
     request: str
     tests: str
 
+    @property
+    def title(self) -> str:
+        """What names the problem in a list."""
+        return self.request
+
 
 @dataclass(frozen=True, slots=True)
 class FillProblem:
@@ -44,6 +49,11 @@ class FillProblem:
     expected: str
     after: str
     tests: str = ""
+
+    @property
+    def title(self) -> str:
+        """What names the problem in a list."""
+        return self.expected
 
 
 Problem = CodeProblem | FillProblem

@@ -11,7 +11,7 @@ from math import comb, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from diffucli import markdown
+from diffucli.lab import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

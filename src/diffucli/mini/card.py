@@ -10,8 +10,8 @@ from itertools import groupby
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from diffucli import markdown
-from diffucli.chart import chart
+from diffucli.lab import markdown
+from diffucli.lab.chart import chart
 from diffucli.mini import corpus
 from diffucli.mini.classics import classics
 from diffucli.mini.recipe import SHAPES

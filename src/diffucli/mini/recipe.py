@@ -27,10 +27,10 @@ from diffucli.mini.rows import CAUSAL_PADDING, PADDING, POLISH_SHARES, SHARES, R
 from diffucli.mini.wording import normalize, to_request
 from diffucli.model.config import Config
 from diffucli.model.family import DREAM_CHAT
-from diffucli.model.hf_reference import untrained
 from diffucli.model.load import find_device
 from diffucli.model.tokenizer import read as read_tokenizer
 from diffucli.tasks import prompt
+from diffucli.train.hf_reference import untrained
 from diffucli.train.objective import causal_loss, diffusion_loss
 
 if TYPE_CHECKING:

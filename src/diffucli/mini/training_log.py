@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from diffucli.errors import UsageError
-from diffucli.machine import Machine, this_machine
+from diffucli.lab.machine import Machine, this_machine
 from diffucli.mini.recipe import Recipe, TrainingStarted, TrainingStep
 
 if TYPE_CHECKING:

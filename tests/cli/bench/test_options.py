@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli import chart
+from diffucli.lab import chart
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -63,8 +63,8 @@ def names(yardsticks: Sequence[Against] | None) -> list[str]:
 
 def require_picture(path: Path | None) -> None:
     """Raises UsageError if a chart is wanted and cannot be written to `path`."""
-    from diffucli.chart import require_matplotlib
     from diffucli.cli.destination import require_target
+    from diffucli.lab.chart import require_matplotlib
 
     if path is None:
         return

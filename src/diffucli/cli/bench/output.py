@@ -53,8 +53,8 @@ def put(
     load_seconds: float | None = None,
 ) -> None:
     """Prints the findings below the facts that they depend on; as an object with --json."""
-    from diffucli import markdown
     from diffucli.bench.report import facts
+    from diffucli.lab import markdown
 
     about = facts(model, device, load_seconds=load_seconds)
     if as_json:

@@ -39,10 +39,10 @@ def shape(
     The parts are the whole canvas of 512 tokens with logits for 256, a window of 32 with a KV cache, and sampling.
     """
     from diffucli.bench import shape as shapes
+    from diffucli.bench.random_weights import random_network
     from diffucli.model import memory
     from diffucli.model.config import Config
     from diffucli.model.load import find_device
-    from diffucli.model.random_weights import random_network
 
     config, on = Config.from_json(shapes.SHAPES[shape]), find_device(device)
     config = replace(config, num_layers=layers or config.num_layers)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from diffucli.model import hf_reference
 from diffucli.model.config import Config
-from diffucli.model.hf_reference import attention_error, configure, published, untrained
 from diffucli.model.load import load
 from diffucli.model.network import Network
 from diffucli.model.transformer import Transformer
+from diffucli.train import hf_reference
+from diffucli.train.hf_reference import attention_error, configure, published, untrained
 
 TOKENS, ROWS = torch.arange(1, 30), torch.arange(29)
 

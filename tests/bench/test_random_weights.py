@@ -8,10 +8,10 @@ import pytest
 import torch
 from bitsandbytes.nn.modules import Linear4bit
 
+from diffucli.bench.random_weights import random_network
 from diffucli.model.config import Config
 from diffucli.model.memory import plan
 from diffucli.model.network import self_check
-from diffucli.model.random_weights import random_network
 
 CONFIG = Config(320, 128, 192, num_layers=3, num_heads=4, num_kv_heads=2, max_position_embeddings=64)
 

@@ -18,8 +18,6 @@ from diffucli.model.network import Network
 from diffucli.model.transformer import Transformer
 
 if TYPE_CHECKING:
-    from bitsandbytes.nn.modules import Linear4bit
-
     from diffucli.model.config import Config
     from diffucli.model.memory import Plan
 
@@ -47,7 +45,7 @@ def random_network(config: Config, plan: Plan) -> Network:
 
 def _pack(model: nn.Module, config: Config, device: torch.device, dtype: torch.dtype) -> None:
     """Replaces the layers that four bits can pack by packed ones."""
-    made: dict[tuple[int, int, bool], Linear4bit] = {}
+    made: dict[tuple[int, int, bool], nn.Module] = {}
     for name, layer in list(model.named_modules()):
         if not isinstance(layer, nn.Linear):
             continue

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diffucli import chart
 from diffucli.errors import UsageError
+from diffucli.lab import chart
 
 
 def test_without_matplotlib_a_picture_is_refused_with_the_flag_that_does_without(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from diffucli import machine
-from diffucli.machine import this_machine
+from diffucli.lab import machine
+from diffucli.lab.machine import this_machine
 
 if TYPE_CHECKING:
     from pathlib import Path

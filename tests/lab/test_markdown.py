@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffucli import markdown
+from diffucli.lab import markdown
 
 cells = st.text("abc 012", min_size=1, max_size=9)
 

@@ -1,0 +1,1 @@
+"""What measurements share: charts, tables, and facts of the machine."""

@@ -1,0 +1,99 @@
+"""A model card has two tables: one greedy answer a problem, and ten drawn ones of fewer problems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffucli.errors import UsageError
+from diffucli.eval import card
+from diffucli.eval.problems import FillProblem, Sample
+from diffucli.lab import chart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from diffucli.eval.evaluate import JudgedSample, Solver, Writer
+
+PROBLEM = FillProblem("lines", "x = ", "1", "\n")
+
+
+def unwatched(results: Iterable[JudgedSample], _total: int) -> Iterable[JudgedSample]:
+    return results
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch, checkpoint: object) -> dict[str, object]:
+    """What the card is written from, and what was asked for on the way; every answer is right."""
+    seen: dict[str, object] = {"temperatures": [], "limits": [], "seeds": []}
+
+    def problems(_suite: object, limit: int | None) -> list[FillProblem]:
+        seen["limits"].append(limit)  # type: ignore[attr-defined]
+        return [PROBLEM]
+
+    def solver(writer: Writer) -> Solver:
+        seen["temperatures"].append(writer.policy.sampling.temperature)  # type: ignore[attr-defined]
+
+        def solve(_problem: object, seed: int) -> Sample:
+            seen["seeds"].append(seed)  # type: ignore[attr-defined]
+            return Sample("1", 1, 1, 0.1)
+
+        return solve
+
+    monkeypatch.setattr(card, "load", lambda *_, **__: checkpoint)
+    monkeypatch.setattr(card, "problems", problems)
+    monkeypatch.setattr(card, "solver", solver)
+    monkeypatch.setattr("diffucli.mini.training_log.read", lambda folder: f"the log of {folder.name}")
+    monkeypatch.setattr(card, "write_card", lambda path, **values: seen.update(values, path=path))
+    return seen
+
+
+def test_the_card_has_the_log_the_facts_and_both_tables(
+    written: dict[str, object], golden: Path, tmp_path: Path
+) -> None:
+    card.make(golden, tmp_path / "card.md", watch=unwatched, picture=False)
+    assert (written["path"], written["picture"]) == (tmp_path / "card.md", False)
+    assert written["log"] == "the log of tiny-dream"
+    assert written["facts"].entry.folder == golden  # type: ignore[attr-defined]
+    greedy, sampled = written["tables"].items()  # type: ignore[attr-defined]
+    assert greedy[0] == "One greedy answer a problem"
+    assert sampled[0] == "Ten answers a problem at temperature 0.7, at most 20 problems a group"
+    assert "pass@10" not in greedy[1]
+    assert "pass@10" in sampled[1]
+    assert written["temperatures"] == [0.0, 0.7]
+    assert written["seeds"] == [0, *range(10)]
+
+
+@pytest.mark.parametrize(("limit", "limits"), [(None, [None, 20]), (5, [5, 5]), (100, [100, 20])])
+def test_the_second_table_has_fewer_problems(
+    written: dict[str, object], golden: Path, tmp_path: Path, limit: int | None, limits: list[int | None]
+) -> None:
+    card.make(golden, tmp_path / "card.md", watch=unwatched, limit=limit, picture=False)
+    assert written["limits"] == limits
+
+
+def test_the_samples_and_their_number_are_shown_to_a_watcher(
+    written: dict[str, object], golden: Path, tmp_path: Path
+) -> None:
+    totals, titles = [], []
+
+    def watch(results: Iterable[JudgedSample], total: int) -> Iterator[JudgedSample]:
+        totals.append(total)
+        for result in results:
+            titles.append(result.problem.title)
+            yield result
+
+    card.make(golden, tmp_path / "card.md", watch=watch, picture=False)
+    assert written["tables"]
+    assert (totals, titles) == ([1, 10], ["1"] * 11)
+
+
+def test_a_missing_matplotlib_is_told_before_anything_is_loaded(
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chart, "find_spec", lambda _: None)
+    monkeypatch.setattr(card, "load", lambda *_, **__: pytest.fail("it was loaded"))
+    with pytest.raises(UsageError, match="the picture needs matplotlib"):
+        card.make(golden, tmp_path / "card.md", watch=unwatched)
