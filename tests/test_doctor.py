@@ -263,5 +263,5 @@ def test_a_gpu_that_torch_cannot_use_is_found(house, monkeypatch):
 )
 @pytest.mark.parametrize("hidden", [64, 4096])
 def test_every_plan_has_a_speed(device, quant, offloaded, hidden):
-    made = memory.Plan(device, quant, 1, 1, 1, 1, None, offloaded)
+    made = memory.Plan(device, quant, 1, 1, 1, 1, 9, offloaded)
     assert speed(made, Config(64, hidden, 64, 2, 4, 2)) in CLASSES.values()

@@ -123,8 +123,7 @@ def _gpu() -> Finding:
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         names = [
-            f"{torch.cuda.get_device_name(i)} ({format_bytes(free_memory(f'cuda:{i}') or 0)} free)"
-            for i in range(count)
+            f"{torch.cuda.get_device_name(i)} ({format_bytes(free_memory(f'cuda:{i}'))} free)" for i in range(count)
         ]
         return Finding("gpu", "ok", ", ".join(names))
     if shutil.which("nvidia-smi"):
@@ -136,10 +135,7 @@ def _gpu() -> Finding:
 def _memory() -> Finding:
     from diffucli.model.memory import free_memory
 
-    free = free_memory("cpu")
-    return Finding(
-        "memory", "note", "unknown" if free is None else f"{format_bytes(free)} free, {os.cpu_count()} cores"
-    )
+    return Finding("memory", "note", f"{format_bytes(free_memory('cpu'))} free, {os.cpu_count()} cores")
 
 
 def _four_bits() -> Finding:

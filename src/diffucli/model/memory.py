@@ -5,8 +5,6 @@ Everything follows from the config. Imports no torch except to ask a GPU.
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
     from diffucli.model.config import Config, Quant, Quantization
 
-CANVAS = 1024  # tokens, prompt and answer together, that a plan is made for by default
+CANVAS = 1024  # tokens that a plan is made for by default
 ROWS = 256  # positions whose logits are computed at a time: what the `exact` preset asks for by default
 LOGITS_COPIES = 3  # the logits themselves, filtered, and as probabilities
 CUDA_BYTES = int(0.3e9)  # what a GPU's libraries take for themselves
@@ -35,7 +33,7 @@ NO_BITSANDBYTES = "four bits need bitsandbytes, which has no wheel for this syst
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Bytes that a checkpoint needs on `device`, and how many are `free` there (None: unknown).
+    """Bytes that a checkpoint needs on `device`, and how many are `free` there.
 
     weights: the network. cache: keys and values of the canvas. logits: of the rows computed at a time, float32.
     work: activations and what libraries take. offloaded: the number of layers that stay in main memory.
@@ -47,7 +45,7 @@ class Plan:
     cache: int
     logits: int
     work: int
-    free: int | None
+    free: int
     offloaded: int = 0
 
     @property
@@ -57,39 +55,28 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether the device has enough memory; assumed where free memory is unknown."""
-        return self.free is None or self.total <= self.free
+        """Whether the device has enough memory."""
+        return self.total <= self.free
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What a plan is made for. canvas: tokens in all. rows: positions with logits at a time. width: bytes a number."""
+def plan(config: Config, *, quant: Quantization, device: str, canvas: int = CANVAS) -> Plan:
+    """The plan of a network of `config` whose layers are held in `quant`, for `canvas` tokens, prompt and answer.
 
-    canvas: int = CANVAS
-    rows: int = ROWS
-    width: int = 2
-
-
-def plan(config: Config, *, quant: Quantization, device: str, use: Use | None = None) -> Plan:
-    """The plan of a network of `config` whose layers are held in `quant`.
-
-    device: "cpu", "cuda", "cuda:1", "mps"; its free memory is read now. use: by default a canvas of 1,024 tokens in the
-    type that the device computes in.
+    device: "cpu", "cuda", "cuda:1", "mps"; its free memory is read now.
     """
-    use = use or Use(width=width(device, quant))
-    hidden, intermediate = config.hidden_size, config.intermediate_size
-    work = use.canvas * (4 * hidden + 3 * intermediate) * max(use.width, 4)
+    hidden, intermediate, size = config.hidden_size, config.intermediate_size, width(device, quant)
+    work = canvas * (4 * hidden + 3 * intermediate) * 4
     if quant == NF4:
-        weights = packed_bytes(config, width=use.width) + fused_scale_bytes(config)
-        work += 2 * intermediate * hidden * use.width  # the largest layer is unpacked whole for long canvases
+        weights = packed_bytes(config, width=size) + fused_scale_bytes(config)
+        work += 2 * intermediate * hidden * size  # the largest layer is unpacked whole for long canvases
     else:
-        weights = config.parameters * use.width
+        weights = config.parameters * size
     return Plan(
         device=device,
         quant=quant,
         weights=weights,
-        cache=config.kv_cache_bytes(use.canvas, width=use.width),
-        logits=LOGITS_COPIES * min(use.rows, use.canvas) * config.vocab_size * 4,
+        cache=config.kv_cache_bytes(canvas, width=size),
+        logits=LOGITS_COPIES * min(ROWS, canvas) * config.vocab_size * 4,
         work=work + (CUDA_BYTES if device.startswith("cuda") else 0),
         free=free_memory(device),
     )
@@ -136,9 +123,8 @@ def choose(config: Config, *, quant: Quant, device: str) -> Plan:
     in four bits stays so. Small ones are never packed. Raises NoRoom, with what would fit, if nothing does.
     """
     plans = [plan(config, quant=form, device=device) for form in _forms(config, quant, device)]
-    for candidate in plans:
-        if candidate.fits:
-            return candidate
+    if fitting := next((each for each in plans if each.fits), None):
+        return fitting
     if quant == "auto" and len(plans) > 1 and (offloaded := offload(config, plans[0])):
         return offloaded
     raise refuse(plans[-1], [plan(config, quant=form, device=place) for form, place in _remedies(config, plans)])
@@ -150,10 +136,9 @@ def offload(config: Config, whole: Plan) -> Plan | None:
     Layers in main memory are copied to the device in each forward, so room for one of them is left there.
     """
     layer = sum(map(prod, config.matrices.values())) * width(whole.device, "none")
-    room = (whole.free or 0) - (whole.total - config.num_layers * layer)
+    room = whole.free - (whole.total - config.num_layers * layer)
     inside = room // layer - 1
-    main = free_memory("cpu")
-    if inside < 1 or (main is not None and whole.weights > main):
+    if inside < 1 or whole.weights > free_memory("cpu"):
         return None
     offloaded = config.num_layers - min(inside, config.num_layers - 1)
     return replace(whole, weights=whole.weights - offloaded * layer, offloaded=offloaded)
@@ -163,21 +148,20 @@ def refuse(rejected: Plan, others: Sequence[Plan]) -> NoRoom:
     """The error for a plan that does not fit; those of `others` that do are its hint."""
     ways = [f"{_flags(rejected, other)} ({format_bytes(other.total)})" for other in others if other.fits]
     hint = f"try {' or '.join(ways)}" if ways else "close other programs, or use a smaller model (-m mini)"
-    free = format_bytes(rejected.free or 0)
-    form = "" if rejected.quant == "none" else " in four bits"
-    return NoRoom(
-        f"the model needs {format_bytes(rejected.total)}{form}, {free} are free on {rejected.device}", hint=hint
-    )
+    needed = format_bytes(rejected.total) + (" in four bits" if rejected.quant == NF4 else "")
+    free = f"{format_bytes(rejected.free)} are free on {rejected.device}"
+    return NoRoom(f"the model needs {needed}, {free}", hint=hint)
 
 
-def free_memory(device: str) -> int | None:
-    """Bytes that are free on a device now; None if unknown."""
+def free_memory(device: str) -> int:
+    """Bytes that are free on a device now; on a CPU, that programs can get without swapping."""
     if device.startswith("cuda"):
         import torch
 
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
-    free = _available()
-    return free if free is None else min(free, _cgroup_left())
+    import psutil
+
+    return min(int(psutil.virtual_memory().available), _cgroup_left())
 
 
 def _forms(config: Config, quant: Quant, device: str) -> tuple[Quantization, ...]:
@@ -205,22 +189,6 @@ def _flags(rejected: Plan, other: Plan) -> str:
     return " ".join([*flags, f"--quant {other.quant}"] if other.quant != rejected.quant else flags)
 
 
-def _available() -> int | None:
-    """Bytes of main memory that programs can get without swapping; None if unknown."""
-    if sys.platform == "win32":
-        return _windows_available()
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:  # macOS reports only the total; half of it is assumed to be free
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (ValueError, OSError):
-        return None
-
-
 def _cgroup_left() -> int:
     """Bytes that the limit of our container leaves; UNLIMITED if there is no limit."""
     try:
@@ -233,13 +201,3 @@ def _cgroup_left() -> int:
         return UNLIMITED
     cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
     return max(int(limit) - used + cached, 0)
-
-
-def _windows_available() -> int | None:
-    """The available physical memory by GlobalMemoryStatusEx."""
-    import ctypes
-
-    answer = (ctypes.c_uint64 * 8)()  # dwLength and dwMemoryLoad share the first; total, available, … follow
-    ctypes.cast(answer, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(answer)
-    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 — exists on Windows only
-    return int(answer[2]) if kernel.GlobalMemoryStatusEx(ctypes.byref(answer)) else None
