@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.model import load as module
-from diffucli.model import memory, store
+from diffucli.model import memory, nf4, store
 from diffucli.model.family import DefaultSampling
 from diffucli.model.load import DTYPES, find_device, load
 from diffucli.model.memory import width
@@ -287,10 +287,11 @@ def test_too_little_memory_is_said(golden, monkeypatch, error):
 
 @needs_bitsandbytes
 def test_without_bitsandbytes_four_bits_are_a_usage_error(golden, monkeypatch):
-    def fail(*_: object, **__: object) -> None:
+    def fail() -> None:
         raise ImportError("bitsandbytes")
 
-    monkeypatch.setattr(module, "_load_packed", fail)
+    monkeypatch.setattr(memory, "width", lambda *_: 4)
+    monkeypatch.setattr(nf4, "_bitsandbytes", fail)
     with pytest.raises(UsageError, match="four bits need bitsandbytes"):
         load(golden, device="cpu", quant="nf4")
 

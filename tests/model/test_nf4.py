@@ -21,17 +21,19 @@ def tensors(folder) -> dict[str, torch.Tensor]:
     return load_file(folder / FIRST) | load_file(folder / SECOND)
 
 
+def state_of(packer: nf4.Packer) -> dict[str, torch.Tensor]:
+    """What the packer leaves beside the bytes, by the names of bitsandbytes."""
+    return {part[1:]: value for part, value in packer.quant_state().items()}
+
+
 PARTS_OF = {"mlp.gate_proj": 160, "mlp.up_proj": 160}
 
 
 def joined_of(packed, dtype=torch.float32, *, arranged=False) -> object:
     """The joined weight of a file's gate and up."""
     held = tensors(packed)
-    names = {f"model.layers.0.{part}.weight": rows for part, rows in PARTS_OF.items()}
-    pieces = [
-        nf4.StoredMatrix(held[name], {p: held[name + p] for p in QUANT_STATE_PARTS}, rows)
-        for name, rows in names.items()
-    ]
+    names = [f"model.layers.0.{part}.weight" for part in PARTS_OF]
+    pieces = [nf4.StoredMatrix(held[name], {p[1:]: held[name + p] for p in QUANT_STATE_PARTS}) for name in names]
     return nf4.cat_packed([piece.packed(dtype) for piece in pieces], for_cpu=arranged)
 
 
@@ -43,7 +45,7 @@ def test_joining_leaves_every_number_as_bitsandbytes_unpacks_it(packed):
     for part, rows in zip(PARTS_OF, found.split(160), strict=True):
         name = f"model.layers.0.{part}.weight"
         stated = {key[len(name) + 1 :]: value for key, value in held.items() if key.startswith(f"{name}.")}
-        alone = nf4.from_packed(held[name], {f".{key}": value for key, value in stated.items()}, torch.float32)
+        alone = nf4.StoredMatrix(held[name], stated).packed(torch.float32)
         assert torch.equal(rows, bnb.dequantize_4bit(alone.data, alone.quant_state))
 
 
@@ -79,7 +81,7 @@ def test_another_order_is_left_to_bitsandbytes(packed, monkeypatch):
 def test_rows_come_back_within_the_error_of_four_bits(matrix):
     packing = nf4.Packer(matrix, torch.device("cpu"))
     bytes_ = torch.cat(list(packing.chunks()))
-    rows = nf4.unpack_rows(bytes_, packing.quant_state(), 32, 32)
+    rows = nf4.StoredMatrix(bytes_, state_of(packing)).unpacked_rows(32, 32)
     assert nf4.is_within_error(matrix[32:64], rows, float(matrix.abs().max()))
     assert not nf4.is_within_error(matrix[32:64], rows + 0.4 * matrix.abs().max() + 0.1, float(matrix.abs().max()))
 
@@ -107,8 +109,8 @@ def test_a_stored_matrix_packs_and_unpacks_to_the_same_numbers():
     matrix = torch.randn(64, 128).bfloat16()
     packer = nf4.Packer(matrix, torch.device("cpu"))
     data = torch.cat(list(packer.chunks()))
-    stored = nf4.StoredMatrix(data, packer.quant_state(), 64).to("cpu")
-    plain = nf4.StoredMatrix(matrix, {}, 64)
+    stored = nf4.StoredMatrix(data, state_of(packer))
+    plain = nf4.StoredMatrix(matrix, {})
     assert torch.equal(plain.unpacked(torch.float32), matrix.float())
     one, other = (each.packed(torch.bfloat16) for each in (stored, plain))
     assert torch.equal(one.data, other.data)

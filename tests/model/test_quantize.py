@@ -86,9 +86,9 @@ def test_a_small_one_is_unpacked_once_with_the_same_weights(packed, quant):
     model = load(packed, device="cpu", quant=quant).network.model
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     held = tensors(packed)
-    beside = {part: held[LAYER + part] for part in QUANT_STATE_PARTS}
+    beside = {part[1:]: held[LAYER + part] for part in QUANT_STATE_PARTS}
     found = model.get_parameter(JOINED)
-    torch.testing.assert_close(found[160:], nf4.unpack_rows(held[LAYER], beside, 0, 160))
+    torch.testing.assert_close(found[160:], nf4.StoredMatrix(held[LAYER], beside).unpacked_rows(0, 160))
 
 
 def test_unpacking_in_bf16_and_multiplying_in_four_bits_agree(packed):
@@ -163,7 +163,8 @@ def test_what_is_left_of_another_source_is_not_taken_up(folder, tmp_path):
     os.utime(folder / FIRST, ns=(1, 1))
     drained(folder, tmp_path / "out")
     held = load_file(tmp_path / "out" / FIRST)
-    rows = nf4.unpack_rows(held[LAYER], {part: held[LAYER + part] for part in QUANT_STATE_PARTS}, 0, 32)
+    beside = {part[1:]: held[LAYER + part] for part in QUANT_STATE_PARTS}
+    rows = nf4.StoredMatrix(held[LAYER], beside).unpacked_rows(0, 32)
     assert nf4.is_within_error(changed[LAYER][:32], rows, float(changed[LAYER].abs().max()))
 
 

@@ -25,6 +25,7 @@ Quant = Literal["auto", "nf4", "none"]  # what a user asks for
 TRAINED_LENGTH = 2048  # tokens; the published checkpoints were trained at this length
 LARGE_HIDDEN_SIZE = 1024  # hidden sizes from here on are worth packing into four bits
 PACKED_ROWS = 32  # rows that bitsandbytes packs together on a CPU
+NO_BITSANDBYTES = "four bits need bitsandbytes, which has no wheel for this system"
 ACTIVATION = "silu"
 UNSUPPORTED = ("rope_scaling", "use_sliding_window", "use_mrope")  # would change the logits without an error
 QUANTIZATION_KEY = "quantization_config"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
@@ -33,7 +33,6 @@ from diffucli.model.transformer import Transformer
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from typing import Self
 
     from diffucli.model.checkpoint import Shape
     from diffucli.model.config import Config, Quant
@@ -130,37 +129,24 @@ def find_device(name: str) -> torch.device:
 
 
 class Weights:
-    """The tensors of a folder's shards by their Qwen2 names, mapped from the files and read when they are used."""
+    """The tensors of a folder's shards by their Qwen2 names, read when they are used, while `files` is open."""
 
-    def __init__(self, folder: Path, family: Family) -> None:
-        self._folder, self._family = folder, family
-        self._files, self._open = dict[str, Any](), ExitStack()
-
-    def __enter__(self) -> Self:
-        for shard in shards(self._folder):
-            file = self._open.enter_context(safe_open(shard, framework="pt"))
-            self._files |= dict.fromkeys(file.keys(), file)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-        self._files.clear()
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensor(self._family.tensor_name(name))
+    def __init__(self, folder: Path, family: Family, files: ExitStack) -> None:
+        opened = [files.enter_context(safe_open(shard, framework="pt")) for shard in shards(folder)]
+        self._family, self._files = family, {name: file for file in opened for name in file.keys()}  # noqa: SIM118
 
     def is_packed(self, name: str) -> bool:
         """Whether the weight `name` is in four bits."""
         return self._family.tensor_name(name) + QUANT_STATE in self._files
 
-    def quant_state(self, name: str) -> dict[str, Tensor]:
-        """Suffix → tensor of the quant state of the weight `name`; empty if it is not packed."""
+    def read(self, name: str, device: str) -> nf4.StoredMatrix:
+        """The weight `name` as it is stored, on `device`."""
         published = self._family.tensor_name(name)
-        return {part: self._tensor(published + part) for part in QUANT_STATE_PARTS} if self.is_packed(name) else {}
-
-    def _tensor(self, published: str) -> Tensor:
-        tensor: Tensor = self._files[published].get_tensor(published)
-        return tensor
+        parts = QUANT_STATE_PARTS if self.is_packed(name) else ()
+        data, *state = (
+            self._files[key].get_tensor(key).to(device) for key in (published, *(published + part for part in parts))
+        )
+        return nf4.StoredMatrix(data, {part[1:]: value for part, value in zip(parts, state, strict=True)})
 
 
 def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Transformer:
@@ -171,16 +157,15 @@ def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Tra
     device, dtype = first_device(plan), dtype_of(plan)
     with torch.device("meta"):
         model = Transformer(config)
-    with Weights(folder, family) as weights:
+    with ExitStack() as files:
+        weights = Weights(folder, family, files)
         if NF4 in {config.quantization, plan.quant}:
-            try:
-                _load_packed(model, weights, config, plan)
-            except ImportError as exc:
-                raise UsageError(memory.NO_BITSANDBYTES, hint="use the original weights and --quant none") from exc
+            nf4.require_bitsandbytes(hint="use the original weights and --quant none")
+            _load_packed(model, weights, config, plan)
         for name, parameter in list(model.named_parameters()):
             if parameter.is_meta:
                 parts = config.split_fused(name, parameter)
-                put(model, name, cat_rows([weights[part].to(device, dtype) for part in parts]))
+                put(model, name, cat_rows([weights.read(part, device).data.to(dtype) for part in parts]))
     model.tie()
     model.eval()
     return dispatch(model, device_map(config, plan)) if plan.offloaded else model
@@ -198,10 +183,7 @@ def _load_packed(model: Transformer, weights: Weights, config: Config, plan: Pla
         packable = [part in to_pack or weights.is_packed(part) for part in parts]
         if not any(packable):
             continue
-        stored = [
-            nf4.StoredMatrix(weights[part], weights.quant_state(part), len(rows)).to(device)
-            for part, rows in parts.items()
-        ]
+        stored = [weights.read(part, device) for part in parts]
         if plan.quant != NF4 or not all(packable):
             put(model, name, cat_rows([part.unpacked(dtype) for part in stored]))
             continue

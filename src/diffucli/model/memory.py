@@ -28,7 +28,6 @@ LOGITS_COPIES = 3  # the logits themselves, filtered, and as probabilities
 CUDA_BYTES = int(0.3e9)  # what a GPU's libraries take for themselves
 CGROUP = Path("/sys/fs/cgroup")
 UNLIMITED = 2**60
-NO_BITSANDBYTES = "four bits need bitsandbytes, which has no wheel for this system"
 
 
 @dataclass(frozen=True, slots=True)

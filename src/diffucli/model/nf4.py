@@ -1,6 +1,6 @@
-"""NF4 by bitsandbytes: matrices into packed bytes and quant states, and back, in chunks that need little memory.
+"""NF4 by bitsandbytes: matrices into packed bytes and quant states, and back.
 
-bitsandbytes is imported by the first call that needs it. Knows tensors and layers; nothing of files.
+bitsandbytes is imported by the first call that needs it. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from diffucli.errors import UsageError
 from diffucli.model.checkpoint import BLOCK_SIZE, NESTED_BLOCK_SIZE, NF4
-from diffucli.model.config import PACKED_ROWS
+from diffucli.model.config import NO_BITSANDBYTES, PACKED_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,14 +45,14 @@ class Packer:
             numbers = chunk.to(self._device, torch.bfloat16)
             if not bool(numbers.isfinite().all()):
                 raise ValueError("values that are not finite (NaN)")
-            packed, state = _functional().quantize_4bit(numbers, blocksize=BLOCK_SIZE, quant_type=NF4)
+            packed, state = _bitsandbytes().functional.quantize_4bit(numbers, blocksize=BLOCK_SIZE, quant_type=NF4)
             self._scales.append(state.absmax)
             self._code = state.code
             yield packed.cpu()
 
     def quant_state(self) -> dict[str, Tensor]:
         """Suffix → tensor of what unpacks the chunks, the scales themselves in eight bits, on the CPU."""
-        bnb, scales = _functional(), torch.cat(self._scales)
+        bnb, scales = _bitsandbytes().functional, torch.cat(self._scales)
         offset = scales.mean()
         absmax, nested = bnb.quantize_blockwise(scales - offset, blocksize=NESTED_BLOCK_SIZE)
         state = bnb.QuantState(
@@ -71,60 +72,47 @@ class Packer:
 class StoredMatrix:
     """A matrix as a file holds it: numbers `[rows, columns]`, or packed bytes with their quant state.
 
-    quant_state: suffix → tensor; empty if the matrix is not packed.
+    quant_state: name of a part ("absmax") → tensor; empty if the matrix is not packed.
     """
 
     data: Tensor
     quant_state: dict[str, Tensor]
-    rows: int
-
-    def to(self, device: str) -> StoredMatrix:
-        """The same on `device`."""
-        state = {part: value.to(device) for part, value in self.quant_state.items()}
-        return StoredMatrix(self.data.to(device), state, self.rows)
 
     def unpacked(self, dtype: torch.dtype) -> Tensor:
         """Its numbers `[rows, columns]`."""
-        numbers = unpack_rows(self.data, self.quant_state, 0, self.rows) if self.quant_state else self.data
-        return numbers.to(dtype)
+        if not self.quant_state:
+            return self.data.to(dtype)
+        return self.unpacked_rows(0, self._state().shape[0]).to(dtype)
+
+    def unpacked_rows(self, first: int, count: int) -> Tensor:
+        """Rows first … first + count of a packed matrix, `[count, columns]`, float32."""
+        state = self._state()
+        start, stop = first * state.shape[1], (first + count) * state.shape[1]
+        state.absmax = _unpacked_scales(state)[start // BLOCK_SIZE : stop // BLOCK_SIZE].contiguous()
+        state.shape, state.nested, state.dtype = torch.Size((count, state.shape[1])), False, torch.float32
+        packed = self.data[start // 2 : stop // 2].contiguous()
+        rows: Tensor = _bitsandbytes().functional.dequantize_4bit(packed, state)
+        return rows
 
     def packed(self, dtype: torch.dtype) -> Params4bit:
         """The matrix in four bits, for products in `dtype`."""
-        return from_packed(self.data, self.quant_state, dtype) if self.quant_state else pack(self.data.to(dtype))
+        if not self.quant_state:
+            return pack(self.data.to(dtype))
+        params: Any = _bitsandbytes().nn.Params4bit
+        weight: Params4bit = params.from_prequantized(self.data, dict(self.quant_state), device=self.data.device)
+        weight.quant_state.dtype = dtype
+        return weight
+
+    def _state(self) -> Any:
+        """The QuantState; bitsandbytes changes the mapping that it is given."""
+        return _bitsandbytes().functional.QuantState.from_dict(dict(self.quant_state), self.data.device)
 
 
 def pack(matrix: Tensor) -> Params4bit:
     """`matrix` `[rows, columns]` in four bits, on its own device."""
-    weight = _modules().Params4bit(matrix, requires_grad=False, quant_type=NF4, blocksize=BLOCK_SIZE)
+    weight = _bitsandbytes().nn.Params4bit(matrix, requires_grad=False, quant_type=NF4, blocksize=BLOCK_SIZE)
     packed: Params4bit = weight.to(matrix.device)
     return packed
-
-
-def from_packed(data: Tensor, quant_state: dict[str, Tensor], dtype: torch.dtype) -> Params4bit:
-    """The weight of packed bytes and their quant state (suffix → tensor), for products in `dtype`."""
-    named = {key[1:]: value for key, value in quant_state.items()}
-    weight: Params4bit = _modules().Params4bit.from_prequantized(data, named, device=data.device)
-    weight.quant_state.dtype = dtype
-    return weight
-
-
-def unpack_rows(data: Tensor, quant_state: dict[str, Tensor], first: int, count: int) -> Tensor:
-    """Rows first … first + count of a packed matrix, `[count, columns]`, float32."""
-    bnb = _functional()
-    state = bnb.QuantState.from_dict({key[1:]: value for key, value in quant_state.items()}, data.device)
-    columns = state.shape[1]
-    scales = _unpacked_scales(state)
-    start, stop = first * columns, (first + count) * columns
-    part = bnb.QuantState(
-        absmax=scales[start // BLOCK_SIZE : stop // BLOCK_SIZE].contiguous(),
-        shape=torch.Size((count, columns)),
-        code=state.code,
-        blocksize=BLOCK_SIZE,
-        quant_type=NF4,
-        dtype=torch.float32,
-    )
-    rows: Tensor = bnb.dequantize_4bit(data[start // 2 : stop // 2].contiguous(), part)
-    return rows
 
 
 def is_within_error(original: Tensor, unpacked: Tensor, largest: float) -> bool:
@@ -136,7 +124,7 @@ def is_within_error(original: Tensor, unpacked: Tensor, largest: float) -> bool:
 
 def packed_layer(like: nn.Linear, weight: Params4bit, dtype: torch.dtype) -> Linear4bit:
     """A layer of the shape of `like` that multiplies by `weight` in `dtype`; its bias is on the meta device."""
-    layer: Linear4bit = _modules().Linear4bit(
+    layer: Linear4bit = _bitsandbytes().nn.Linear4bit(
         like.in_features,
         like.out_features,
         bias=like.bias is not None,
@@ -191,7 +179,7 @@ def split_packed(layer: nn.Linear, rows: Sequence[int]) -> list[nn.Linear]:
 
 def has_fast_products() -> bool:
     """Whether bitsandbytes multiplies four-bit weights directly on this CPU; it computes in bfloat16 then."""
-    return bool(_functional().has_avx512bf16())
+    return bool(_bitsandbytes().functional.has_avx512bf16())
 
 
 def product_error(device: torch.device) -> float:
@@ -202,10 +190,7 @@ def product_error(device: torch.device) -> float:
     rng = torch.Generator().manual_seed(0)
     weight, given = torch.randn(256, 512, generator=rng), torch.randn(4, 512, generator=rng)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    layer = _modules().Linear4bit(512, 256, bias=False, compute_dtype=dtype, quant_type=NF4)
-    layer.weight.data = weight
-    layer = layer.to(device)
-    layer.eval()
+    layer = packed_layer(nn.Linear(512, 256, bias=False, device="meta"), pack(weight.to(device)), dtype)
     with torch.no_grad():
         found = layer(given.to(device, dtype)).float().cpu()
     expected = given @ weight.T
@@ -221,34 +206,28 @@ def block_hub_kernels() -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # its import warns that kernels is missing
 
 
-def require_bitsandbytes() -> None:
-    """Raises ImportError if bitsandbytes cannot be imported."""
-    _functional()
+def require_bitsandbytes(*, hint: str) -> None:
+    """Raises UsageError with `hint` if bitsandbytes cannot be imported."""
+    try:
+        _bitsandbytes()
+    except ImportError as exc:
+        raise UsageError(NO_BITSANDBYTES, hint=hint) from exc
 
 
 @cache
-def _functional() -> Any:
-    """The module bitsandbytes.functional, most of which has no types."""
+def _bitsandbytes() -> Any:
+    """The package bitsandbytes, most of which has no types."""
     block_hub_kernels()
-    from bitsandbytes import functional
+    import bitsandbytes
 
-    return functional
-
-
-@cache
-def _modules() -> Any:
-    """The module bitsandbytes.nn.modules, most of which has no types."""
-    block_hub_kernels()
-    from bitsandbytes.nn import modules
-
-    return modules
+    return bitsandbytes
 
 
 def _with_scales(weight: Params4bit, data: Tensor, scales: Tensor, shape: tuple[int, int]) -> Params4bit:
     """A weight of packed `data` with `scales` that are not quantised, and everything else as in `weight`."""
     state: Any = copy.copy(weight.quant_state)
     state.absmax, state.shape, state.nested, state.offset, state.state2 = scales, torch.Size(shape), False, None, None
-    made: Params4bit = _modules().Params4bit(
+    made: Params4bit = _bitsandbytes().nn.Params4bit(
         data, requires_grad=False, quant_state=state, blocksize=BLOCK_SIZE, quant_type=NF4, bnb_quantized=True
     )
     return made
@@ -258,7 +237,7 @@ def _unpacked_scales(state: Any) -> Tensor:
     """The scales of a QuantState, float32."""
     scales = state.absmax
     if state.nested:
-        scales = _functional().dequantize_blockwise(state.absmax, state.state2) + state.offset
+        scales = _bitsandbytes().functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
     numbers: Tensor = scales.float()
     return numbers
 
@@ -266,7 +245,7 @@ def _unpacked_scales(state: Any) -> Tensor:
 @cache
 def _knows_cpu_order() -> bool:
     """Whether `_reorder_for_cpu` does exactly what bitsandbytes' own function does, down to the last attribute."""
-    bnb = _functional()
+    bnb = _bitsandbytes().functional
     matrix = torch.linspace(-3, 5, 2 * PACKED_ROWS * BLOCK_SIZE * 3).sin().reshape(2 * PACKED_ROWS, BLOCK_SIZE * 3)
     theirs, ours = (
         bnb.quantize_4bit(matrix, blocksize=BLOCK_SIZE, compress_statistics=True, quant_type=NF4) for _ in range(2)

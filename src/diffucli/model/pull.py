@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.model import download, family, store, tokenizer
 from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, check_index, shards, tensor_sizes
+from diffucli.model.config import NO_BITSANDBYTES
 from diffucli.model.family import PULL_ANOTHER
 from diffucli.model.hub import Listing, Remote, look
-from diffucli.model.memory import NO_BITSANDBYTES, has_bitsandbytes, packed_bytes
+from diffucli.model.memory import has_bitsandbytes, packed_bytes
 from diffucli.model.registry import Origin, origin
 from diffucli.model.store import Record
 from diffucli.units import JobProgress, format_bytes

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,10 +32,11 @@ from diffucli.model.checkpoint import (
     read_object,
     shards,
     tensor_shapes,
+    tensor_sizes,
 )
 from diffucli.model.config import QUANTIZATION, QUANTIZATION_KEY
 from diffucli.model.load import expected_shapes
-from diffucli.model.memory import NO_BITSANDBYTES, packed_bytes
+from diffucli.model.memory import packed_bytes
 from diffucli.units import JobProgress, format_bytes
 
 if TYPE_CHECKING:
@@ -67,11 +67,6 @@ class _Job:
     shards: tuple[Path, ...]
     packed: frozenset[str]
 
-    @property
-    def total(self) -> int:
-        """Bytes of the source's shards."""
-        return sum(shard.stat().st_size for shard in self.shards)
-
 
 def quantize(source: Path, target: Path) -> Iterator[JobProgress]:
     """Writes the checkpoint in `source` to the new folder `target`: the layers in NF4, everything else in bfloat16.
@@ -87,13 +82,13 @@ def quantize(source: Path, target: Path) -> Iterator[JobProgress]:
         raise UsageError(f"{source} is in four bits already", hint="name the original checkpoint")
     if target.exists():
         raise UsageError(f"{target} exists already", hint="remove it first, or use it")
-    _require_bitsandbytes()
+    nf4.require_bitsandbytes(hint="use the original checkpoint")
     expected = expected_shapes(config, family)
     check_shapes(source, expected)
     part = target.with_name(target.name + PART)
     packed = frozenset(map(family.tensor_name, config.packed_weights))
     job = _Job(source, part, config, shards(source), packed)
-    with _removing_if_disk_refuses(part):
+    try:
         _prepare(job)
         _check_space(job)
         yield from _convert(job)
@@ -103,6 +98,10 @@ def quantize(source: Path, target: Path) -> Iterator[JobProgress]:
         (part / SOURCE).unlink()
         part.rename(target)
         _sync_folder(target.parent)
+    except OSError as exc:  # after any other stop, the shards that are finished stay
+        shutil.rmtree(part, ignore_errors=True)
+        message = f"{part} cannot be written: {exc.strerror or exc}"
+        raise WriteFailed(message, hint="make room on the disk and try again") from exc
 
 
 def verify(written: Path, source: Path, packed: frozenset[str]) -> None:
@@ -173,25 +172,6 @@ class ShardWriter:
         os.fsync(self._file.fileno())
 
 
-def _require_bitsandbytes() -> None:
-    try:
-        nf4.require_bitsandbytes()
-    except ImportError as exc:
-        raise UsageError(NO_BITSANDBYTES, hint="use the original checkpoint") from exc
-
-
-@contextmanager
-def _removing_if_disk_refuses(part: Path) -> Iterator[None]:
-    """Removes `part` and raises WriteFailed if the system refuses a write. After any other stop whole shards stay."""
-    try:
-        yield
-    except OSError as exc:
-        shutil.rmtree(part, ignore_errors=True)
-        raise WriteFailed(
-            f"{part} cannot be written: {exc.strerror or exc}", hint="make room on the disk and try again"
-        ) from exc
-
-
 def _prepare(job: _Job) -> None:
     """Makes the part folder, or keeps the finished shards in it if they are of the same source."""
     mark = {
@@ -221,42 +201,40 @@ def _check_space(job: _Job) -> None:
 
 def _convert(job: _Job) -> Iterator[JobProgress]:
     """Writes each shard that is not there yet."""
-    done, device = 0, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    yield JobProgress(QUANTISING, done, job.total)
+    done, total = 0, _size(job.shards)
+    yield JobProgress(QUANTISING, done, total)
     for shard in job.shards:
-        end = done + shard.stat().st_size
-        written = job.part / shard.name
+        end, written = done + shard.stat().st_size, job.part / shard.name
         if not written.exists():
             unfinished = written.with_name(written.name + UNFINISHED)
-            for size in _write_shard(job, shard, unfinished, device):
+            for size in _write_shard(job, shard, unfinished):
                 done += size
-                yield JobProgress(QUANTISING, done, job.total)
+                yield JobProgress(QUANTISING, done, total)
             unfinished.rename(written)
         done = end
-        yield JobProgress(QUANTISING, done, job.total)
+        yield JobProgress(QUANTISING, done, total)
 
 
-def _write_shard(job: _Job, shard: Path, target: Path, device: torch.device) -> Iterator[int]:
+def _write_shard(job: _Job, shard: Path, target: Path) -> Iterator[int]:
     """Writes one shard to `target`; yields the bytes of each tensor read.
 
     Unpacked tensors come first and quant states last, by falling width of their numbers. The bytes of packed tensors
     are even in number, so every tensor is aligned for programs that map the file.
     """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     states: dict[str, Tensor] = {}
     names = sorted(_weights(shard), key=lambda name: name in job.packed)
-    with ExitStack() as files:
-        with as_bad_checkpoint(f"{shard} cannot be read"):
-            source = files.enter_context(safe_open(shard, framework="pt"))
-        writer = ShardWriter(
-            files.enter_context(target.open("wb")), [name + part for name in names for part in ("", *QUANT_STATE_PARTS)]
-        )
+    reserved = [name + part for name in names for part in ("", *QUANT_STATE_PARTS)]
+    with safe_open(shard, framework="pt") as source, target.open("wb") as file:
+        writer = ShardWriter(file, reserved)
         for name in names:
-            with as_bad_checkpoint(f"{shard} cannot be read"):
-                tensor = source.get_tensor(name)
+            tensor = source.get_tensor(name)
             if name in job.packed:
                 packer = nf4.Packer(tensor, device)
-                with _naming_tensor(shard, name):
+                try:
                     writer.write(name, (tensor.numel() // 2, 1), packer.chunks())
+                except ValueError as exc:
+                    raise BadCheckpoint(f"{shard}: {name} holds {exc}", hint=FETCH_AGAIN) from exc
                 states |= {name + part: value for part, value in packer.quant_state().items()}
             else:
                 writer.write(name, tensor.shape, (chunk.to(torch.bfloat16) for chunk in _chunks(tensor)))
@@ -266,27 +244,18 @@ def _write_shard(job: _Job, shard: Path, target: Path, device: torch.device) -> 
         writer.close()
 
 
-@contextmanager
-def _naming_tensor(shard: Path, name: str) -> Iterator[None]:
-    """Raises BadCheckpoint, naming the tensor, in place of the ValueError of numbers that are not finite."""
-    try:
-        yield
-    except ValueError as exc:
-        raise BadCheckpoint(f"{shard}: {name} holds {exc}", hint=FETCH_AGAIN) from exc
-
-
 def _verify_all(job: _Job) -> Iterator[JobProgress]:
     """Reads every shard back. Removes the part folder if one of them is not what it should be."""
-    total, done = sum((job.part / shard.name).stat().st_size for shard in job.shards), 0
+    written = [job.part / shard.name for shard in job.shards]
+    done, total = 0, _size(written)
     yield JobProgress(VERIFYING, done, total)
-    for shard in job.shards:
-        written = job.part / shard.name
+    for shard, path in zip(job.shards, written, strict=True):
         try:
-            verify(written, shard, job.packed)
+            verify(path, shard, job.packed)
         except BadCheckpoint:
             shutil.rmtree(job.part, ignore_errors=True)
             raise
-        done += written.stat().st_size
+        done += path.stat().st_size
         yield JobProgress(VERIFYING, done, total)
 
 
@@ -295,8 +264,8 @@ def _complete(job: _Job) -> None:
     if len(job.shards) > 1 or job.shards[0].name != SINGLE:
         written = [job.part / shard.name for shard in job.shards]
         index = {
-            "metadata": {"total_size": sum(shard.stat().st_size for shard in written)},
-            "weight_map": {name: shard.name for shard in written for name in _names(shard)},
+            "metadata": {"total_size": _size(written)},
+            "weight_map": {name: shard.name for shard in written for name in tensor_sizes(shard)},
         }
         (job.part / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
     for path in job.source.iterdir():
@@ -308,9 +277,8 @@ def _complete(job: _Job) -> None:
     _sync_folder(job.part)
 
 
-def _names(shard: Path) -> list[str]:
-    with safe_open(shard, framework="pt") as file:
-        return list(file.keys())
+def _size(files: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in files)
 
 
 def _weights(shard: Path) -> list[str]:
@@ -334,11 +302,11 @@ def _is_same(before: Any, after: Any, name: str) -> bool:
 
 def _is_packed_form(before: Any, after: Any, name: str) -> bool:
     """Whether sampled rows of a packed matrix are within NF4's error. before, after: open safetensors files."""
-    original, written = before.get_tensor(name), after.get_tensor(name)
+    original = before.get_tensor(name)
     first = max(original.shape[0] // 2 - SAMPLED_ROWS // 2, 0)
-    state = {part: after.get_tensor(name + part) for part in QUANT_STATE_PARTS}
+    state = {part[1:]: after.get_tensor(name + part) for part in QUANT_STATE_PARTS}
     largest = max(float(chunk.abs().max()) for chunk in _chunks(original))
-    unpacked = nf4.unpack_rows(written, state, first, SAMPLED_ROWS)
+    unpacked = nf4.StoredMatrix(after.get_tensor(name), state).unpacked_rows(first, SAMPLED_ROWS)
     return nf4.is_within_error(original[first : first + SAMPLED_ROWS], unpacked, largest)
 
 
