@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.decode.canvas import Span
+from diffucli.decode.resize import Resizing
 from diffucli.decode.sample import (
     NUCLEUS,
     SURE_LINE_END,
     Constraints,
     Proposal,
-    Resizing,
     Sampling,
     gumbel,
     nucleus,
