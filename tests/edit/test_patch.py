@@ -783,6 +783,36 @@ def test_a_file_that_cannot_be_restored_is_named_and_can_be_undone(folder, store
     assert contents(folder) == UNCHANGED
 
 
+def test_all_files_that_cannot_be_restored_are_named(folder, store, three, monkeypatch):
+    replace = Path.replace
+
+    def failing(path, target):
+        if target.parent == folder and (target.name == "c.py" or target.read_bytes().startswith(b"new")):
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(WriteFailed) as refusal:
+        patch.write_all(three, store=store)
+    assert refusal.value.message.startswith(f"{folder / 'b.py'}, {folder / 'a.py'}: was written and could not be")
+    assert sorted(write.path.name for write in store.writes()) == ["a.py", "b.py"]
+
+
+def test_a_change_while_the_others_are_staged_leaves_no_trace_in_the_store(folder, store, three, monkeypatch):
+    stage = patch._stage
+
+    def slow(change):
+        if change.target.name == "c.py":
+            (folder / "a.py").write_bytes(b"theirs")
+        return stage(change)
+
+    monkeypatch.setattr(patch, "_stage", slow)
+    with pytest.raises(TargetChanged, match=r"a\.py: changed on disk"):
+        patch.write_all(three, store=store)
+    assert contents(folder) == {**UNCHANGED, "a.py": b"theirs"}
+    assert not store.root.exists()
+
+
 def test_what_somebody_else_writes_meanwhile_is_not_overwritten_by_the_restoration(folder, store, three, monkeypatch):
     replace = Path.replace
 

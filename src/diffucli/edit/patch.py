@@ -374,7 +374,7 @@ def _write_fully(file: FileIO, data: bytes) -> None:
 
 def _unlink(file: Path) -> None:
     with suppress(OSError):
-        file.unlink(missing_ok=True)
+        file.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
