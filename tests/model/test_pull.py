@@ -74,7 +74,7 @@ def test_a_tag_is_followed_and_a_commit_that_is_here_needs_no_hub(hub, monkeypat
     pulled(revision="v1")
     commit = hub.repositories[NAME].commit
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert offer(ALIAS, revision=commit).installed
+    assert offer(ALIAS, revision=commit).listing.commit == commit
     assert pulled(revision=commit) == []
 
 
@@ -217,6 +217,15 @@ def quantised(monkeypatch) -> list[Path]:
     monkeypatch.setitem(sys.modules, "diffucli.model.quantize", fake)
     monkeypatch.setattr(module, "has_bitsandbytes", lambda: True)
     return made
+
+
+def test_a_commit_that_is_here_in_another_form_is_pulled_again(hub, quantised):
+    pulled()
+    commit = hub.repositories[NAME].commit
+    pulled(revision=commit, quant="nf4")
+    record = registry.find(ALIAS).record
+    assert record is not None
+    assert (record.revision, record.quant) == (commit, "nf4")
 
 
 def test_a_large_checkpoint_is_packed_and_its_originals_go(hub, home, quantised, monkeypatch):

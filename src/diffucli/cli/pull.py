@@ -116,7 +116,7 @@ def _note(report: Report, text: str) -> None:
 def _consent(offered: Offer, report: Report, *, yes: bool) -> None:
     """Shows the licence and asks. UsageError: it was not accepted, or nobody is there to ask."""
     listing = offered.listing
-    if listing is None:
+    if offered.origin.folder is not None:
         return
     licence = f"{listing.licence or 'none stated'}, {listing.licence_link}"
     _note(report, f"{listing.repository} at {listing.commit[:12]}, {format_bytes(offered.total)} · licence: {licence}")

@@ -1,7 +1,7 @@
-"""The files of a checkpoint folder: reading them, finding the shards, checking the tensors that these hold.
+"""The files of a checkpoint folder: reads them, finds the shards, checks names and shapes of the tensors in them.
 
-Reads headers only, never weights, so that a damaged download is reported at once. Imports no torch. Knows nothing of
-what config.json or the vocabulary mean.
+Reads no weights and imports no torch, so a damaged checkpoint is reported at once. Knows nothing of what config.json or
+the vocabulary mean.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ Shape = tuple[int, ...]
 CONFIG, INDEX, SINGLE = "config.json", "model.safetensors.index.json", "model.safetensors"
 FETCH_AGAIN, PACK_AGAIN = "fetch the checkpoint again", "fetch or quantise the checkpoint again"
 MESSAGE_LENGTH = 200  # characters of a foreign error's message that are shown
-DTYPE_BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}
-HEADER_LIMIT = 100_000_000  # bytes; the safetensors format allows no longer header
+DTYPE_BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}  # of floats
 
 # The layout of a weight in NF4 with quantised scales, as transformers and bitsandbytes write it: the packed bytes under
 # the weight's own name, and the tensors of its quant state under the name with a suffix.
@@ -100,9 +99,7 @@ def shards(folder: Path) -> tuple[Path, ...]:
 
 def check_index(path: Path, weights: frozenset[str]) -> None:
     """Raises BadCheckpoint if the shard index `path` names a file that is not among `weights`."""
-    with as_bad_checkpoint(f"{path} is no shard index"):
-        named = {str(name) for name in read_object(path)["weight_map"].values()}
-    if missing := sorted(named - weights):
+    if missing := sorted({*_indexed(path)} - weights):
         raise BadCheckpoint(f"{path.name} names {missing[0]}, which is not there", hint=FETCH_AGAIN)
 
 
@@ -135,10 +132,7 @@ def tensor_shapes(shard: Path) -> dict[str, Shape]:
     Raises BadCheckpoint if the file is truncated, is no safetensors file, or holds anything but floats.
     """
     shapes: dict[str, Shape] = {}
-    with (
-        as_bad_checkpoint(f"{shard} is damaged, truncated or no safetensors file"),
-        safe_open(shard, framework="pt") as file,
-    ):
+    with _opened(shard) as file:
         names = list(file.keys())
         packed = {name.removesuffix(QUANT_STATE) for name in names if name.endswith(QUANT_STATE)}
         states = {name + part for name in packed for part in QUANT_STATE_PARTS}
@@ -151,21 +145,27 @@ def tensor_shapes(shard: Path) -> dict[str, Shape]:
 
 
 def tensor_sizes(shard: Path) -> dict[str, tuple[str, int]]:
-    """Name → (dtype, bytes) of a safetensors file, read from its header without the safetensors library.
+    """Name → (dtype, bytes) of the tensors in a safetensors file. Raises BadCheckpoint if it is damaged."""
+    with _opened(shard) as file:
+        layouts = {name: _layout(file, name) for name in file.keys()}  # noqa: SIM118 — no mapping
+    return {name: (dtype, prod(shape) * DTYPE_BITS.get(dtype, 8) // 8) for name, (dtype, shape) in layouts.items()}
 
-    Raises BadCheckpoint if the file is damaged or truncated.
-    """
+
+@contextmanager
+def _opened(shard: Path) -> Iterator[Any]:
+    """The safetensors file `shard`. numpy rather than torch reads it, whose import takes a second."""
     require_file(shard)
-    with as_bad_checkpoint(f"{shard} is damaged, truncated or no safetensors file"):
-        with shard.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 0 < length <= HEADER_LIMIT:
-                raise ValueError("no header")
-            header = json.loads(file.read(length))
-        spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
-        if shard.stat().st_size != 8 + length + max((int(end) for _, end in spans.values()), default=0):
-            raise ValueError("its length is not what its header says")
-        return {name: (str(header[name]["dtype"]), int(end) - int(start)) for name, (start, end) in spans.items()}
+    with (
+        as_bad_checkpoint(f"{shard} is damaged, truncated or no safetensors file"),
+        safe_open(shard, framework="np") as file,
+    ):
+        yield file
+
+
+def _layout(file: Any, name: str) -> tuple[str, Shape]:
+    """The dtype and the shape of a tensor in an open safetensors file."""
+    tensor = file.get_slice(name)
+    return str(tensor.get_dtype()), tuple(tensor.get_shape())
 
 
 def bits_per_weight(sizes: Mapping[str, tuple[str, int]]) -> int:
@@ -201,10 +201,10 @@ def _is_file_name(name: object) -> bool:
 
 
 def _float_shape(shard: Path, file: Any, name: str) -> Shape:
-    tensor = file.get_slice(name)
-    if tensor.get_dtype() not in DTYPE_BITS:
-        raise BadCheckpoint(f"{shard}: {name} holds {tensor.get_dtype()}, no floats", hint=FETCH_AGAIN)
-    return tuple(tensor.get_shape())
+    dtype, shape = _layout(file, name)
+    if dtype not in DTYPE_BITS:
+        raise BadCheckpoint(f"{shard}: {name} holds {dtype}, no floats", hint=FETCH_AGAIN)
+    return shape
 
 
 def _unpacked_shape(shard: Path, file: Any, name: str) -> tuple[int, int]:
@@ -212,14 +212,13 @@ def _unpacked_shape(shard: Path, file: Any, name: str) -> tuple[int, int]:
 
     Raises BadCheckpoint unless every part is in the file with the dtype and shape that follow from the quant state.
     """
-    shape = _stated_shape(bytes(file.get_tensor(name + QUANT_STATE).tolist()))
+    shape = _stated_shape(file.get_tensor(name + QUANT_STATE).tobytes())
     expected = {"": ("U8", (ceil(prod(shape) / 2), 1)), **quant_state_layout(shape)}
     present = set(file.keys())
     for part, layout in expected.items():
         if name + part not in present:
             raise BadCheckpoint(f"{shard}: the packed weight {name} lacks {name + part}", hint=PACK_AGAIN)
-        tensor = file.get_slice(name + part)
-        if (tensor.get_dtype(), tuple(tensor.get_shape())) != layout:
+        if _layout(file, name + part) != layout:
             raise BadCheckpoint(
                 f"{shard}: {name + part} does not fit the packed weight of shape {list(shape)}", hint=PACK_AGAIN
             )
@@ -229,9 +228,8 @@ def _unpacked_shape(shard: Path, file: Any, name: str) -> tuple[int, int]:
 def _stated_shape(state: bytes) -> tuple[int, int]:
     """Rows and columns by the JSON part of a quant state. Raises ValueError if its quantisation is not this one."""
     value = json.loads(state)
-    shape = value["shape"]
     settings = (value["quant_type"], value["blocksize"], value["nested_blocksize"])
-    known = settings == (NF4, BLOCK_SIZE, NESTED_BLOCK_SIZE)
-    if not known or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):  # noqa: PLR2004
+    rows, columns = value["shape"]
+    if settings != (NF4, BLOCK_SIZE, NESTED_BLOCK_SIZE) or not all(type(n) is int and n > 0 for n in (rows, columns)):
         raise ValueError("a state of four bits that is not supported")
-    return shape[0], shape[1]
+    return rows, columns

@@ -1,13 +1,13 @@
-"""Models are pulled: offered, fetched, compared with their digests, packed into four bits, installed in the store.
+"""Pulls models: looks them up, downloads and verifies their files, packs them into four bits, installs them.
 
-An interrupted pull goes on where it stopped when it is called again, and nothing half done counts as a model.
+A pull that was interrupted continues where it stopped when it is called again.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -40,17 +40,19 @@ HERE = "this checkpoint"  # what error messages call a checkpoint that is not in
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What can be pulled. files: to be fetched from the hub, or copied from the folder of `origin`.
+    """What can be pulled. listing: the files to be fetched from the hub, or to be copied from the folder of `origin`.
 
-    listing: None if the hub was not asked. present: bytes of the files that were fetched already. installed: the store
-    has the model at this revision.
+    present: bytes of the files that were fetched already.
     """
 
     origin: Origin
-    listing: Listing | None
-    files: tuple[Remote, ...]
-    present: int
-    installed: bool
+    listing: Listing
+    present: int = 0
+
+    @property
+    def files(self) -> tuple[Remote, ...]:
+        """The files of the checkpoint, the weights last."""
+        return self.listing.files
 
     @property
     def total(self) -> int:
@@ -68,14 +70,16 @@ def offer(name: str, *, revision: str | None = None) -> Offer:
     if found.folder is not None:
         if revision is not None:
             raise UsageError("--revision is for repositories on the hub", hint="leave it out for a folder")
-        return Offer(found, None, _files_in(found.folder), 0, installed=False)
+        return Offer(found, Listing("", "", "", "", _files_in(found.folder)))
     record = store.read_record(store.model_dir(found.name))
-    if record and revision and record.revision == revision:
-        return Offer(found, None, (), 0, installed=True)
-    listing = download.patiently(lambda: look(found.repository, revision))
-    files, folder = files_of(listing), store.download_dir(found.name)
-    present = sum(download.present(file, folder) for file in files)
-    return Offer(found, listing, files, present, installed=record is not None and record.revision == listing.commit)
+    if record and (record.source, record.revision) == (found.repository, revision):
+        files = tuple(Remote(file, size, digest) for file, (size, digest) in record.files.items())
+        listing = Listing(record.source, record.revision, record.licence, record.licence_link, files)
+    else:
+        listing = download.patiently(lambda: look(found.repository, revision))
+        listing = replace(listing, files=files_of(listing))
+    folder = store.download_dir(found.name)
+    return Offer(found, listing, sum(download.present(file, folder) for file in listing.files))
 
 
 def files_of(listing: Listing) -> tuple[Remote, ...]:
@@ -108,10 +112,10 @@ def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) 
     with store.locked(name, wait=True), store.writing(store.root()):
         if is_done(offered, quant=quant, keep_original=keep_original):
             return
-        if offered.listing is None:
-            yield from _pull_folder(offered, quant)
+        if offered.origin.folder is not None:
+            yield from _pull_folder(offered, offered.origin.folder, quant)
         else:
-            yield from _pull_repository(offered, offered.listing, quant=quant, keep_original=keep_original)
+            yield from _pull_repository(offered, quant=quant, keep_original=keep_original)
 
 
 def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> bool:
@@ -122,7 +126,7 @@ def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = Fals
         return False
     if record.source != offered.origin.where:
         raise UsageError(f"there is a model {name} from {record.source}", hint=f"diffu model rm {name} makes room")
-    same = record.revision == offered.listing.commit if offered.listing else offered.installed
+    same = offered.origin.folder is None and record.revision == offered.listing.commit
     complete = not keep_original or store.download_dir(name).is_dir()
     return same and complete and quant in {"auto", record.quant}
 
@@ -140,14 +144,14 @@ def check_room(to_fetch: int, to_make: int) -> None:
         )
 
 
-def _pull_repository(offered: Offer, listing: Listing, *, quant: Quant, keep_original: bool) -> Iterator[JobProgress]:
-    name, files = offered.origin.name, offered.files
+def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> Iterator[JobProgress]:
+    name, listing, files = offered.origin.name, offered.listing, offered.files
     source, staged = store.download_dir(name), store.staging_dir(name)
     if download.prepare(source, files) and staged.exists():
         shutil.rmtree(staged)
     for file in files:
         download.adopt(listing, file, source)
-    yield from _fetch(listing, files, source, weights=False)
+    yield from _fetch(listing, source, weights=False)
     config = _examine(source, files)
     packs = _packs(quant, config)
     quantization = NF4 if packs else config.quantization
@@ -156,7 +160,7 @@ def _pull_repository(offered: Offer, listing: Listing, *, quant: Quant, keep_ori
     if not staged.exists():
         missing = sum(file.size - download.present(file, source) for file in files)
         check_room(missing, packed_bytes(config, width=2) if packs else offered.total * keep_original)
-        yield from _fetch(listing, files, source, weights=True)
+        yield from _fetch(listing, source, weights=True)
         yield from _verify(files, source)
         if packs or keep_original:
             yield from _stage(source, staged, files, packs=packs)
@@ -166,9 +170,8 @@ def _pull_repository(offered: Offer, listing: Listing, *, quant: Quant, keep_ori
         shutil.rmtree(source, ignore_errors=True)
 
 
-def _pull_folder(offered: Offer, quant: Quant) -> Iterator[JobProgress]:
-    folder, staged = offered.origin.folder, store.staging_dir(offered.origin.name)
-    assert folder is not None
+def _pull_folder(offered: Offer, folder: Path, quant: Quant) -> Iterator[JobProgress]:
+    staged = store.staging_dir(offered.origin.name)
     config = _examine(folder, offered.files)
     packs = _packs(quant, config)
     check_room(0, packed_bytes(config, width=2) if packs else offered.total)
@@ -189,12 +192,12 @@ def _stage(source: Path, staged: Path, files: tuple[Remote, ...], *, packs: bool
         yield from _copy(files, source, staged)
 
 
-def _fetch(listing: Listing, files: tuple[Remote, ...], folder: Path, *, weights: bool) -> Iterator[JobProgress]:
+def _fetch(listing: Listing, folder: Path, *, weights: bool) -> Iterator[JobProgress]:
     """Fetches the weights, or the other files. `done` counts the bytes present of all files."""
-    total, best = sum(file.size for file in files), 0
-    for file in files:
+    total, best = sum(file.size for file in listing.files), 0
+    for file in listing.files:
         if file.name.endswith(WEIGHTS) is weights:
-            others = sum(download.present(other, folder) for other in files if other is not file)
+            others = sum(download.present(other, folder) for other in listing.files if other is not file)
             for size in download.fetch(listing, file, folder):
                 best = max(best, others + size)
                 yield JobProgress("fetching", best, total)
@@ -256,10 +259,10 @@ def _record(offered: Offer, quantization: str) -> Record:
     return Record(
         name=offered.origin.name,
         source=offered.origin.where,
-        revision=listing.commit if listing else "",
+        revision=listing.commit,
         quant=quantization,
-        licence=listing.licence if listing else "",
-        licence_link=listing.licence_link if listing else "",
+        licence=listing.licence,
+        licence_link=listing.licence_link,
         pulled=datetime.now(UTC).isoformat(timespec="seconds"),
         files={file.name: (file.size, file.digest) for file in offered.files},
     )
