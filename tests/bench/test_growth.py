@@ -92,7 +92,7 @@ def test_a_context_leaves_out_code_on_both_sides_of_the_region_in_all_sizes(chec
     for lines in SIZES:
         (job,) = jobs_of([(from_bytes(growth.source(lines).encode()), growth.NAME)], Wanted((growth.region(lines),)))
         notes += pull(alone(narrow.network, fill(narrow, job, PRESETS["fast"], verify="off"))).result.notes
-    assert context < checkpoint.context
+    assert context < checkpoint.config.context
     assert len(notes) == 2
     assert all("the first " in note and "the last " in note for note in notes)
     assert found.nfe[0] == found.nfe[1] > 0

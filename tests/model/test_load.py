@@ -46,8 +46,8 @@ def test_the_golden_checkpoint_loads(checkpoint, golden):
     assert checkpoint.network.device == torch.device("cpu")
     assert not checkpoint.network.model.training
     assert checkpoint.tokenizer.mask == checkpoint.config.mask_token_id
-    assert checkpoint.context == 2048
-    assert not checkpoint.hole_padding
+    assert checkpoint.config.context == 2048
+    assert not checkpoint.config.hole_padding
 
 
 def edited(folder: Path, **changes: object) -> None:
@@ -60,8 +60,8 @@ def edited(folder: Path, **changes: object) -> None:
 def test_a_checkpoint_says_its_own_length_and_padding(folder):
     edited(folder, trained_length=512, hole_padding=True)
     loaded = load(folder, device="cpu")
-    assert loaded.context == 512
-    assert loaded.hole_padding
+    assert loaded.config.context == 512
+    assert loaded.config.hole_padding
 
 
 def test_a_single_file_a_tied_head_and_rotary_buffers_are_allowed(folder):

@@ -159,13 +159,12 @@ def test_facts_are_those_of_the_files(pulled, golden):
         for file in [safe_open(path, framework="np")]
         for name in file.keys()  # noqa: SIM118 — no mapping
     ]
-    assert found.parameters == sum(_product(shape) for shape in shapes)
+    assert found.config.parameters == sum(_product(shape) for shape in shapes)
     assert found.bits == 32
-    assert found.weights == 4 * found.parameters
+    assert found.weights == 4 * found.config.parameters
     assert found.size == sum(path.stat().st_size for path in pulled.folder.iterdir())
-    assert found.context == 2048
-    assert found.cache == 2 * 3 * 32 * 2048 * 2  # keys and values, layers, width, positions, bytes
-    assert found.memory == found.weights + found.cache
+    cache = 2 * 3 * 32 * 2048 * 2  # keys and values, layers, width, positions, bytes
+    assert found.memory == found.weights + cache
     assert found.special["<|mask|>"] == 488
     assert list(found.special.values()) == sorted(found.special.values())
     assert (found.licence, found.revision) == ("mit", "c0ffee")

@@ -105,7 +105,7 @@ def test_a_padding_checkpoint_may_pad_but_not_before_the_least_length(checkpoint
 
 
 def test_far_lines_are_left_out_and_counted(checkpoint, scripted, result_of):
-    far, decode = "y = 12345\n" * checkpoint.context, scripted(checkpoint, " 1")
+    far, decode = "y = 12345\n" * checkpoint.config.context, scripted(checkpoint, " 1")
     done = result_of(fill(checkpoint, job_of(far + "x = ???\n" + far), BALANCED, decode=decode))
     assert "lines far from the regions were left out" in done.result.notes[0]
     canvas = decode.canvases[0]

@@ -101,7 +101,7 @@ def test_the_language_is_in_the_prompt_and_judges_the_answer(checkpoint, scripte
 
 
 def test_a_canvas_beyond_what_was_trained_gets_a_note_and_far_beyond_a_refusal(checkpoint, scripted, result_of):
-    trained, decode = checkpoint.context, scripted(checkpoint, "x = 1")
+    trained, decode = checkpoint.config.context, scripted(checkpoint, "x = 1")
     result = result_of(generate(checkpoint, Request("do it", length=trained), BALANCED, decode=decode))
     assert f"the {trained} the model was trained for" in result.notes[0]
     with pytest.raises(UsageError, match="more than the 4096") as refused:

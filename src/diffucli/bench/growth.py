@@ -105,7 +105,7 @@ def fill_with(checkpoint: Checkpoint, policy: Policy) -> Fill:
 
 def context_of(checkpoint: Checkpoint) -> int:
     """A context length, in tokens, that is shorter than the smallest file on both sides of its region."""
-    return min(checkpoint.context, len(checkpoint.tokenizer.encode(source(SIZES[0]))) // 2)
+    return min(checkpoint.config.context, len(checkpoint.tokenizer.encode(source(SIZES[0]))) // 2)
 
 
 def findings(growths: Sequence[Growth], context: int) -> Findings:

@@ -40,7 +40,7 @@ def listing(as_json: flag.Json = False) -> None:
             {
                 "name": entry.name,
                 "default": entry == chosen,
-                "parameters": facts and facts.parameters,
+                "parameters": facts and facts.config.parameters,
                 "bits": facts and facts.bits,
                 "size": facts and facts.size,
             }
@@ -51,7 +51,7 @@ def listing(as_json: flag.Json = False) -> None:
     for entry, facts in found:
         kind = "embedded" if entry.embedded else str(entry.folder)
         figures = (
-            f"{_count(facts.parameters):>7} parameters  {facts.bits:>2} bit  {format_bytes(facts.size):>9}"
+            f"{_count(facts.config.parameters):>7} parameters  {facts.bits:>2} bit  {format_bytes(facts.size):>9}"
             if facts
             else "damaged or missing"
         )
@@ -98,14 +98,14 @@ def _values(facts: Facts) -> dict[str, object]:
         "name": facts.entry.name,
         "folder": str(facts.entry.folder),
         "model_type": config.model_type,
-        "parameters": facts.parameters,
+        "parameters": facts.config.parameters,
         "size": facts.size,
         "vocab_size": config.vocab_size,
         "hidden_size": config.hidden_size,
         "num_hidden_layers": config.num_layers,
         "num_attention_heads": config.num_heads,
         "num_key_value_heads": config.num_kv_heads,
-        "context": facts.context,
+        "context": facts.config.context,
         "hole_padding": config.hole_padding,
         "sampling": sampling and asdict(sampling),
         "bits": facts.bits,
@@ -121,7 +121,7 @@ def _worded(facts: Facts) -> dict[str, str]:
     sampling = facts.family.sampling if facts.family else None
     published = sampling and f"temperature {sampling.temperature}, top-p {sampling.top_p}, alg {sampling.order}"
     return {
-        "parameters": _count(facts.parameters),
+        "parameters": _count(facts.config.parameters),
         "size": format_bytes(facts.size),
         "sampling": f"{published} (published)" if published else "none published",
         "memory": f"{format_bytes(facts.memory)} at least",

@@ -111,7 +111,7 @@ def text(log: TrainingLog, facts: Facts, tables: Mapping[str, str], *, picture: 
     """The card as Markdown. picture: name of the file with the loss curve; None leaves it out."""
     last = log.points[-1].loss if log.points else float("nan")
     return CARD.format(
-        parameters=f"{facts.parameters / 1e6:.1f} million",
+        parameters=f"{facts.config.parameters / 1e6:.1f} million",
         size=f"{facts.size / 1e6:.1f} MB",
         shape=_shape(facts.config),
         rows=_rows(log),

@@ -1,7 +1,4 @@
-"""Window steps recorded once and replayed, so that a GPU is told of all its kernels at once, not of each by Python.
-
-The step must read what changes, tokens and positions, from memory that stays where it is; see `Recorder.step`.
-"""
+"""Records a window step as a CUDA graph and replays it, which launches all kernels of the step at once."""
 
 from __future__ import annotations
 
@@ -17,22 +14,22 @@ if TYPE_CHECKING:
 
 Record = Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]
 Step = Callable[[Tensor, Tensor], Tensor]
-CLOSE = 1e-2  # how far a replay may be from the step itself, relative to its largest number
+CLOSE = 1e-2  # tolerance of the first replay, relative to the largest number of the result
 
 
 class Recorder:
-    """Records steps by `record`, which gives where the result will stand and what computes it anew, until one fails.
+    """Records steps until one fails. record: runs a step and returns its result and a function that updates it.
 
-    trouble: why no step is recorded any more; "" where nothing is wrong.
+    trouble: why no step is recorded any more; "" if none failed.
     """
 
     def __init__(self, record: Record) -> None:
         self._record, self.trouble = record, ""
 
     def step(self, step: Step, tokens: Tensor, positions: Tensor) -> Step | None:
-        """`step` for any tokens and positions of these shapes, or None where it cannot be recorded.
+        """A recorded `step` for tokens and positions of these shapes, or None if it cannot be recorded.
 
-        A result holds until the next one is computed. The first replay is compared with the step itself.
+        A result is overwritten by the next call. The first replay is compared with the step itself.
         """
         if self.trouble:
             return None
@@ -43,7 +40,7 @@ class Recorder:
             replay()
             if not bool((result - wanted).abs().max() <= CLOSE * wanted.abs().max()):
                 self.trouble = "a replayed step gave other numbers"
-        except RuntimeError as exc:  # whatever a driver, a library or too little memory has against it
+        except RuntimeError as exc:  # from the driver, a library, or for lack of memory
             self.trouble = str(exc).partition("\n")[0] or type(exc).__name__
         if self.trouble:
             return None
@@ -58,17 +55,14 @@ class Recorder:
 
 
 def recorder(plan: Plan) -> Recorder | None:
-    """What records on the device of a plan; None on others than NVIDIA's, and where layers come and go."""
+    """The recorder for the device of a plan; None if it is no NVIDIA GPU or if layers are offloaded."""
     if not plan.device.startswith("cuda") or plan.offloaded:
         return None
     return Recorder(partial(by_graph, torch.device(plan.device)))
 
 
 def by_graph(device: torch.device, run: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
-    """A Record by a CUDA graph, after the warm-up on a stream of its own that torch asks for.
-
-    Not tried on a GPU yet: none was at hand.
-    """
+    """Records `run` as a CUDA graph, after the warm-up on another stream that torch requires. Not tried on a GPU."""
     with torch.cuda.device(device):
         now, aside = torch.cuda.current_stream(), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         aside.wait_stream(now)

@@ -1,12 +1,10 @@
-"""Downloads the files of a repository, continuing where an earlier try stopped, and compares them with their digests.
-
-Knows nothing of what the files mean.
-"""
+"""Downloads files of a repository, continuing where an earlier try stopped, and verifies their digests."""
 
 from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from diffucli.errors import BadCheckpoint
@@ -27,7 +25,7 @@ HASH_BYTES = 1 << 22  # hashed at a time
 
 
 def patiently(request: Callable[[], Value]) -> Value:
-    """The answer to `request`, repeated while that may help. Raises ModelError after the last try."""
+    """The answer to `request`, which is repeated after transient errors. Raises ModelError after the last try."""
     waits = iter(WAITS)
     while True:
         try:
@@ -108,9 +106,8 @@ def _append(listing: Listing, file: Remote, path: Path) -> Iterator[int]:
 def verify(file: Remote, folder: Path) -> Iterator[int]:
     """Compares `file` with its digest and yields the bytes read. Deletes it and raises BadCheckpoint if they differ."""
     path = folder / file.name
-    digest = hashlib.sha256() if len(file.digest) == hub.SHA256_DIGITS else hashlib.sha1(usedforsecurity=False)
-    if len(file.digest) != hub.SHA256_DIGITS:
-        digest.update(b"blob %d\0" % file.size)
+    is_blob = len(file.digest) != hub.SHA256_DIGITS
+    digest = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False) if is_blob else hashlib.sha256()
     with path.open("rb") as content:
         while block := content.read(HASH_BYTES):
             digest.update(block)
@@ -127,16 +124,14 @@ def adopt(listing: Listing, file: Remote, folder: Path) -> None:
     """Links `file` from the hub client's own cache into `folder`, if it is there, complete and on the same disk."""
     found = hub.cached(listing, file.name)
     if found and not present(file, folder) and found.stat().st_size == file.size:
-        try:
+        with suppress(OSError):
             (folder / file.name).hardlink_to(found)
-        except OSError:
-            return
 
 
 def prepare(folder: Path, wanted: tuple[Remote, ...]) -> bool:
-    """Makes `folder` ready for the `wanted` files. Returns whether it was not ready for just these before.
+    """Deletes what is not of the `wanted` files from `folder`. Returns whether other files were wanted before.
 
-    The file NOTE in it has the digests that its files and parts belong to; what belongs to others is deleted.
+    The file NOTE in it has the digests of the wanted files.
     """
     digests = {file.name: file.digest for file in wanted}
     folder.mkdir(parents=True, exist_ok=True)

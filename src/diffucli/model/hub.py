@@ -1,8 +1,7 @@
-"""The hub through huggingface_hub's client: what a repository holds, and the bytes of its files from any position.
+"""The hub through huggingface_hub's client: lists repositories and streams files from any position.
 
-The client reads HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE. Its telemetry is off, since it would send further
-requests to the hub. Every foreign error becomes one of ours. Files are downloaded over plain HTTP, since the client's
-own downloads, from release 1.18 on, start over after an interruption.
+The client reads HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE; its telemetry is off. Files are streamed here, since
+the client's own downloads, from release 1.18 on, start over after an interruption.
 """
 
 from __future__ import annotations

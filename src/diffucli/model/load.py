@@ -1,7 +1,4 @@
-"""A checkpoint folder becomes a network and a tokenizer; whatever is wrong with it becomes one clear line.
-
-Reads safetensors only, and never runs code of the checkpoint.
-"""
+"""Loads a checkpoint folder: checks it, plans memory, fills the network. Never runs code of the checkpoint."""
 
 from __future__ import annotations
 
@@ -54,16 +51,6 @@ class Checkpoint:
     tokenizer: Tokenizer
     network: Network
 
-    @property
-    def hole_padding(self) -> bool:
-        """Whether the checkpoint was trained to fill a hole's unused positions with pad tokens."""
-        return self.config.hole_padding
-
-    @property
-    def context(self) -> int:
-        """Tokens, prompt and canvas together, that the checkpoint was trained for."""
-        return self.config.context
-
 
 def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkpoint:
     """The checkpoint in `folder`, checked and ready.
@@ -84,10 +71,7 @@ def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkp
 
 
 def check(folder: Path) -> tuple[Config, Family, Tokenizer]:
-    """What the small files of a checkpoint say, once they and the headers of its weights are checked.
-
-    Raises BadCheckpoint.
-    """
+    """Config, family and tokenizer of a checkpoint whose headers are checked too. Raises BadCheckpoint."""
     record = store.read_record(folder)
     config, family = families.read(folder, source=record.source if record else "")
     tokenizer = tokenizers.read(folder, family)

@@ -1,6 +1,6 @@
-"""The network as decoding asks for it: rows of tokens become logits, with the keys and values of canvases kept.
+"""Evaluates the transformer for decoding: batches of tokens become logits, with a KV cache.
 
-Knows tokens and positions; nothing of masks, holes or text.
+Knows nothing of masks, holes or text.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KVCache:
-    """Keys and values `[layers, slots, key heads, longest, head]`: a slot for each canvas of at most `longest` tokens.
+    """Keys and values `[layers, slots, key heads, longest, head]`; each slot holds a canvas of up to `longest` tokens.
 
-    graphs: (slot, canvas length, window length) → the recorded step of such windows; None until the second one comes.
+    graphs: (slot, canvas length, window length) → the recorded step, None if there was only one such window so far.
     """
 
     keys: Tensor
@@ -35,21 +35,20 @@ class KVCache:
 
     @property
     def slots(self) -> int:
-        """How many canvases it holds."""
+        """Number of canvases that fit."""
         return self.keys.shape[1]
 
     @property
     def longest(self) -> int:
-        """How many tokens a canvas may have."""
+        """Maximum number of tokens of a canvas."""
         return self.keys.shape[3]
 
     def layers(self, slots: Sequence[int], length: int, positions: Tensor, mask: Tensor | None) -> list[LayerCache]:
         """The cache of each layer for rows in `slots`, up to `length`, to be written at `positions`.
 
-        Slots that follow each other are written in place. Others, such as one slot for several rows, are copied: what a
-        row writes there is its own.
+        Consecutive slots are views of the cache. Other slots, such as one slot for several rows, are copies.
         """
-        if _in_a_row(slots):
+        if _consecutive(slots):
             keys, values = (part[:, slots[0] : slots[-1] + 1, :, :length] for part in (self.keys, self.values))
         else:
             chosen = torch.tensor(slots, device=self.keys.device)
@@ -57,8 +56,8 @@ class KVCache:
         return [LayerCache(k, v, positions, mask) for k, v in zip(keys, values, strict=True)]
 
     def store(self, slots: Sequence[int], layers: Sequence[LayerCache]) -> None:
-        """Takes over what was written to `layers` of those slots, where it was written to copies."""
-        if not _in_a_row(slots):
+        """Writes `layers` back to `slots` if they are copies."""
+        if not _consecutive(slots):
             chosen, length = torch.tensor(slots, device=self.keys.device), layers[0].keys.shape[2]
             self.keys[:, chosen, :, :length] = torch.stack([layer.keys for layer in layers])
             self.values[:, chosen, :, :length] = torch.stack([layer.values for layer in layers])
@@ -66,9 +65,9 @@ class KVCache:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Tokens → logits. `shift` is 1 where the output at i - 1 predicts position i (Dream), else 0.
+    """Tokens → logits. shift: 1 if the output at i - 1 predicts position i (Dream), else 0.
 
-    recorder: of the steps of windows, on a device that is faster when told of many kernels at once.
+    recorder: records window steps as CUDA graphs; None on other devices.
     """
 
     model: Transformer
@@ -77,17 +76,17 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where the network computes; tokens may come from anywhere."""
+        """The device of the weights; tokens may be on any device."""
         return self.model.model.embed_tokens.weight.device
 
     @property
     def trouble(self) -> str:
-        """Why steps that could be recorded are not; "" where nothing is wrong."""
+        """Why window steps are not recorded although there is a recorder; "" if they are."""
         why = self.recorder.trouble if self.recorder else ""
         return f"steps are not replayed as a CUDA graph, so they are slower: {why}" if why else ""
 
     def new_cache(self, slots: int, longest: int, *, old: KVCache | None = None) -> KVCache:
-        """An empty cache for `slots` canvases of at most `longest` tokens, or `old` made that large."""
+        """An empty cache for `slots` canvases of at most `longest` tokens, or a larger copy of `old`."""
         config, like = self.model.model.config, self.model.model.embed_tokens.weight
         shape = (config.num_layers, slots, config.num_kv_heads, longest, config.head_dim)
         made = KVCache(like.new_zeros(shape), like.new_zeros(shape))
@@ -106,13 +105,11 @@ class Network:
         cache: tuple[KVCache, Sequence[int]] | None = None,
         lengths: Sequence[int] = (),
     ) -> Tensor:
-        """Logits `[R, V]`, float32: of each canvas of `tokens` `[B, n]` the outputs `rows`, one canvas after the other.
+        """Logits `[R, V]`, float32, of `tokens` `[B, n]` at `rows`, one canvas after the other.
 
-        rows: for each canvas `[r]` indexes into its n tokens. starts: the position of each canvas's first token, 0 if
-        not given. cache: keys and values with the slot of each canvas. Those of `tokens` are written there, and every
-        position of a canvas is attended to; without a cache, only `tokens` are. Several rows may name one slot if they
-        are parts of a canvas: each sees its own tokens, and the slot stays as it is. lengths: of the whole canvases,
-        to be given with a cache.
+        rows: `[r]` indexes into the n tokens of each canvas. starts: position of each canvas's first token, 0 by
+        default. cache: the KV cache and the slot of each canvas; without it, only `tokens` are attended to. Several
+        canvases may share a slot, which is then not written. lengths: of the whole canvases, required with a cache.
         """
         batch, start = tokens.to(self.device), starts[0] if starts else 0
         alike = all(other == start for other in starts)
@@ -144,7 +141,7 @@ class Network:
     def _recorded(
         self, batch: Tensor, positions: Tensor, cache: tuple[KVCache, Sequence[int]], lengths: Sequence[int]
     ) -> Step | None:
-        """The step of windows as long as this one, recorded when the second of them comes; None: there is none."""
+        """The recorded step of a single window, or None. A step is recorded at the second window of its lengths."""
         held, (slot, *others) = cache
         length, count = lengths[0], batch.shape[1]
         if self.recorder is None or others or count == length:
@@ -158,7 +155,7 @@ class Network:
         return held.graphs[key]
 
     def _step(self, cache: KVCache, slot: int, length: int) -> Step:
-        """Tokens and positions of a window → logits of all its rows; `cache` holds no step, so nothing holds itself."""
+        """Tokens and positions of a window → logits of all its rows. `cache` has no graphs, so there is no cycle."""
 
         def step(tokens: Tensor, positions: Tensor) -> Tensor:
             logits: Tensor = self.model(tokens, positions, None, cache.layers([slot], length, positions, None))
@@ -167,14 +164,14 @@ class Network:
         return step
 
 
-def _in_a_row(slots: Sequence[int]) -> bool:
+def _consecutive(slots: Sequence[int]) -> bool:
     return list(slots) == list(range(slots[0], slots[0] + len(slots)))
 
 
 def _padded(rows: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """`rows` as one tensor: `[r]` for one canvas; for several `[B, r]`, the shorter ones filled up, and which are real.
+    """`rows` as one tensor: `[r]` for one canvas, `[B, r]` padded for several.
 
-    The second tensor has the places of the real ones in the flat `[B · r]`; None: all of one canvas.
+    The second tensor has the indexes of the rows that are no padding in the flat `[B · r]`; None for one canvas.
     """
     if len(rows) == 1:
         return rows[0].to(device), None
@@ -185,9 +182,9 @@ def _padded(rows: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tenso
 
 
 def self_check(network: Network, folder: Path) -> None:
-    """BadCheckpoint unless weights and outputs are finite and the first position reacts to the last token.
+    """Raises BadCheckpoint unless weights and outputs are finite and the first output depends on the last token.
 
-    It does not where weights are all zero, as in a file that was never filled.
+    It does not if all weights are zero, as in a file that was allocated but never written.
     """
     if wrong := _not_finite(network.model):
         raise BadCheckpoint(f"{folder}: {wrong} holds values that are not finite (NaN)", hint=FETCH_AGAIN)
@@ -202,10 +199,7 @@ def self_check(network: Network, folder: Path) -> None:
 
 
 def _not_finite(model: Transformer) -> str | None:
-    """The published name of the first weight that holds no number; what else there may be shows in the outputs.
-
-    Bytes in four bits always are numbers, and layers that are not on the device now cannot be asked.
-    """
+    """The published name of the first weight that is not finite. Packed and offloaded weights are not checked."""
     for name, weight in model.named_parameters():
         known = weight.is_floating_point() and not weight.is_meta
         if known and not is_finite(weight.detach()):
@@ -215,5 +209,5 @@ def _not_finite(model: Transformer) -> str | None:
 
 
 def is_finite(numbers: Tensor) -> bool:
-    """Whether all of `numbers` are: by the least and the greatest, as a sum in float32 would copy them all."""
+    """Whether all of `numbers` are finite, judged by the minimum and the maximum, which need no copy."""
     return all(bool(torch.isfinite(end)) for end in torch.aminmax(numbers))

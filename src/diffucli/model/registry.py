@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -76,8 +75,8 @@ class Entry:
 class Facts:
     """What the files of a checkpoint say.
 
-    family: None if the checkpoint cannot be run. parameters: their number. bits: of a weight in the layers. size: bytes
-    on disk of all files. weights: bytes of the tensors. special: name → id of the special tokens.
+    family: None if the checkpoint cannot be run. size: bytes of all files. bits: of a weight in the layers. weights:
+    bytes of the tensors. special: name → id of the special tokens.
     """
 
     entry: Entry
@@ -89,24 +88,9 @@ class Facts:
     special: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def parameters(self) -> int:
-        """How many numbers the network holds."""
-        return self.config.parameters
-
-    @property
-    def context(self) -> int:
-        """Tokens, prompt and canvas together, that the checkpoint was trained for."""
-        return self.config.context
-
-    @property
-    def cache(self) -> int:
-        """Bytes of the keys and values of the full context in bfloat16."""
-        return self.config.kv_cache_bytes(self.context, width=BF16_BYTES)
-
-    @property
     def memory(self) -> int:
-        """Bytes of memory that a run takes at least: weights, keys and values."""
-        return self.weights + self.cache
+        """Bytes of memory that a run takes at least: the weights, and keys and values of the context in bfloat16."""
+        return self.weights + self.config.kv_cache_bytes(self.config.context, width=BF16_BYTES)
 
     @property
     def licence(self) -> str:
@@ -155,15 +139,15 @@ def short_name(name: str) -> str:
 
 def suggestion(name: str, known: tuple[str, ...]) -> str:
     """A hint with the names of `known` that are most like `name`, or with all of them."""
-    similar = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.55)
-    if similar:
+    if similar := difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.55):
         return f"did you mean {' or '.join(similar)}?"
     return f"known: {', '.join(known)}; or a repository as org/name; or a folder"
 
 
 def entries() -> tuple[Entry, ...]:
     """Every checkpoint that has a name, the embedded one first. Models that are half pulled are left out."""
-    return (_mini(), *(_pulled(record) for record in store.records()))
+    pulled = (Entry(each.name, store.model_dir(each.name), embedded=False, record=each) for each in store.records())
+    return (_mini(), *pulled)
 
 
 def find(name: str | None) -> Entry:
@@ -200,10 +184,8 @@ def default() -> Entry:
 def use(name: str) -> Entry:
     """Makes `name` the default model. Raises ModelError, and UsageError if the settings cannot be read."""
     entry = find(name)
-    if entry.embedded:
-        _set_default(None)
-    else:
-        _set_default(entry.name if entry.record else str(entry.folder.absolute()))
+    place = entry.name if entry.record else str(entry.folder.absolute())
+    _set_default(None if entry.embedded else place)
     return entry
 
 
@@ -242,9 +224,7 @@ def facts(entry: Entry) -> Facts:
 
 def settings_path() -> Path:
     """The settings file: $DIFFU_HOME/config.json, or one in the user's config folder."""
-    home = os.environ.get("DIFFU_HOME")
-    base = Path(home).expanduser().absolute() if home else Path(platformdirs.user_config_dir("diffu", appauthor=False))
-    return base / "config.json"
+    return store.home(platformdirs.user_config_dir("diffu", appauthor=False)) / "config.json"
 
 
 def _default_name() -> str | None:
@@ -279,14 +259,9 @@ def _mini() -> Entry:
     return Entry(MINI, Path(str(resources.files("diffucli") / "models" / MINI)), embedded=True)
 
 
-def _pulled(record: store.Record) -> Entry:
-    return Entry(record.name, store.model_dir(record.name), embedded=False, record=record)
-
-
 def _folder_origin(path: Path) -> Origin:
     name = re.sub(r"[^\w.-]+", "-", path.name, flags=re.ASCII).strip("-.")
     if not name or name == MINI or name in ALIASES:
-        raise UsageError(
-            f"a model from {path} would be called {name!r}, which is no free name", hint="rename the folder"
-        )
+        message = f"a model from {path} would be called {name!r}, which is no free name"
+        raise UsageError(message, hint="rename the folder")
     return Origin(name, folder=path)

@@ -1,7 +1,7 @@
 """Pulled checkpoints on disk: one folder a model, with a record of where it came from.
 
-A folder is a model once its record is in it. It takes its place by a rename, so a model that is half done is never
-listed; what is under way lies in folders whose names begin with a dot.
+A model is installed by a rename, so one that is half done is never listed. Unfinished work lies in folders whose names
+begin with a dot.
 """
 
 from __future__ import annotations
@@ -50,11 +50,15 @@ class Record:
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
+def home(default: str) -> Path:
+    """$DIFFU_HOME, or the folder `default`."""
+    chosen = os.environ.get("DIFFU_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else Path(default)
+
+
 def root() -> Path:
     """The folder that holds the models: $DIFFU_HOME/models, or one in the user's cache folder."""
-    home = os.environ.get("DIFFU_HOME")
-    base = Path(home).expanduser().absolute() if home else Path(platformdirs.user_cache_dir("diffu", appauthor=False))
-    return base / "models"
+    return home(platformdirs.user_cache_dir("diffu", appauthor=False)) / "models"
 
 
 def is_name(text: str) -> bool:
@@ -111,8 +115,7 @@ def read_record(folder: Path) -> Record | None:
 def install(staged: Path, record: Record) -> Path:
     """Writes the record into the folder `staged` and renames that to the model's folder, replacing what was there.
 
-    If the process is killed in between, the model that was there is in `replaced_dir`; `recover` puts it back. The
-    caller holds the lock of the model. Raises ModelError.
+    If the process is killed in between, `recover` puts the model back. The caller holds its lock. Raises ModelError.
     """
     target, replaced = model_dir(record.name), replaced_dir(record.name)
     with writing(root()):
@@ -230,10 +233,10 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise write_error(folder, exc) from exc
+        raise _write_error(folder, exc) from exc
 
 
-def write_error(folder: Path, exc: OSError) -> ModelError:
+def _write_error(folder: Path, exc: OSError) -> ModelError:
     """The error for a write to `folder` that the system refused."""
     if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
         return ModelError(

@@ -1,8 +1,8 @@
-"""The layers of Qwen2 with full attention, written for decoding: the last one computes only what is asked for.
+"""The layers of Qwen2 with full attention. The last layer computes only the requested rows.
 
-Names and numbers are those of `Qwen2ForCausalLM` of transformers with `is_causal=False`, which tests and `diffu bench`
-compare with; but layers with the same input are fused (`config.FUSED`). That class is not used because its import takes
-longer than an answer of a small model.
+Names and numbers are those of transformers' `Qwen2ForCausalLM` with `is_causal=False`, which tests and `diffu bench`
+compare with, except that layers with the same input are fused (`config.FUSED`). That class is not used because its
+import takes longer than an answer of a small model.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Rotary = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class LayerCache:
-    """The keys and values `[B, key heads, length, head]` of a layer, of which a forward computes some anew.
+    """The keys and values `[B, key heads, length, head]` of a layer.
 
-    positions: `[n]` or `[B, n]`, where the evaluated tokens stand. mask: `[B, 1, 1, length]`, true where a row has a
-    key; None where every row has all of them.
+    positions: `[n]` or `[B, n]`, of the evaluated tokens. mask: `[B, 1, 1, length]`, true where a row has a key; None
+    if every row has all keys.
     """
 
     keys: Tensor
@@ -36,7 +36,7 @@ class LayerCache:
     mask: Tensor | None = None
 
     def update(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Writes those of the evaluated tokens `[B, key heads, n, head]` in place; returns all of the canvas."""
+        """Writes `keys` and `values` `[B, key heads, n, head]` at `positions`; returns those of the whole canvas."""
         if self.positions.ndim == 1:
             self.keys[:, :, self.positions], self.values[:, :, self.positions] = keys, values
         else:
@@ -47,7 +47,7 @@ class LayerCache:
 
 
 class Embedding(nn.Embedding):
-    """A table of rows; where it only says its shape nothing is drawn, which would import torch's compiler."""
+    """An embedding that is not initialised on the meta device, which would import torch's compiler."""
 
     def reset_parameters(self) -> None:
         if not self.weight.is_meta:
@@ -76,7 +76,7 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, hidden: Tensor, rotary: Rotary, rows: Tensor | None, cache: LayerCache | None) -> Tensor:
-        """`[B, r, hidden]` of `hidden` `[B, n, hidden]`: the outputs at `rows`, or at all, which attend to all keys."""
+        """`[B, r, hidden]` of `hidden` `[B, n, hidden]`: the outputs at `rows`; None: at all positions."""
         (key_heads, shared, head), (cos, sin) = self.groups, rotary
         queries, keys, values = self.qkv_proj(hidden).split(self.widths, -1)
         keys = apply_rotary(keys.unflatten(-1, (key_heads, head)), cos[..., None, :], sin[..., None, :])
@@ -87,7 +87,7 @@ class Attention(nn.Module):
             queries, cos, sin = take(queries, rows), take(cos, rows), take(sin, rows)
         queries = apply_rotary(queries.unflatten(-1, self.groups), cos[..., None, None, :], sin[..., None, None, :])
         queries = queries.permute(0, 2, 3, 1, 4)
-        # attention is full, so the heads of a group are just further rows of queries for the same keys
+        # attention is full, so the heads of a group are further rows of queries for the same keys
         mask = None if cache is None else cache.mask
         mixed = F.scaled_dot_product_attention(queries.flatten(2, 3), keys, values, mask)
         mixed = mixed.view(len(mixed), key_heads, shared, -1, head).permute(0, 3, 1, 2, 4)
@@ -110,7 +110,7 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and MLP, each behind a norm and added to what came in."""
+    """Attention and MLP, each after a norm and with a residual connection."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -118,14 +118,14 @@ class Layer(nn.Module):
         self.input_layernorm, self.post_attention_layernorm = Norm(config), Norm(config)
 
     def forward(self, hidden: Tensor, rotary: Rotary, rows: Tensor | None, cache: LayerCache | None) -> Tensor:
-        """`[B, r, hidden]` at `rows`, or at all positions."""
+        """`[B, r, hidden]` at `rows`; None: at all positions."""
         mixed = self.self_attn(self.input_layernorm(hidden), rotary, rows, cache)
         hidden = (hidden if rows is None else take(hidden, rows)) + mixed
         return hidden + self.mlp(self.post_attention_layernorm(hidden))  # type: ignore[no-any-return]
 
 
 class Model(nn.Module):
-    """Everything but the head."""
+    """Embedding, layers and final norm: everything but the head."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Model(nn.Module):
     def forward(
         self, tokens: Tensor, positions: Tensor, rows: Tensor | None, caches: Sequence[LayerCache] | None
     ) -> Tensor:
-        """`[B, r, hidden]` of `tokens` `[B, n]` at `positions`; the last layer computes `rows` alone."""
+        """`[B, r, hidden]` of `tokens` `[B, n]` at `positions`; the last layer computes only `rows`."""
         hidden = self.embed_tokens(tokens)
         rotary = self.rotary(positions, hidden.dtype)
         for i, layer in enumerate(self.layers):
@@ -163,28 +163,28 @@ class Transformer(nn.Module):
         self.tie()
 
     def tie(self) -> None:
-        """Gives the head the weights of the embedding, where config.json says so."""
+        """Gives the head the weights of the embedding if config.json says so."""
         if self.model.config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 
     def forward(
         self, tokens: Tensor, positions: Tensor, rows: Tensor | None, caches: Sequence[LayerCache] | None
     ) -> Tensor:
-        """Logits `[B, r, V]` of `tokens` `[B, n]`, at `rows` `[r]` or `[B, r]` alone; None: at all of them."""
+        """Logits `[B, r, V]` of `tokens` `[B, n]`, at `rows` `[r]` or `[B, r]`; None: at all positions."""
         logits: Tensor = self.lm_head(self.model(tokens, positions, rows, caches))
         return logits
 
 
 def take(values: Tensor, rows: Tensor) -> Tensor:
     """`values` `[B, n, …]` (or `[n, …]`, the same for all) at `rows` `[r]` or `[B, r]`."""
+    if values.ndim == 2:  # noqa: PLR2004 — no batch
+        return values[rows]
     if rows.ndim == 1:
-        return values[:, rows] if values.ndim == 3 else values[rows]  # noqa: PLR2004 — a batch
-    if values.ndim == 3:  # noqa: PLR2004 — a batch
-        return values[torch.arange(len(rows), device=rows.device)[:, None], rows]
-    return values[rows]
+        return values[:, rows]
+    return values[torch.arange(len(rows), device=rows.device)[:, None], rows]
 
 
 def apply_rotary(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """`heads` `[…, head]`, its halves taken as real and imaginary parts, rotated by the angles `[…, head / 2]`."""
+    """`heads` `[…, head]` rotated by the angles `[…, head / 2]`; its halves are real and imaginary parts."""
     first, second = heads.chunk(2, -1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)

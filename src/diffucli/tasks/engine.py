@@ -184,7 +184,7 @@ def constraints_of(
 
 def check_length(checkpoint: Checkpoint, length: int) -> tuple[str, ...]:
     """A note where a canvas is longer than what the checkpoint was trained for. UsageError: far longer."""
-    trained = checkpoint.context
+    trained = checkpoint.config.context
     if length > (longest := MAX_CONTEXT_FACTOR * trained):
         raise UsageError(
             f"prompt and canvas are {length} tokens long, more than the {longest} the model can take",

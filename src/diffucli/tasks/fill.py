@@ -124,7 +124,7 @@ def fill(
     cropped, notes = crop_context(checkpoint, parts, masks=sum(sizes), request=instruction, language=job.language)
     layout = prompt.file(tokenizer, cropped, sizes, request=instruction, language=job.language)
     notes = check_length(checkpoint, len(layout.tokens)) or notes
-    ends = frozenset({tokenizer.pad}) if checkpoint.hole_padding else frozenset()
+    ends = frozenset({tokenizer.pad}) if checkpoint.config.hole_padding else frozenset()
     min_tokens = [region.low or 1 for region in regions]
 
     def attempt(policy: Policy) -> Run[Attempt]:
@@ -154,7 +154,7 @@ def _parts(job: Job) -> tuple[list[str], list[str]]:
 
 def hole_length(checkpoint: Checkpoint, old: str, low: int | None, high: int | None) -> int:
     """The masks of a hole: within the bounds, else by the old text, with more where the checkpoint pads."""
-    padded = checkpoint.hole_padding
+    padded = checkpoint.config.hole_padding
     if high is not None:
         low = low or 1
         return high if padded or low == high else (low + high) // 2
@@ -175,7 +175,7 @@ def crop_context(
     between = sum(len(encode(part)) for part in parts[1:-1])
     framing = len(prompt.opening(checkpoint.tokenizer, request, language))
     framing += len(prompt.closing(checkpoint.tokenizer, request))
-    room = max(checkpoint.context - masks - between - framing, 0)
+    room = max(checkpoint.config.context - masks - between - framing, 0)
     before, after = LINES.findall(parts[0])[::-1], LINES.findall(parts[-1])
     head = _fitting(encode, before, room * 2 // 3)
     tail = _fitting(encode, after, room - sum(len(encode(line)) for line in head))
