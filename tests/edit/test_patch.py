@@ -289,8 +289,9 @@ def test_a_file_without_write_permission_is_refused_even_to_root(folder, store, 
 
 
 def test_stdin_cannot_be_written_back():
-    with pytest.raises(UsageError, match="stdin"):
+    with pytest.raises(UsageError, match=r"^stdin cannot be written back$") as refusal:
         patch.write(source.from_bytes(b"a"), b"b", store=None)
+    assert refusal.value.hint == "leave out -w, or name a file with -o"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
@@ -303,13 +304,13 @@ def test_what_is_no_regular_file_is_refused(folder, kind):
 
 
 def test_a_new_file_gets_the_usual_mode(folder, store):
-    mask = os.umask(0o027)
+    mask = os.umask(0o026)
     try:
         written = patch.create(folder / "new.py", b"new", store=store)
     finally:
         os.umask(mask)
     assert (folder / "new.py").read_bytes() == b"new"
-    assert stat.S_IMODE((folder / "new.py").stat().st_mode) == 0o640
+    assert stat.S_IMODE((folder / "new.py").stat().st_mode) == 0o640, "and nobody may run it"
     assert store.writes()[0].before is None
     assert written.undo_id == store.writes()[0].id
 

@@ -119,6 +119,7 @@ def test_regions_that_overlap_are_refused_by_name(specs):
     with pytest.raises(UsageError) as refusal:
         parse(*specs, find_symbol=lambda name: (0, CODE.index("\n\n\n")))
     assert all(spec in refusal.value.message for spec in specs)
+    assert refusal.value.hint == "name each part of the file once"
 
 
 def test_columns_that_touch_are_one_region_and_a_blank_between_keeps_them_two():
@@ -275,16 +276,38 @@ def test_marks_with_nothing_between_ask_for_a_new_line():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "message", "hint"),
     [
-        ("diffu:begin\n", "line 1: diffu:begin without a diffu:end"),
-        ("\ndiffu:end\n", "line 2: diffu:end without a diffu:begin"),
-        ("diffu:begin\ndiffu:begin\ndiffu:end\n", "line 2: diffu:begin before the one in line 1 ended"),
+        ("diffu:begin\n", "line 1: diffu:begin without a diffu:end", "add a diffu:end below it"),
+        ("\ndiffu:end\n", "line 2: diffu:end without a diffu:begin", "add a diffu:begin above it"),
+        (
+            "diffu:begin\ndiffu:begin\ndiffu:end\n",
+            "line 2: diffu:begin before the one in line 1 ended",
+            "add a diffu:end",
+        ),
     ],
 )
-def test_unpaired_marks_are_refused(text, message):
-    with pytest.raises(UsageError, match=message):
+def test_unpaired_marks_are_refused(text, message, hint):
+    with pytest.raises(UsageError, match=f"^{message}$") as refusal:
         parse(":marks", text=text)
+    assert refusal.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("0", "the file has 9 lines"),
+        ("3:2", "write the smaller line first; columns are written 10:5-12:20"),
+        ("10", "write a line from 1 to 9"),
+        ("3:1-3:2", "columns count from 1"),
+        ("2:4-2:3", "write the smaller column first"),
+        (":todo", "name lines or a symbol instead"),
+    ],
+)
+def test_what_names_nothing_is_refused_with_a_remedy(spec, hint):
+    with pytest.raises(UsageError) as refusal:
+        parse(spec)
+    assert refusal.value.hint == hint
 
 
 @settings(deadline=None)

@@ -99,8 +99,9 @@ def test_a_coding_comment_is_a_matter_of_python():
     text = b"# On coding: the basics\n"
     assert source.from_bytes(text, Path("notes.md")).encoding == "utf-8"
     assert source.from_bytes(text).encoding == "utf-8"
-    with pytest.raises(UsageError, match="'the', which is no encoding"):
+    with pytest.raises(UsageError, match="'the', which is no encoding") as refusal:
         source.from_bytes(text, Path("a.py"))
+    assert refusal.value.hint == "correct the comment, or convert the file to UTF-8"
 
 
 @pytest.mark.parametrize("codec", ["rot13", "hex", "utf-7", "utf-16-le", "unicode_escape", "undefined", "nonsense"])
@@ -110,14 +111,21 @@ def test_a_codec_that_is_none_for_source_code_is_refused(codec):
 
 
 def test_bytes_that_would_not_come_back_are_refused():
-    with pytest.raises(UsageError, match="would not survive a rewrite"):
+    with pytest.raises(UsageError, match="would not survive a rewrite") as refusal:
         source.from_bytes(b"# coding: iso-2022-jp\nx = '\x1b(B\x1b(B'\n", Path("a.py"))
+    assert refusal.value.hint == "convert the file to UTF-8 first"
+
+
+def test_an_error_of_a_codec_that_knows_no_place_is_told_without_one():
+    with pytest.raises(UsageError, match=r"^a\.py: is not valid idna$"):
+        source.from_bytes(b"# coding: idna\nx = '" + b"a" * 80 + b".b'", Path("a.py"))
 
 
 def test_a_character_that_the_encoding_cannot_hold_is_named():
     read = source.from_bytes(b"# coding: latin-1\n", Path("a.py"))
-    with pytest.raises(UsageError, match=r"a\.py: '→' \(U\+2192\) cannot be written in iso8859-1"):
+    with pytest.raises(UsageError, match=r"a\.py: '→' \(U\+2192\) cannot be written in iso8859-1") as refusal:
         read.encode("x → y")
+    assert refusal.value.hint == "convert the file to UTF-8 first"
 
 
 def test_half_a_surrogate_pair_is_named_too():
@@ -144,8 +152,9 @@ def test_the_newline_is_the_most_frequent_one_and_the_text_keeps_all(text, newli
 
 @pytest.mark.parametrize("raw", [b"\x7fELF\0\0", b"\xff\0\xfe", b"a\0b", codecs.BOM_UTF16_LE + b"a\0\0\0"])
 def test_binary_is_refused(raw):
-    with pytest.raises(UsageError, match=r"tool: is binary"):
+    with pytest.raises(UsageError, match=r"tool: is binary, not text$") as refusal:
         source.from_bytes(raw, Path("tool"))
+    assert refusal.value.hint == "name a source file"
 
 
 def test_utf_16_that_is_broken_is_not_called_binary():
@@ -169,17 +178,16 @@ def test_what_cannot_be_read_is_refused_in_one_line_with_a_hint(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
-    for name, message in {
-        "missing": "no such file",
-        ".": "is a directory",
-        "pipe": "is not a regular file",
-        "file/below": "Not a directory",
-        "loop": "symbolic links",
-    }.items():
-        with pytest.raises(UsageError, match=message) as refusal:
+    for name, message, hint in (
+        ("missing", "no such file", "check the path, or create the file first"),
+        (".", "is a directory", "name a file in it"),
+        ("pipe", "is not a regular file", "give its content on stdin and '-' as the file"),
+        ("file/below", "Not a directory", "check the path"),
+        ("loop", "Too many levels of symbolic links", "check the path"),
+    ):
+        with pytest.raises(UsageError) as refusal:
             source.read(tmp_path / name)
-        assert "\n" not in refusal.value.message
-        assert refusal.value.hint
+        assert (refusal.value.message, refusal.value.hint) == (f"{tmp_path / name}: {message}", hint)
 
 
 def test_a_file_that_may_not_be_read_is_refused(open_folder, unprivileged):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffucli.syntax import languages
 from diffucli.syntax.check import CheckResult, check, is_substantial, new_diagnostics
 from diffucli.syntax.languages import LANGUAGES, Language, by_name
 
@@ -151,6 +152,22 @@ def test_a_parser_that_hangs_leaves_the_verdict_unknown_within_the_bound() -> No
     assert time.monotonic() - began < 1.5
     assert verdict == CheckResult(checked=False, note="not checked: the parser took longer than 0.3 s")
     assert not verdict.ok
+
+
+def test_a_text_has_two_seconds_to_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(languages, "parse", lambda text, language, *, seconds: given.append(seconds))
+    assert not check("{", by_name("json")).checked
+    assert not new_diagnostics("{", "[", by_name("json")).checked
+    assert given == [2.0, 2.0]
+
+
+def test_an_error_on_an_old_line_is_not_counted_where_no_parser_can_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython tells only its first error, and the tree that could tell the others took too long."""
+    before, after = "a = (\nb = ]\n", "b = ]\n"
+    monkeypatch.setattr(languages, "parse", lambda text, language, *, seconds: None)
+    assert check(after, PYTHON).diagnostics
+    assert new_diagnostics(before, after, PYTHON).diagnostics == ()
 
 
 def test_a_missing_grammar_is_no_verdict_and_never_a_pass() -> None:

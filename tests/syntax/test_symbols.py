@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from diffucli.errors import UsageError
+from diffucli.syntax import languages
 from diffucli.syntax.languages import by_name
 from diffucli.syntax.symbols import find, symbols
 
@@ -300,6 +301,14 @@ def test_a_language_without_definitions_is_a_usage_error(name: str) -> None:
 def test_a_text_that_takes_too_long_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="too long"):
         symbols("<a {{b:>c:d(e f)", by_name("tsx"), seconds=0.1)
+
+
+def test_a_text_has_two_seconds_to_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(languages, "parse", lambda text, language, *, seconds: given.append(seconds))
+    with pytest.raises(UsageError, match="too long"):
+        symbols("", PYTHON)
+    assert given == [2.0]
 
 
 def test_a_broken_neighbour_does_not_hide_a_definition() -> None:

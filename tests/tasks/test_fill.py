@@ -151,8 +151,23 @@ def test_files_without_anything_to_fill_are_left_out_or_refused():
     assert [job.name for job in jobs_of([read, holes], lenient)] == ["b.py"]
     with pytest.raises(UsageError, match="none of the 1 files holds what to fill"):
         jobs_of([read], lenient)
-    with pytest.raises(UsageError, match=r"a\.py: there is no"):
+    with pytest.raises(UsageError, match=r"^a\.py: there is no"):
         jobs_of([read], Wanted())
+    with pytest.raises(UsageError, match=r"^<stdin>: there is no"):
+        job_of("a = 1\n")
+
+
+def test_a_patch_names_the_real_file_from_the_current_folder(checkpoint, scripted, result_of, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    for name in ("here/below.py", "above.py"):
+        (tmp_path / name).write_text("a = ???\n")
+    (tmp_path / "here" / "link.py").symlink_to("below.py")
+    monkeypatch.chdir(tmp_path / "here")
+    for name, shown in (("link.py", "below.py"), ("../above.py", str(tmp_path / "above.py"))):
+        job = job_of("a = ???\n", name=name)
+        patch = result_of(fill(checkpoint, job, BALANCED, decode=scripted(checkpoint, " 1"))).diff().decode()
+        assert f"--- a/{shown.lstrip('/')}\n+++ b/{shown.lstrip('/')}\n" in patch
+        assert patch.endswith("-a = ???\n+a = 1\n")
 
 
 def test_a_character_that_the_files_encoding_lacks_is_told(checkpoint, scripted, result_of):

@@ -47,26 +47,42 @@ def test_a_temperature_that_would_overflow_is_0():
     assert DecodingOptions(temperature=1e-3).policy().sampling.temperature == 1e-3
 
 
+NO_ORIGIN, ONE_OF_TWO = "add --preset exact, without --alg origin", "leave one of the two out"
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("options", "message", "remedy"),
     [
-        DecodingOptions(alg="margin"),
-        DecodingOptions(alg="origin"),
-        DecodingOptions(alg_temp=0.1),
-        DecodingOptions(preset="exact", alg="origin", alg_temp=0.1),
-        DecodingOptions(preset="exact", alg="origin", speculate=1),
-        DecodingOptions(preset="exact", by_line=True),
-        DecodingOptions(preset="entropy-bound", by_line=True),
-        DecodingOptions(preset="entropy-bound", alg="confidence"),
-        DecodingOptions(preset="exact", alg_temp=0.1, speculate=1),
-        DecodingOptions(top_p=0.0),
-        DecodingOptions(top_p=1.1),
+        (DecodingOptions(alg="margin"), "--alg margin ranks for a schedule, and", "add --preset exact"),
+        (DecodingOptions(alg="origin"), "the preset balanced commits by confidence", "add --preset exact"),
+        (DecodingOptions(alg_temp=0.1), "--alg-temp needs a ranked", NO_ORIGIN),
+        (
+            DecodingOptions(preset="exact", alg="origin", alg_temp=0.1),
+            "--alg-temp needs",
+            NO_ORIGIN,
+        ),
+        (
+            DecodingOptions(preset="exact", alg="origin", speculate=1),
+            "order that --alg origin draws",
+            ONE_OF_TWO,
+        ),
+        (DecodingOptions(preset="exact", by_line=True), "sure, which exact cannot", "use balanced or fast"),
+        (DecodingOptions(preset="entropy-bound", by_line=True), "which entropy-bound cannot", "use balanced or fast"),
+        (DecodingOptions(preset="entropy-bound", alg="confidence"), "commits by entropy", "add --preset exact"),
+        (
+            DecodingOptions(preset="exact", alg_temp=0.1, speculate=1),
+            "order that --alg-temp draws",
+            ONE_OF_TWO,
+        ),
+        (DecodingOptions(top_p=0.0), "--top-p 0 is no share", "give a number above 0, at most 1"),
+        (DecodingOptions(top_p=1.1), "--top-p 1.1 is no share", "give a number above 0, at most 1"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_with_a_remedy(options):
+def test_what_cannot_be_honoured_is_refused_with_a_remedy(options, message, remedy):
     with pytest.raises(UsageError) as refusal:
         options.policy()
-    assert refusal.value.hint
+    assert message in refusal.value.message
+    assert refusal.value.hint == remedy
 
 
 def test_an_order_that_the_preset_has_anyway_is_no_conflict():

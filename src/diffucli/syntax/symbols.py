@@ -215,7 +215,7 @@ def _type_name(node: tree_sitter.Node | None) -> str:
     """The name `T` of the types `(t *T[int])`, `&mut T<U>` and `a::T`; empty for None."""
     if node is None:
         return ""
-    if node.type == "type_identifier" or not node.named_children:
+    if not node.named_children:
         return _text(node)
     inner = node.child_by_field_name("type") or node.child_by_field_name("name") or node.named_children[0]
     return _type_name(inner)
