@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from diffucli.model import nf4
 from diffucli.model.checkpoint import QUANT_STATE_PARTS
 from diffucli.model.load import load
+from diffucli.train.hf_reference import split_packed
 
 pytest.importorskip("bitsandbytes", reason="bitsandbytes has no wheel for this machine")
 from bitsandbytes import functional as bnb
@@ -56,7 +57,7 @@ def test_what_is_joined_comes_apart_into_the_same_products(packed, arranged):
     weight = joined_of(packed, torch.bfloat16, arranged=arranged)
     layer = nf4.packed_layer(like, weight, torch.bfloat16).eval()
     layer.bias = torch.nn.Parameter(torch.linspace(-1, 1, 320).bfloat16(), requires_grad=False)
-    parts = [part.eval() for part in nf4.split_packed(layer, [160, 96, 64])]
+    parts = [part.eval() for part in split_packed(layer, [160, 96, 64])]
     place = layer.weight.data_ptr()
     assert [part.weight.data_ptr() - place for part in parts] == [0, 160 * 32, 256 * 32]
     given = torch.linspace(-2, 2, 5 * 64).reshape(5, 64).bfloat16()

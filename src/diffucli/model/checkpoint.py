@@ -137,10 +137,13 @@ def tensor_shapes(shard: Path) -> dict[str, Shape]:
         packed = {name.removesuffix(QUANT_STATE) for name in names if name.endswith(QUANT_STATE)}
         states = {name + part for name in packed for part in QUANT_STATE_PARTS}
         for name in names:
+            dtype, shape = _layout(file, name)
             if name in packed:
                 shapes[name] = _unpacked_shape(shard, file, name)
             elif name not in states:
-                shapes[name] = _float_shape(shard, file, name)
+                if dtype not in DTYPE_BITS:
+                    raise BadCheckpoint(f"{shard}: {name} holds {dtype}, no floats", hint=FETCH_AGAIN)
+                shapes[name] = shape
     return shapes
 
 
@@ -198,13 +201,6 @@ def _indexed(index: Path) -> list[str]:
 
 def _is_file_name(name: object) -> bool:
     return isinstance(name, str) and name.endswith(".safetensors") and not {"/", "\\"} & {*name}
-
-
-def _float_shape(shard: Path, file: Any, name: str) -> Shape:
-    dtype, shape = _layout(file, name)
-    if dtype not in DTYPE_BITS:
-        raise BadCheckpoint(f"{shard}: {name} holds {dtype}, no floats", hint=FETCH_AGAIN)
-    return shape
 
 
 def _unpacked_shape(shard: Path, file: Any, name: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ Special tokens are looked up by name, never by id. Imports no torch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model.checkpoint import CONFIG, as_bad_checkpoint, read_object
@@ -141,15 +141,14 @@ def added_tokens(folder: Path) -> dict[str, int]:
 
     Raises BadCheckpoint if neither lists them.
     """
-    if (folder / "added_tokens.json").exists():
-        return _listed_apart(folder)
-    return _listed_by_tokenizer(folder)
+    return _listed_apart(folder) if (folder / "added_tokens.json").exists() else _listed_by_tokenizer(folder)
 
 
 def special_tokens(folder: Path) -> dict[str, int]:
     """Name → id of the tokens that either file lists, in the order of ids. Raises BadCheckpoint if one is damaged."""
     found: dict[str, int] = {}
-    if (folder / "tokenizer_config.json").exists() and _tokenizer_config(folder).get("added_tokens_decoder"):
+    path = folder / "tokenizer_config.json"
+    if path.exists() and read_object(path).get("added_tokens_decoder"):
         found |= _listed_by_tokenizer(folder)
     if (folder / "added_tokens.json").exists():
         found |= _listed_apart(folder)
@@ -158,11 +157,7 @@ def special_tokens(folder: Path) -> dict[str, int]:
 
 def answers_chat(folder: Path) -> bool:
     """Whether the checkpoint has a chat template, or the pad token that instruction tuning added."""
-    return "chat_template" in _tokenizer_config(folder) or PAD in added_tokens(folder)
-
-
-def _tokenizer_config(folder: Path) -> dict[str, Any]:
-    return read_object(folder / "tokenizer_config.json")
+    return "chat_template" in read_object(folder / "tokenizer_config.json") or PAD in added_tokens(folder)
 
 
 def _listed_apart(folder: Path) -> dict[str, int]:

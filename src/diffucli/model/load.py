@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bitsandbytes.nn.modules import Params4bit
+
     from diffucli.model.checkpoint import Shape
     from diffucli.model.config import Config, Quant
     from diffucli.model.family import Family
@@ -119,18 +121,16 @@ class Weights:
         opened = [files.enter_context(safe_open(shard, framework="pt")) for shard in shards(folder)]
         self._family, self._files = family, {name: file for file in opened for name in file.keys()}  # noqa: SIM118
 
-    def is_packed(self, name: str) -> bool:
-        """Whether the weight `name` is in four bits."""
-        return self._family.tensor_name(name) + QUANT_STATE in self._files
-
     def read(self, name: str, device: str) -> nf4.StoredMatrix:
         """The weight `name` as it is stored, on `device`."""
         published = self._family.tensor_name(name)
-        parts = QUANT_STATE_PARTS if self.is_packed(name) else ()
-        data, *state = (
-            self._files[key].get_tensor(key).to(device) for key in (published, *(published + part for part in parts))
-        )
-        return nf4.StoredMatrix(data, {part[1:]: value for part, value in zip(parts, state, strict=True)})
+        parts = QUANT_STATE_PARTS if published + QUANT_STATE in self._files else ()
+        state = {part[1:]: self._tensor(published + part).to(device) for part in parts}
+        return nf4.StoredMatrix(self._tensor(published).to(device), state)
+
+    def _tensor(self, published: str) -> Tensor:
+        tensor: Tensor = self._files[published].get_tensor(published)
+        return tensor
 
 
 def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Transformer:
@@ -138,43 +138,31 @@ def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Tra
 
     Raises UsageError if bitsandbytes is needed and missing; other errors are foreign.
     """
-    device, dtype = first_device(plan), dtype_of(plan)
+    if NF4 in {config.quantization, plan.quant}:
+        nf4.require_bitsandbytes(hint="use the original weights and --quant none")
     with torch.device("meta"):
         model = Transformer(config)
+    device, dtype, to_pack = first_device(plan), dtype_of(plan), config.packed_weights
     with ExitStack() as files:
         weights = Weights(folder, family, files)
-        if NF4 in {config.quantization, plan.quant}:
-            nf4.require_bitsandbytes(hint="use the original weights and --quant none")
-            _load_packed(model, weights, config, plan)
         for name, parameter in list(model.named_parameters()):
-            if parameter.is_meta:
-                parts = config.split_fused(name, parameter)
-                put(model, name, cat_rows([weights.read(part, device).data.to(dtype) for part in parts]))
+            stored = {part: weights.read(part, device) for part in config.split_fused(name, parameter)}
+            packable = all(part in to_pack or matrix.quant_state for part, matrix in stored.items())
+            if plan.quant == NF4 and packable:
+                _put_packed(model, name, [matrix.packed(dtype) for matrix in stored.values()], device)
+            else:
+                put(model, name, cat_rows([matrix.unpacked(dtype) for matrix in stored.values()]))
     model.tie()
     model.eval()
     return dispatch(model, device_map(config, plan)) if plan.offloaded else model
 
 
-def _load_packed(model: Transformer, weights: Weights, config: Config, plan: Plan) -> None:
-    """Fills the layers that are packed in the files, or are to be packed by the plan, in the form that the plan has.
-
-    A fused layer with a part that four bits cannot pack stays unpacked.
-    """
-    device, dtype = first_device(plan), dtype_of(plan)
-    to_pack = config.packed_weights if plan.quant == NF4 else frozenset[str]()
-    for name, parameter in list(model.named_parameters()):
-        parts = config.split_fused(name, parameter)
-        packable = [part in to_pack or weights.is_packed(part) for part in parts]
-        if not any(packable):
-            continue
-        stored = [weights.read(part, device) for part in parts]
-        if plan.quant != NF4 or not all(packable):
-            put(model, name, cat_rows([part.unpacked(dtype) for part in stored]))
-            continue
-        layer = model.get_submodule(path := name.removesuffix(".weight"))
-        assert isinstance(layer, nn.Linear)
-        weight = nf4.cat_packed([part.packed(dtype) for part in stored], for_cpu=device == "cpu")
-        model.set_submodule(path, nf4.packed_layer(layer, weight, dtype))
+def _put_packed(model: Transformer, name: str, parts: list[Params4bit], device: str) -> None:
+    """Replaces the layer with the weight `name` by one of packed `parts`, whose bias is on the meta device."""
+    path, dtype = name.removesuffix(".weight"), parts[0].quant_state.dtype
+    layer = model.get_submodule(path)
+    assert isinstance(layer, nn.Linear)
+    model.set_submodule(path, nf4.packed_layer(layer, nf4.cat_packed(parts, for_cpu=device == "cpu"), dtype))
 
 
 def cat_rows(parts: list[Tensor]) -> Tensor:

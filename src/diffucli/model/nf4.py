@@ -149,32 +149,11 @@ def cat_packed(weights: Sequence[Params4bit], *, for_cpu: bool = False) -> Param
         targets = torch.split(data, [state.shape[0] for state in states])
         for weight, state, target in zip(weights, states, targets, strict=True):
             _reorder_for_cpu(weight.data, state, target)
-        return _with_scales(weights[0], data, torch.cat([state.absmax for state in states], 1), (rows, columns))
+        return with_scales(weights[0], data, torch.cat([state.absmax for state in states], 1), (rows, columns))
     if len(weights) == 1:
         return weights[0]
     data, scales = torch.cat([weight.data for weight in weights]), torch.cat([*map(_unpacked_scales, states)])
-    return _with_scales(weights[0], data, scales, (rows, columns))
-
-
-def split_packed(layer: nn.Linear, rows: Sequence[int]) -> list[nn.Linear]:
-    """Layers of so many `rows` each of a `layer` made by `cat_packed`; they share its memory."""
-    weight: Any = layer.weight
-    state, (count, columns) = weight.quant_state, weight.quant_state.shape
-    if getattr(state, "packing_format_for_cpu", False):
-        scales = [part.contiguous() for part in torch.split(state.absmax, list(rows), 1)]
-    else:
-        scales = [part.reshape(-1) for part in torch.split(state.absmax.view(count, -1), list(rows))]
-    data = torch.split(weight.data.view(count, -1), list(rows))
-    biases = [None] * len(rows) if layer.bias is None else torch.split(layer.bias, list(rows))
-    layers: list[nn.Linear] = []
-    for part, scale, bias in zip(data, scales, biases, strict=True):
-        like = nn.Linear(columns, part.shape[0], bias=bias is not None, device="meta")
-        part_weight = _with_scales(weight, part.view(-1, *weight.shape[1:]), scale, (part.shape[0], columns))
-        part_layer = packed_layer(like, part_weight, state.dtype)
-        if bias is not None:
-            part_layer.bias = nn.Parameter(bias, requires_grad=False)
-        layers.append(part_layer)
-    return layers
+    return with_scales(weights[0], data, scales, (rows, columns))
 
 
 def has_fast_products() -> bool:
@@ -223,7 +202,7 @@ def _bitsandbytes() -> Any:
     return bitsandbytes
 
 
-def _with_scales(weight: Params4bit, data: Tensor, scales: Tensor, shape: tuple[int, int]) -> Params4bit:
+def with_scales(weight: Params4bit, data: Tensor, scales: Tensor, shape: tuple[int, int]) -> Params4bit:
     """A weight of packed `data` with `scales` that are not quantised, and everything else as in `weight`."""
     state: Any = copy.copy(weight.quant_state)
     state.absmax, state.shape, state.nested, state.offset, state.state2 = scales, torch.Size(shape), False, None, None

@@ -1,7 +1,7 @@
-"""A checkpoint in bfloat16 or wider becomes one in NF4, in transformers' and bitsandbytes' own layout.
+"""Quantises a checkpoint to NF4, in the layout of transformers and bitsandbytes.
 
-It is written to a folder named `.part`, verified, then renamed, so every other folder is complete. Tensors are streamed
-one at a time, so no shard is ever whole in memory. Knows nothing of hubs or model names.
+The result is written to a folder named `.part`, verified and renamed. Tensors are streamed one by one, so that no shard
+is whole in memory.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 PART, SOURCE, UNFINISHED = ".part", "source.json", ".half"
 NOT_COPIED = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".py")
-QUANTISING, VERIFYING = "quantising", "verifying"
 SAMPLED_ROWS = 32  # rows of each packed matrix that are compared
 CHUNK = 2**22  # numbers that are converted or compared at a time
 DTYPE_NAMES = {torch.uint8: "U8", torch.bfloat16: "BF16", torch.float32: "F32"}
@@ -202,17 +201,17 @@ def _check_space(job: _Job) -> None:
 def _convert(job: _Job) -> Iterator[JobProgress]:
     """Writes each shard that is not there yet."""
     done, total = 0, _size(job.shards)
-    yield JobProgress(QUANTISING, done, total)
+    yield JobProgress("quantising", done, total)
     for shard in job.shards:
         end, written = done + shard.stat().st_size, job.part / shard.name
         if not written.exists():
             unfinished = written.with_name(written.name + UNFINISHED)
             for size in _write_shard(job, shard, unfinished):
                 done += size
-                yield JobProgress(QUANTISING, done, total)
+                yield JobProgress("quantising", done, total)
             unfinished.rename(written)
         done = end
-        yield JobProgress(QUANTISING, done, total)
+        yield JobProgress("quantising", done, total)
 
 
 def _write_shard(job: _Job, shard: Path, target: Path) -> Iterator[int]:
@@ -248,7 +247,7 @@ def _verify_all(job: _Job) -> Iterator[JobProgress]:
     """Reads every shard back. Removes the part folder if one of them is not what it should be."""
     written = [job.part / shard.name for shard in job.shards]
     done, total = 0, _size(written)
-    yield JobProgress(VERIFYING, done, total)
+    yield JobProgress("verifying", done, total)
     for shard, path in zip(job.shards, written, strict=True):
         try:
             verify(path, shard, job.packed)
@@ -256,7 +255,7 @@ def _verify_all(job: _Job) -> Iterator[JobProgress]:
             shutil.rmtree(job.part, ignore_errors=True)
             raise
         done += path.stat().st_size
-        yield JobProgress(VERIFYING, done, total)
+        yield JobProgress("verifying", done, total)
 
 
 def _complete(job: _Job) -> None:

@@ -6,7 +6,7 @@ transformers is imported by the first call, since its import takes seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from diffucli.model.network import Network
 from diffucli.model.transformer import Transformer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
 TINY = Config(
@@ -104,6 +106,27 @@ def attention_error() -> float:
     return float((ours - theirs).norm() / theirs.norm())
 
 
+def split_packed(layer: nn.Linear, rows: Sequence[int]) -> list[nn.Linear]:
+    """Layers of so many `rows` each of a `layer` made by `nf4.cat_packed`; they share its memory."""
+    weight: Any = layer.weight
+    state, (count, columns) = weight.quant_state, weight.quant_state.shape
+    if getattr(state, "packing_format_for_cpu", False):
+        scales = [part.contiguous() for part in torch.split(state.absmax, list(rows), 1)]
+    else:
+        scales = [part.reshape(-1) for part in torch.split(state.absmax.view(count, -1), list(rows))]
+    data = torch.split(weight.data.view(count, -1), list(rows))
+    biases = [None] * len(rows) if layer.bias is None else torch.split(layer.bias, list(rows))
+    layers: list[nn.Linear] = []
+    for part, scale, bias in zip(data, scales, biases, strict=True):
+        like = nn.Linear(columns, part.shape[0], bias=bias is not None, device="meta")
+        part_weight = nf4.with_scales(weight, part.view(-1, *weight.shape[1:]), scale, (part.shape[0], columns))
+        part_layer = nf4.packed_layer(like, part_weight, state.dtype)
+        if bias is not None:
+            part_layer.bias = nn.Parameter(bias, requires_grad=False)
+        layers.append(part_layer)
+    return layers
+
+
 def _put_split(model: Qwen2ForCausalLM, network: Network, config: Config, name: str) -> None:
     """Gives `model` the published layers of the fused layer `name` of `network`; they share its memory."""
     layer = network.model.get_submodule(name)
@@ -111,7 +134,7 @@ def _put_split(model: Qwen2ForCausalLM, network: Network, config: Config, name: 
     if layer.weight.dtype == torch.uint8:
         parent, _, last = name.rpartition(".")
         rows = config.fused_rows[last]
-        for part, split in zip(rows, nf4.split_packed(layer, list(rows.values())), strict=True):
+        for part, split in zip(rows, split_packed(layer, list(rows.values())), strict=True):
             model.set_submodule(f"{parent}.{part}", split)
         return
     for key, value in layer.named_parameters():
