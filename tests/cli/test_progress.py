@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.cli import progress, pull
+from diffucli.cli import progress
 from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
 from diffucli.units import JobProgress
@@ -107,7 +107,7 @@ STEPS = [
 
 
 def test_a_pull_tells_of_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    pull.show_progress(iter(STEPS), Report())
+    progress.show_progress(iter(STEPS), Report())
     assert capsys.readouterr().err.splitlines() == [
         "waiting: another pull of the same model is at work",
         "fetching:  25% · 2.0 of 8.0 MB",
@@ -118,7 +118,7 @@ def test_a_pull_tells_of_every_stage(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_pull_has_a_bar_for_every_stage_and_leaves_none(on_terminal: Callable[..., Terminal]) -> None:
     terminal = on_terminal()
-    pull.show_progress(iter(STEPS), Report())
+    progress.show_progress(iter(STEPS), Report())
     for text in ("waiting", "another pull of the same model is at work", "fetching", "8.0 of 8.0 MB", "4.0 of 8.0 MB"):
         assert text in terminal.getvalue()
     assert terminal.getvalue().endswith("\x1b[2K")
@@ -130,6 +130,6 @@ def test_a_pull_that_is_stopped_says_where_and_how_to_resume(capsys: pytest.Capt
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pull.show_progress(steps(), Report())
+        progress.show_progress(steps(), Report())
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "stopped fetching at 2.0 of 8.0 MB; the same command goes on from there"

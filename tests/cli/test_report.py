@@ -5,27 +5,44 @@ from __future__ import annotations
 import io
 import sys
 import unicodedata
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from diffucli.cli.report import Numbers, Report, shown
+from diffucli.cli.report import Report, figures, shown
 from diffucli.syntax.check import CheckResult
 
-NUMBERS = Numbers(seed=8124, nfe=64, tokens=118, canvas=128, left=0, load=0.4, seconds=3.1)
+WRITTEN = SimpleNamespace(tokens=118, masks=128, masks_left=3)
+RESULT: Any = SimpleNamespace(
+    seed=8124,
+    nfe=64,
+    seconds=3.1,
+    chosen=SimpleNamespace(written=WRITTEN),
+    check=SimpleNamespace(result=CheckResult(checked=True)),
+)
 
 
-def test_the_numbers_are_one_line():
+def test_the_figures_are_one_line(capsys):
+    Report(verbose=True).figures(RESULT, 0.4)
     line = "seed 8124 · NFE 64 · 118/128 tokens · load 0.4 s · 3.1 s · 38 tok/s · parses ✓"
-    assert NUMBERS.line("parses ✓") == line
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+@pytest.mark.parametrize(("nfe", "shown"), [(64.0, 64), (2.5, 2.5), (1 / 3, 0.33)])
+def test_shares_of_forwards_have_two_decimals(nfe, shown):
+    told = figures(SimpleNamespace(**{**vars(RESULT), "nfe": nfe}), 0.4)
+    assert told == {"seed": 8124, "nfe": shown, "tokens": 118, "canvas": 128, "left": 3, "load": 0.4, "seconds": 3.1}
+    assert type(told["nfe"]) is type(shown)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-8"])
-def test_the_numbers_are_spelled_as_the_terminal_can(monkeypatch, encoding):
+def test_the_figures_are_spelled_as_the_terminal_can(monkeypatch, encoding):
     err = io.TextIOWrapper(io.BytesIO(), encoding, errors="strict")
     monkeypatch.setattr(sys, "stderr", err)
-    Report(verbose=True).numbers(NUMBERS, CheckResult(checked=True))
+    Report(verbose=True).figures(RESULT, 0.4)
     err.flush()
     line = err.buffer.getvalue().decode(encoding)
     assert line.endswith("parses ✓\n" if encoding == "utf-8" else "parses\n")
@@ -43,6 +60,7 @@ def test_who_asks_for_silence_gets_it(capsys):
     for report in (Report(quiet=True, verbose=True), Report(json=True, verbose=True)):
         report.notice("x")
         report.warn("x")
-        report.numbers(NUMBERS, CheckResult(checked=True))
+        report.say("x")
+        report.figures(RESULT, 0.4)
     Report(json=True, verbose=True).note("x")
     assert capsys.readouterr().err == ""

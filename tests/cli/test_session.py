@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from diffucli.cli.options import Alg, Cache, Choice, Preset
+from diffucli.cli.options import Choice, Preset
 from diffucli.model.cuda_graph import Recorder
 from diffucli.tasks.options import DecodingOptions
 
@@ -19,11 +19,11 @@ def test_flags_become_the_options_of_their_names():
         steps=7,
         temperature=0.5,
         top_p=0.9,
-        alg=Alg.margin,
+        alg="margin",
         alg_temp=0.2,
         block=16,
         by_line=True,
-        cache=Cache.prefix,
+        cache="prefix",
         speculate=2,
     )
     assert choice.decoding() == DecodingOptions("exact", 3, 7, 0.5, 0.9, "margin", 0.2, 16, True, "prefix", 2)

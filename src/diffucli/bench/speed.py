@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 
 from diffucli.bench.report import ChartPoint, Findings
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
+from diffucli.edit import source
+from diffucli.errors import UsageError
+from diffucli.eval.suites import Suite, long_requests
 from diffucli.lab import markdown
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
+    from pathlib import Path
 
     from diffucli.eval.evaluate import Writer
     from diffucli.events import Event
@@ -62,6 +66,23 @@ class Work:
         """The events of an answer of `writer` to `request`, which is not verified, and its result."""
         min_tokens = (self.length or DEFAULT_ANSWER_TOKENS) if self.full else 0
         return writer.answer(request, length=self.length, min_tokens=min_tokens, verify="off")
+
+
+def requests_of(prompts: Path | None, *, long: bool) -> Sequence[str]:
+    """The requests in the file `prompts`, one a line; else ten of ours, which ask for whole programs if `long`.
+
+    Raises UsageError if there are none, or if both are wanted.
+    """
+    if long and prompts:
+        raise UsageError("--long and --prompts both choose the requests", hint="give one of them")
+    if long:
+        return [problem.request for problem in long_requests(Suite.mini, len(REQUESTS))]
+    if not prompts:
+        return REQUESTS
+    found = [line.strip() for line in source.read(prompts).text.splitlines() if line.strip()]
+    if not found:
+        raise UsageError(f"{prompts} has no request in it", hint="write one request a line")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,18 +36,18 @@ app = typer.Typer(
 )
 app.command("gen", epilog=gen.EXAMPLES)(gen.gen)
 app.command("fill", epilog=fill.EXAMPLES)(fill.fill)
-app.command("check")(check.check)
-app.command("undo")(undo.undo)
+app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("undo", epilog=undo.EXAMPLES)(undo.undo)
 app.add_typer(model.app, name="model")
-app.command("eval")(evaluate.evaluate)
+app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.add_typer(bench.app, name="bench")
-app.command("train")(train.train)
-app.command("doctor")(doctor.doctor)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)
 def root(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
-    """Says the version, if asked to."""
+    """Prints the version if --version is given."""
     if version:
         from importlib.metadata import version as version_of
 

@@ -1,4 +1,4 @@
-"""`diffu check`: parse only, no model."""
+"""`diffu check`: parses files; needs no model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from diffucli.cli import streams
 from diffucli.cli.groups import grouped
 from diffucli.cli.report import Report, places, tell
 
+FILES_HELP = "Files to check; `-` is stdin."
+EXAMPLES = flag.examples("diffu check app.py lib.py", "cat app.rs | diffu check - -l rust --json")
+
 
 @grouped
 def check(
     report: Report,
-    files: Annotated[list[Path] | None, typer.Argument(help="Files; `-` is stdin.", show_default=False)] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help=FILES_HELP, show_default=False)] = None,
     lang: flag.Language = None,
     stdin_filename: flag.StdinName = None,
 ) -> None:
-    """Parse files and print file:line:col of what does not; exit 1 if anything does not, or could not be judged."""
+    """Check that files parse. Each syntax error is printed as file:line:column: message.
+
+    Exits with 1 if a file does not parse, or is in a language that cannot be checked.
+    """
     from diffucli.edit import source
     from diffucli.syntax import languages
     from diffucli.syntax.check import check as judge

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from diffucli.cli import options as flag
+from diffucli.cli import streams
+from diffucli.cli.report import Report, run_values
+from diffucli.cli.streams import STDIN
 from diffucli.errors import UsageError, WriteFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from diffucli.cli.report import Report
     from diffucli.edit.patch import Change
+    from diffucli.tasks.fill import Filled
+
+WRITE_HELP = "Write the files in place; `diffu undo` restores them."
 
 
 def require_target(path: Path) -> None:
@@ -37,3 +46,67 @@ def write(changes: Sequence[tuple[Path, Change]], report: Report) -> list[str | 
     for (path, _), one in zip(changes, written, strict=True):
         report.notice(f"wrote {path} (undo with: diffu undo {one.undo_id})" if one.changed else f"{path} is unchanged")
     return [one.undo_id for one in written]
+
+
+def write_output(path: Path, content: bytes, report: Report) -> str | None:
+    """Writes a file whatever it holds, as `write` does."""
+    from diffucli.edit.patch import Change
+
+    (undo,) = write([(path, Change.of_path(path, content))], report)
+    return undo
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the new text of files goes: to stdout by default."""
+
+    write: Annotated[bool, flag.output("-w", "--write", metavar=flag.FLAG, help=WRITE_HELP)] = False
+    diff: Annotated[bool, flag.output("--diff", metavar=flag.FLAG, help="Print a patch for `git apply`.")] = False
+    check: Annotated[
+        bool, flag.output("--check", metavar=flag.FLAG, help="Print nothing; exit with 1 if a file would change.")
+    ] = False
+    output: flag.Output = None
+
+    def require(self, paths: list[Path], report: Report) -> None:
+        """UsageError where it does not go with these files, or a target cannot be written."""
+        if self.write + self.diff + self.check + bool(self.output) > 1:
+            raise UsageError("-w, -o, --diff and --check exclude each other", hint="give one of them")
+        if self.write and STDIN in paths:
+            raise UsageError("-w cannot write stdin back", hint="leave it out; the text goes to stdout")
+        if len(paths) > 1 and not (self.write or self.diff or self.check or (report.json and not self.output)):
+            raise UsageError("several files do not fit into one output", hint="add -w, --diff, --check or --json")
+        for path in paths:
+            streams.refuse_own_output(path)
+        for target in paths if self.write else [self.output] if self.output else []:
+            require_target(target)
+
+    def put(self, filled: list[Filled], report: Report, *, load_seconds: float) -> None:
+        """Writes or prints what was filled; typer.Exit says the exit code if it is not 0."""
+        undo = self._write(filled, report)
+        if not (self.write or self.output or self.check or report.json):
+            for one in filled:
+                streams.put(one.diff() if self.diff else one.new)
+        for one in filled:
+            report.figures(one.result, load_seconds)
+        status = int(self.check and any(one.changed for one in filled))
+        if report.json:
+            files = [self._values(one, id_, load_seconds) for one, id_ in zip(filled, undo, strict=True)]
+            report.object("diffu.run/1", status, files=files)
+        if status:
+            raise typer.Exit(status)
+
+    def _write(self, filled: list[Filled], report: Report) -> list[str | None]:
+        """All files, or the one output; the ids that undo takes."""
+        from diffucli.edit.patch import Change
+
+        if self.write:
+            return write([(Path(one.job.name), Change.of_source(one.job.source, one.new)) for one in filled], report)
+        if self.output:
+            return [write_output(self.output, filled[0].new, report)]
+        return [None for _ in filled]
+
+    def _values(self, one: Filled, undo: str | None, load_seconds: float) -> dict[str, object]:
+        """What --json says of a file."""
+        shown = {"diff": one.diff().decode("utf-8", "replace")} if self.diff else {"text": one.result.text}
+        values = {"file": one.job.name, "changed": one.changed, "undo": undo, **({} if self.check else shown)}
+        return {**values, **run_values(one.result, load_seconds)}

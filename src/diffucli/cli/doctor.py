@@ -9,11 +9,15 @@ import typer
 from diffucli.cli import options as flag
 from diffucli.cli.report import Report, tell
 
+EXAMPLES = flag.examples("diffu doctor", "diffu doctor --json")
 MARKS = {"ok": "✓", "note": "·", "bad": "✗"}
 
 
 def doctor(as_json: flag.Json = False) -> None:
-    """Check Python, torch, the GPU, four bits, grammars, folders and the model; exit 1 if it could not run."""
+    """Check Python, torch, the GPU, four-bit weights, grammars, folders and the model.
+
+    Exits with 1 if the model cannot run. Each fault is followed by what to do about it.
+    """
     from diffucli import doctor as room
 
     findings, stops = [], False

@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from diffucli.cli import options as flag
 from diffucli.cli import streams
+from diffucli.cli.destination import Destination
 from diffucli.cli.groups import grouped
-from diffucli.cli.options import Choice, Showing, Verify
-from diffucli.cli.report import Numbers, Report, run_values
+from diffucli.cli.options import Choice, Showing
+from diffucli.cli.report import Report
 from diffucli.cli.streams import STDIN
-from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
-    from diffucli.tasks.fill import Filled, Job
+    from diffucli.tasks.fill import Job
 
-
-EXAMPLES = """
-Examples:
-
-  diffu fill app.py -r 10:14 -w
-
-  diffu fill app.py -r Cfg.load -p "use a with statement" --diff
-"""
-
-
+EXAMPLES = flag.examples(
+    "diffu fill app.py -r 10:14 -w",
+    'diffu fill app.py -r Cfg.load -p "use a with statement" --diff',
+)
 REGION_HELP = "Rewrite this region: 10:40, 10,+30, 10:5-12:20, Cfg.load, :todo, :marks or :errors; repeatable."
-WRITE_HELP = "Write the files in place; `diffu undo` restores them."
-
-
-class OnFail(StrEnum):
-    """What a filter prints when it fails."""
-
-    echo = "echo"
-    empty = "empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,67 +60,6 @@ class FillInput:
         return jobs_of(zip(sources, (name for _, name in named), strict=True), wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where the new text goes: to stdout by default."""
-
-    write: Annotated[bool, flag.output("-w", "--write", metavar=flag.FLAG, help=WRITE_HELP)] = False
-    diff: Annotated[bool, flag.output("--diff", metavar=flag.FLAG, help="Print a patch for `git apply`.")] = False
-    check: Annotated[
-        bool, flag.output("--check", metavar=flag.FLAG, help="Print nothing; exit with 1 if a file would change.")
-    ] = False
-    output: flag.Output = None
-
-    def require(self, paths: list[Path], report: Report) -> None:
-        """UsageError where it does not go with these files, or a target cannot be written."""
-        from diffucli.cli.destination import require_target
-
-        if self.write + self.diff + self.check + bool(self.output) > 1:
-            raise UsageError("-w, -o, --diff and --check exclude each other", hint="give one of them")
-        if self.write and STDIN in paths:
-            raise UsageError("-w cannot write stdin back", hint="leave it out; the text goes to stdout")
-        if len(paths) > 1 and not (self.write or self.diff or self.check or (report.json and not self.output)):
-            raise UsageError("several files do not fit into one output", hint="add -w, --diff, --check or --json")
-        for path in paths:
-            streams.refuse_own_output(path)
-        for target in paths if self.write else [self.output] if self.output else []:
-            require_target(target)
-
-    def put(self, filled: list[Filled], report: Report, *, load_seconds: float) -> None:
-        """Writes or prints what was filled; typer.Exit says the exit code if it is not 0."""
-        undo = self._write(filled, report)
-        if not (self.write or self.output or self.check or report.json):
-            for one in filled:
-                streams.put(one.diff() if self.diff else one.new)
-        numbers = [Numbers.of(one.result, load_seconds) for one in filled]
-        for one, figures in zip(filled, numbers, strict=True):
-            report.numbers(figures, one.result.check.result)
-        status = int(self.check and any(one.changed for one in filled))
-        if report.json:
-            files = [self._values(*each) for each in zip(filled, numbers, undo, strict=True)]
-            report.object("diffu.run/1", status, files=files)
-        if status:
-            raise typer.Exit(status)
-
-    def _write(self, filled: list[Filled], report: Report) -> list[str | None]:
-        """All files, or the one output; the ids that undo takes."""
-        from diffucli.cli import destination
-        from diffucli.edit.patch import Change
-
-        if self.write:
-            changes = [(Path(one.job.name), Change.of_source(one.job.source, one.new)) for one in filled]
-            return destination.write(changes, report)
-        if self.output:
-            return destination.write([(self.output, Change.of_path(self.output, filled[0].new))], report)
-        return [None for _ in filled]
-
-    def _values(self, one: Filled, numbers: Numbers, undo: str | None) -> dict[str, object]:
-        """What --json says of a file."""
-        shown = {"diff": one.diff().decode("utf-8", "replace")} if self.diff else {"text": one.result.text}
-        values = {"file": one.job.name, "changed": one.changed, "undo": undo, **({} if self.check else shown)}
-        return {**values, **run_values(numbers, one.result.check.result)}
-
-
 @grouped
 def fill(
     context: typer.Context,
@@ -143,9 +67,10 @@ def fill(
     *,
     destination: Destination,
     on_fail: Annotated[
-        OnFail, flag.output("--on-fail", help="What is printed on failure if the text comes from stdin.")
-    ] = OnFail.echo,
-    verify: flag.Verification = Verify.error,
+        Literal["echo", "empty"],
+        flag.output("--on-fail", help="What to print on failure if the text comes from stdin."),
+    ] = "echo",
+    verify: flag.Verification = "error",
     report: Report,
     showing: Showing,
     choice: Choice,
@@ -173,12 +98,12 @@ def fill(
 
         filled = []
         for job in jobs:
-            run = task.fill(at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify.value)
+            run = task.fill(at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify)
             filled.append(at_work.run(run, language=job.language.name))
             report.of_run(filled[-1].result)
             filled[-1].result.accepted()
     except BaseException:
-        if is_filter and on_fail is OnFail.echo:
+        if is_filter and on_fail == "echo":
             streams.echo(read)
         raise
     destination.put(filled, report, load_seconds=at_work.load_seconds)

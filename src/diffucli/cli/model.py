@@ -2,142 +2,92 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from contextlib import suppress
+from typing import Annotated
 
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli import pull
+from diffucli.cli import pull, show
+from diffucli.cli.groups import grouped
 from diffucli.cli.report import Report, tell
-from diffucli.errors import ModelError
+from diffucli.errors import ModelError, UsageError
 from diffucli.units import format_bytes
 
-if TYPE_CHECKING:
-    from diffucli.model.registry import Entry, Facts
-
-app = typer.Typer(help="The checkpoints that can be run.", no_args_is_help=True)
-Name = Annotated[
-    str | None,
-    typer.Argument(
-        help="A model's name or checkpoint folder; the default one if none.", envvar="DIFFU_MODEL", show_default=False
-    ),
-]
-
-app.command("pull")(pull.pull)
-app.command("use")(pull.use)
-app.command("rm")(pull.rm)
+app = typer.Typer(help="List, fetch, choose, inspect and delete models.", no_args_is_help=True)
+app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
 
 
-@app.command("list")
+@app.command("use", epilog=flag.examples("diffu model use diffucoder", "diffu model use mini"))
+@grouped
+def use(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Pulled model, checkpoint folder, or mini.")],
+    report: Report = Report(),  # noqa: B008 — a group of flags
+) -> None:
+    """Choose the model that runs when none is named. It is mini at first."""
+    from diffucli.model import registry
+
+    entry = registry.use(name)
+    report.note(f"stored in {registry.settings_path()}")
+    if report.json:
+        report.object("diffu.used/1", 0, name=entry.name, folder=str(entry.folder))
+    report.say(f"{entry.name} runs from now on when no model is named")
+
+
+@app.command("rm", epilog=flag.examples("diffu model rm diffucoder", "diffu model rm diffucoder -y"))
+@grouped
+def rm(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Pulled model.")],
+    report: Report = Report(),  # noqa: B008 — a group of flags
+    yes: Annotated[bool, typer.Option("-y", "--yes", metavar=flag.FLAG, help="Delete without being asked.")] = False,
+) -> None:
+    """Delete a pulled model and all files that were fetched for it, also if the pull was interrupted."""
+    from diffucli.model import registry, store
+    from diffucli.model.registry import MINI, short_name
+
+    short = short_name(name)
+    if not yes and short != MINI and (folders := store.leftovers(short)):
+        taken = format_bytes(sum(map(store.size, folders)))
+        if not pull.confirmed(f"Delete {short} ({taken})?"):
+            raise UsageError(f"{name} stays", hint="answer y, or add -y")
+    for folder in store.leftovers(short):
+        report.note(f"deleting {folder}")
+    freed = registry.remove(name)
+    if report.json:
+        report.object("diffu.removed/1", 0, name=short, freed=freed)
+    report.say(f"{short} is deleted: {format_bytes(freed)} freed")
+
+
+@app.command("list", epilog=flag.examples("diffu model list", "diffu model list --json"))
 def listing(as_json: flag.Json = False) -> None:
-    """The models that have a name here."""
+    """List the models on this machine; a star marks the one that runs when none is named."""
     from diffucli.model import registry
 
-    found, chosen = [(entry, _facts(entry)) for entry in registry.entries()], _chosen()
+    default, rows = None, []
+    with suppress(ModelError):
+        default = registry.default()
+    for entry in registry.entries():
+        facts = None
+        with suppress(ModelError):  # a damaged checkpoint is no reason to hide the others
+            facts = registry.facts(entry)
+        figures = (facts.config.parameters, facts.bits, facts.size) if facts else (None, None, None)
+        named = dict(zip(("parameters", "bits", "size"), figures, strict=True))
+        rows.append({"name": entry.name, "default": entry == default, **named})
+        if not as_json:
+            count, size = (show.count(facts.config.parameters), format_bytes(facts.size)) if facts else ("", "")
+            kind = f"{count:>7} parameters  {facts.bits:>2} bit  {size:>9}" if facts else "damaged or missing"
+            where = "embedded" if entry.embedded else str(entry.folder)
+            tell(f"{'*' if entry == default else ' '} {entry.name:20} {kind:37}  {where}")
     if as_json:
-        values = [
-            {
-                "name": entry.name,
-                "default": entry == chosen,
-                "parameters": facts and facts.config.parameters,
-                "bits": facts and facts.bits,
-                "size": facts and facts.size,
-            }
-            for entry, facts in found
-        ]
-        Report(json=True).object("diffu.models/1", 0, models=values)
-        return
-    for entry, facts in found:
-        kind = "embedded" if entry.embedded else str(entry.folder)
-        figures = (
-            f"{_count(facts.config.parameters):>7} parameters  {facts.bits:>2} bit  {format_bytes(facts.size):>9}"
-            if facts
-            else "damaged or missing"
-        )
-        tell(f"{'*' if entry == chosen else ' '} {entry.name:20} {figures:37}  {kind}")
+        Report(json=True).object("diffu.models/1", 0, models=rows)
 
 
-def _chosen() -> Entry | None:
-    """What runs when no model is named; None where that is gone."""
-    from diffucli.model import registry
-
-    try:
-        return registry.default()
-    except ModelError:
-        return None
+app.command("show", epilog=show.EXAMPLES)(show.show)
 
 
-def _facts(entry: Entry) -> Facts | None:
-    """The facts of a checkpoint; None where it is damaged, which is no reason to hide the others."""
-    from diffucli.model import registry
-
-    try:
-        return registry.facts(entry)
-    except ModelError:
-        return None
-
-
-@app.command()
-def show(name: Name = None, as_json: flag.Json = False) -> None:
-    """What a model's files say of it."""
-    from diffucli.model import registry
-
-    facts = registry.facts(registry.find(name))
-    if as_json:
-        Report(json=True).object("diffu.model/1", 0, **_values(facts))
-        return
-    for key, value in (_values(facts) | _worded(facts)).items():
-        tell(f"{key.replace('_', ' '):20} {value}")
-
-
-def _values(facts: Facts) -> dict[str, object]:
-    config = facts.config
-    sampling = facts.family.sampling if facts.family else None
-    return {
-        "name": facts.entry.name,
-        "folder": str(facts.entry.folder),
-        "model_type": config.model_type,
-        "parameters": facts.config.parameters,
-        "size": facts.size,
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "num_hidden_layers": config.num_layers,
-        "num_attention_heads": config.num_heads,
-        "num_key_value_heads": config.num_kv_heads,
-        "context": facts.config.context,
-        "hole_padding": config.hole_padding,
-        "sampling": sampling and asdict(sampling),
-        "bits": facts.bits,
-        "memory": facts.memory,
-        "licence": facts.licence or None,
-        "revision": facts.revision or None,
-        "special_tokens": dict(facts.special),
-    }
-
-
-def _worded(facts: Facts) -> dict[str, str]:
-    """Those of the values that people read in another form."""
-    sampling = facts.family.sampling if facts.family else None
-    published = sampling and f"temperature {sampling.temperature}, top-p {sampling.top_p}, alg {sampling.order}"
-    return {
-        "parameters": _count(facts.config.parameters),
-        "size": format_bytes(facts.size),
-        "sampling": f"{published} (published)" if published else "none published",
-        "memory": f"{format_bytes(facts.memory)} at least",
-        "licence": facts.licence or "unknown",
-        "revision": facts.revision or "none",
-        "special_tokens": ", ".join(f"{name} {token}" for name, token in facts.special.items()),
-    }
-
-
-@app.command()
-def path(name: Name = None) -> None:
-    """The folder a model is in."""
+@app.command("path", epilog=flag.examples("diffu model path", "ls $(diffu model path diffucoder)"))
+def path(name: flag.ModelArgument = None) -> None:
+    """Print the folder of a model."""
     from diffucli.model import registry
 
     tell(str(registry.find(name).folder))
-
-
-def _count(number: int) -> str:
-    return f"{number / 1e9:.2f} B" if number >= 1e9 else f"{number / 1e6:.1f} M"  # noqa: PLR2004

@@ -6,11 +6,11 @@ A dataclass of such fields is a group of options; see `groups`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Preset(StrEnum):
-    """Named policies."""
+    """Named policies; an enum, since typer takes no list of literals."""
 
     balanced = "balanced"
     fast = "fast"
@@ -28,45 +28,11 @@ class Preset(StrEnum):
     entropy_bound = "entropy-bound"
 
 
-class Alg(StrEnum):
-    """What proposals are ranked by."""
-
-    confidence = "confidence"
-    margin = "margin"
-    entropy = "entropy"
-    origin = "origin"
-
-
-class Cache(StrEnum):
-    """Which keys and values are reused within a window."""
-
-    none = "none"
-    prefix = "prefix"
-    dual = "dual"
-
-
-class Quant(StrEnum):
-    """How the weights are stored."""
-
-    auto = "auto"
-    nf4 = "nf4"
-    none = "none"
-
-
-class Live(StrEnum):
-    """When to draw the live view."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
-
-
-class Verify(StrEnum):
-    """What happens to text that does not parse."""
-
-    error = "error"
-    warn = "warn"
-    off = "off"
+Alg = Literal["confidence", "margin", "entropy", "origin"]
+Cache = Literal["none", "prefix", "dual"]
+Quant = Literal["auto", "nf4", "none"]
+Live = Literal["auto", "always", "never"]
+Verify = Literal["error", "warn", "off"]
 
 
 def _number(value: float | None) -> float | None:
@@ -88,12 +54,18 @@ def _file(path: Path | None) -> Path | None:
     return None if path == Path("-") else path
 
 
+def examples(*commands: str) -> str:
+    """The end of a help text: commands to try."""
+    return "\n\n".join(["\nExamples:", *(f"  {command}" for command in commands)]) + "\n"
+
+
 OUTPUT, MODEL, DECODING = "Output", "Model", "Advanced decoding"
 FLAG = ""  # the metavar of an option without a value
 output, model, decoding = (partial(typer.Option, rich_help_panel=panel) for panel in (OUTPUT, MODEL, DECODING))
 
 MODEL_HELP = "Name of a model, or a checkpoint folder. (default: the one that `diffu model use` chose)"
 QUANT_HELP = "Weights in four bits (nf4), as they are (none), or what fits and is fastest (auto)."
+DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, mps."
 STEPS_HELP = "Length of the schedule with --preset exact; otherwise the most denoising steps."
 BLOCK_HELP = "Longest window written at a time; 0 is the whole canvas. (default: that of the preset)"
 CACHE_HELP = "Keys and values reused within a window: before it, on both sides, or none. (default: that of the preset)"
@@ -108,8 +80,12 @@ TOP_P_HELP = "Draw from the smallest set of tokens with this probability. (defau
 ALG_HELP = "What ranks the proposals. (default: that of the preset)"
 
 Model = Annotated[str | None, model("-m", "--model", metavar="NAME", envvar="DIFFU_MODEL", help=MODEL_HELP)]
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help=MODEL_HELP, envvar="DIFFU_MODEL", show_default=False),
+]
 Quantise = Annotated[Quant, model("--quant", help=QUANT_HELP)]
-Device = Annotated[str, model("--device", metavar="NAME", help="auto (a GPU if there is one), cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, model("--device", metavar="NAME", help=DEVICE_HELP)]
 
 Presets = Annotated[Preset, decoding("--preset", help="How the canvas is written; see docs/decoding.md.")]
 Seed = Annotated[
@@ -147,7 +123,7 @@ class Choice:
     """The model, and how it decodes; None leaves it to the preset."""
 
     model: Model = None
-    quant: Quantise = Quant.auto
+    quant: Quantise = "auto"
     device: Device = "auto"
     preset: Presets = Preset.balanced
     seed: Seed = None
@@ -165,24 +141,12 @@ class Choice:
         """The options of decoding as plain values."""
         from diffucli.tasks.options import DecodingOptions
 
-        return DecodingOptions(
-            preset=self.preset.value,
-            seed=self.seed,
-            steps=self.steps,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            alg=None if self.alg is None else self.alg.value,
-            alg_temp=self.alg_temp,
-            block=self.block,
-            by_line=self.by_line,
-            cache=None if self.cache is None else self.cache.value,
-            speculate=self.speculate,
-        )
+        return DecodingOptions(**{field.name: getattr(self, field.name) for field in fields(DecodingOptions)})
 
 
 @dataclass(frozen=True, slots=True)
 class Showing:
     """How a run is shown."""
 
-    live: LiveView = Live.auto
+    live: LiveView = "auto"
     fps: Fps = 20.0

@@ -6,13 +6,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from os import environ
+from typing import TYPE_CHECKING
 
 from diffucli.cli.report import Report, say
+from diffucli.units import format_bytes, format_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from diffucli.units import JobProgress
 
 EVERY = 60.0  # seconds between two lines
 Show = Callable[[float, str], None]
 Rate = Callable[[float], str]
+WAITING = "another pull of the same model is at work"
 
 
 @contextmanager
@@ -65,3 +74,22 @@ def _bar(title: str, total: float, rate: Rate | None) -> Iterator[Show]:
             bar.update(task, text=f"{text} · {rate(speed)}" if rate and speed else text)
 
         yield show
+
+
+def show_progress(steps: Iterable[JobProgress], report: Report) -> None:
+    """Runs a pull to its end and shows its progress, stage by stage."""
+    last = None
+    try:
+        for (stage, total), group in groupby(steps, key=lambda step: (step.stage, step.total)):
+            with meter(stage, report, total=total, rate=_rate) as show:
+                for last in group:
+                    show(last.done, format_progress(last.done, total) if total else WAITING)
+    except KeyboardInterrupt:
+        if last and last.total:
+            where = f"{last.stage} at {format_progress(last.done, last.total)}"
+            report.say(f"stopped {where}; the same command goes on from there")
+        raise
+
+
+def _rate(speed: float) -> str:
+    return f"{format_bytes(int(speed))}/s"

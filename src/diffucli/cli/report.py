@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from diffucli.cli import options as flag
 from diffucli.cli import streams
@@ -16,42 +16,22 @@ if TYPE_CHECKING:
     from diffucli.tasks.engine import Result
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """A task in figures. nfe: forwards of all attempts. tokens: of text, in `canvas` masks. left: masks never written.
+def figures(result: Result, load_seconds: float) -> dict[str, float]:
+    """A task in figures, in the order of --json.
 
-    load, seconds: wall time of loading and of all attempts.
+    nfe: forwards of all attempts. tokens: of text, in `canvas` masks. left: masks that were never written. load,
+    seconds: wall time of loading and of all attempts.
     """
-
-    seed: int
-    nfe: float
-    tokens: int
-    canvas: int
-    left: int
-    load: float
-    seconds: float
-
-    @classmethod
-    def of(cls, result: Result, load_seconds: float) -> Self:
-        """The figures of a task's result."""
-        written, nfe = result.chosen.written, round(float(result.nfe), 2)
-        return cls(
-            seed=result.seed,
-            nfe=int(nfe) if nfe.is_integer() else nfe,
-            tokens=written.tokens,
-            canvas=written.masks,
-            left=written.masks_left,
-            load=load_seconds,
-            seconds=result.seconds,
-        )
-
-    def line(self, verdict: str) -> str:
-        """One line for people."""
-        rate = self.tokens / self.seconds if self.seconds else 0.0
-        return (
-            f"seed {self.seed} · NFE {self.nfe} · {self.tokens}/{self.canvas} tokens · load {self.load:.1f} s · "
-            f"{self.seconds:.1f} s · {rate:.0f} tok/s · {verdict}"
-        )
+    written, nfe = result.chosen.written, round(float(result.nfe), 2)
+    return {
+        "seed": result.seed,
+        "nfe": int(nfe) if nfe.is_integer() else nfe,
+        "tokens": written.tokens,
+        "canvas": written.masks,
+        "left": written.masks_left,
+        "load": load_seconds,
+        "seconds": result.seconds,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +47,29 @@ class Report:
         if not self.quiet and not self.json and (sys.stderr.isatty() or self.verbose):
             say(text)
 
-    def warn(self, text: str) -> None:
-        """For everybody but the quiet: the result is not what was asked for."""
+    def say(self, text: str) -> None:
+        """For everybody but the quiet."""
         if not self.quiet and not self.json:
-            say(f"diffu: {text}")
+            say(text)
+
+    def warn(self, text: str) -> None:
+        """For everybody but the quiet: the result is not what was wanted."""
+        self.say(f"diffu: {text}")
 
     def note(self, text: str) -> None:
         """For those who ask."""
         if self.verbose and not self.json:
             say(text)
 
-    def numbers(self, numbers: Numbers, verdict: CheckResult) -> None:
+    def figures(self, result: Result, load_seconds: float) -> None:
         """The last line of a run."""
-        self.notice(_spelled(numbers.line(mark(verdict))))
+        seconds, tokens, of = result.seconds, result.chosen.written.tokens, figures(result, load_seconds)
+        rate = tokens / seconds if seconds else 0.0
+        line = (
+            f"seed {of['seed']} · NFE {of['nfe']} · {tokens}/{of['canvas']} tokens · load {load_seconds:.1f} s · "
+            f"{seconds:.1f} s · {rate:.0f} tok/s · {mark(result.check.result)}"
+        )
+        self.notice(_spelled(line))
 
     def of_run(self, result: Result) -> None:
         """Tells the notes of a run, and what is wrong with a text that is accepted all the same."""
@@ -99,9 +89,11 @@ class Report:
         streams.put(json.dumps({"schema": schema, "status": status, **values}).encode() + b"\n")
 
 
-def run_values(numbers: Numbers, verdict: CheckResult) -> dict[str, object]:
+def run_values(result: Result, load_seconds: float) -> dict[str, object]:
     """What --json says of a run."""
-    return {"run": asdict(numbers), "parses": verdict.ok if verdict.checked else None, "problems": places(verdict)}
+    checked = result.check.result
+    parses = checked.ok if checked.checked else None
+    return {"run": figures(result, load_seconds), "parses": parses, "problems": places(checked)}
 
 
 def places(verdict: CheckResult) -> list[dict[str, object]]:

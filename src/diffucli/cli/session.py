@@ -42,7 +42,7 @@ class Session:
 
         network = self.checkpoint.network
         before, events = network.trouble, alone(network, task)
-        if self.report.quiet or self.report.json or not wants_live(sys.stderr, self.live.value, environ):
+        if self.report.quiet or self.report.json or not wants_live(sys.stderr, self.live, environ):
             result = pull(events)
         else:
             view = View(language, self.entry.folder.resolve().name)
@@ -62,7 +62,7 @@ def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
         from diffucli.model.load import load
 
         policy = choice.decoding().policy()
-        checkpoint = load(entry.folder, device=choice.device, quant=choice.quant.value)
+        checkpoint = load(entry.folder, device=choice.device, quant=choice.quant)
     if entry.embedded:
         report.notice(f"{entry.name} is a small demonstration model for common Python tasks; {registry.INVITATION}")
     return Session(entry, checkpoint, policy, time.perf_counter() - begun, live, fps, report)

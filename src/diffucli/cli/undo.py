@@ -1,4 +1,4 @@
-"""`diffu undo`: put back what was there before a write."""
+"""`diffu undo`: restores what a file held before a write."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli.report import Report, say, tell
+from diffucli.cli.report import Report, tell
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
     from diffucli.edit.undo import Write
 
 
+EXAMPLES = flag.examples("diffu undo", "diffu undo --list")
+LIST_HELP = "List past writes, the newest first."
+ID_HELP = "Id of a write, as --list shows it. (default: the last write)"
+
+
 def undo(
-    entry: Annotated[str | None, typer.Argument(help="A write's id; the last one if none.", show_default=False)] = None,
-    listing: Annotated[bool, typer.Option("--list", help="Show past writes, newest first.")] = False,
-    redo: Annotated[bool, typer.Option("--redo", help="Write again what was undone.")] = False,
+    entry: Annotated[str | None, typer.Argument(metavar="ID", help=ID_HELP, show_default=False)] = None,
+    listing: Annotated[bool, typer.Option("--list", metavar=flag.FLAG, help=LIST_HELP)] = False,
+    redo: Annotated[bool, typer.Option("--redo", metavar=flag.FLAG, help="Write again what was undone.")] = False,
     quiet: flag.Quiet = False,
     as_json: flag.Json = False,
 ) -> None:
-    """Restore a file to what it held before diffu wrote it; refuses if it changed since."""
+    """Restore a file to what it held before diffu wrote it. A file that was changed since is left alone."""
     from diffucli.edit.undo import UndoStore, default_root
 
     if listing and (redo or entry):
@@ -35,8 +40,8 @@ def undo(
     elif listing:
         for one in found:
             tell(_row(one))
-    elif not quiet:
-        say(_done(found[0]))
+    else:
+        report.say(_done(found[0]))
 
 
 def _row(entry: Write) -> str:

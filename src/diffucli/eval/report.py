@@ -5,7 +5,7 @@ Does not know how samples are generated or judged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from math import comb, sqrt
 from statistics import fmean, stdev
@@ -93,6 +93,11 @@ def _group_report(group: str, results: Sequence[JudgedSample]) -> GroupReport:
         tokens=fmean(r.sample.tokens for r in results),
         seconds=fmean(r.sample.seconds for r in results),
     )
+
+
+def values(report: GroupReport) -> dict[str, object]:
+    """Every figure of a group as plain values."""
+    return {**asdict(report), "tpf": report.tpf, "rate": report.rate}
 
 
 def table(reports: Sequence[GroupReport]) -> str:

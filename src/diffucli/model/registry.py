@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from diffucli.model.config import Config
-    from diffucli.model.family import Family
+    from diffucli.model.family import DefaultSampling, Family
 
 MINI, FIRST_CHOICE = "mini", "diffucoder"
 ALIASES = {
@@ -86,6 +86,11 @@ class Facts:
     bits: int = 0
     weights: int = 0
     special: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def sampling(self) -> DefaultSampling | None:
+        """How the authors sample; None if they published nothing, or if the checkpoint cannot be run."""
+        return self.family.sampling if self.family else None
 
     @property
     def memory(self) -> int:

@@ -5,8 +5,8 @@ import typer
 from diffucli.cli.bench import fill, quality, shape, speed, start
 
 app = typer.Typer(help="Measure speed, quality, startup and the cost of a step on this machine.", no_args_is_help=True)
-app.command("speed")(speed.speed)
-app.command("quality")(quality.quality)
-app.command("fill")(fill.fill)
-app.command("start")(start.start)
-app.command("shape")(shape.shape)
+app.command("speed", epilog=speed.EXAMPLES)(speed.speed)
+app.command("quality", epilog=quality.EXAMPLES)(quality.quality)
+app.command("fill", epilog=fill.EXAMPLES)(fill.fill)
+app.command("start", epilog=start.EXAMPLES)(start.start)
+app.command("shape", epilog=shape.EXAMPLES)(shape.shape)

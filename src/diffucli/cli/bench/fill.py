@@ -10,6 +10,8 @@ from diffucli.cli.groups import grouped
 from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
 
+EXAMPLES = flag.examples("diffu bench fill", "diffu bench fill --preset fast -n 3 --json")
+
 
 @grouped
 def fill(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli.options import Preset, Quant
+from diffucli.cli.options import Preset
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ class Against(StrEnum):
     dual_cache = "dual-cache"
 
 
+LENGTH_HELP = "Most tokens of an answer. (default: 256)"
+LONG_HELP = "Request whole programs, which have long answers."
+PLOT_HELP = "Draw the table as a chart; needs matplotlib."
 Presets = Annotated[
-    list[Preset] | None, typer.Option("--preset", help="Preset to measure; repeatable. All presets by default.")
+    list[Preset] | None, typer.Option("--preset", help="Measure this preset; repeatable. (default: all presets)")
 ]
 Yardsticks = Annotated[
     list[Against] | None,
@@ -35,9 +38,10 @@ Yardsticks = Annotated[
         "--against", help="Also measure the published loop (reference) or Fast-dLLM's recipe (dual-cache); repeatable."
     ),
 ]
-Rounds = Annotated[int, typer.Option("-n", "--rounds", min=1, help="How often everything is measured.")]
-Length = Annotated[int | None, typer.Option("--length", min=1, help="Masks for an answer, 256 by default.")]
-Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the table as a chart.")]
+Rounds = Annotated[int, typer.Option("-n", "--rounds", metavar="N", min=1, help="Measure everything this often.")]
+Length = Annotated[int | None, typer.Option("--length", metavar="N", min=1, help=LENGTH_HELP)]
+Plot = Annotated[Path | None, flag.output("--plot", metavar="FILE.svg", help=PLOT_HELP)]
+Long = Annotated[bool, typer.Option("--long", metavar=flag.FLAG, help=LONG_HELP)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Subject:
     """The model that is measured."""
 
     model: flag.Model = None
-    quant: flag.Quantise = Quant.auto
+    quant: flag.Quantise = "auto"
     device: flag.Device = "auto"
 
 
@@ -53,7 +57,7 @@ def policies(presets: Sequence[Preset] | None) -> dict[str, Policy]:
     """The policies of `presets`, or of all presets, by name."""
     from diffucli.decode.policy import PRESETS
 
-    return {name.value: PRESETS[name.value] for name in presets or list(Preset)}
+    return {name.value: PRESETS[name] for name in presets or list(Preset)}
 
 
 def names(yardsticks: Sequence[Against] | None) -> list[str]:

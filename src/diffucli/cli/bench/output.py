@@ -33,7 +33,7 @@ def load(subject: Subject) -> Loaded:
     from diffucli.model import registry
 
     entry, begun = registry.find(subject.model), perf_counter()
-    checkpoint = model.load(entry.folder, device=subject.device, quant=subject.quant.value)
+    checkpoint = model.load(entry.folder, device=subject.device, quant=subject.quant)
     return Loaded(entry, checkpoint, perf_counter() - begun)
 
 

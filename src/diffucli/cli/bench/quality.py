@@ -12,22 +12,25 @@ from diffucli.cli.groups import grouped
 from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
 
+EXAMPLES = flag.examples("diffu bench quality -n 50", "diffu bench quality --preset fast --preset exact")
+
 
 @grouped
 def quality(
     subject: options.Subject,
     preset: options.Presets = None,
     against: options.Yardsticks = None,
-    problems: Annotated[int, typer.Option("-n", "--problems", min=1, help="Number of problems.")] = 100,
-    long: Annotated[bool, typer.Option("--long", help="Problems whose answers are whole programs.")] = False,
+    problems: Annotated[int, typer.Option("-n", "--problems", metavar="N", min=1, help="Number of problems.")] = 100,
+    long: options.Long = False,
     length: options.Length = None,
     plot: options.Plot = None,
     as_json: flag.Json = False,
 ) -> None:
     """Measure how many problems each preset solves, and by how many points it differs from the first row.
 
-    The problems are those of `diffu eval` that ask for new code. Every figure is ± one standard error; won: solved by
-    this row alone; lost: solved by the first row alone. --plot draws tokens per second over pass@1.
+    The problems are those of `diffu eval` that ask for new code. Every figure is ± one standard error.
+
+    won: solved by this row alone; lost: solved by the first row alone. The chart has tokens per second over pass@1.
     """
     from diffucli.bench import quality as qualities
     from diffucli.bench import report

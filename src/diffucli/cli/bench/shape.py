@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from diffucli.cli import options as flag
 from diffucli.cli.bench import options, output
 from diffucli.cli.groups import grouped
-from diffucli.cli.options import Quant
 from diffucli.cli.report import Report
 
+EXAMPLES = flag.examples("diffu bench shape --layers 1", "diffu bench shape --quant nf4 --device cuda")
 LEAST_ROUNDS = 3
-
-
-class Shape(StrEnum):
-    """Shapes of checkpoints."""
-
-    seven = "7b"
 
 
 @grouped
 def shape(
-    shape: Annotated[Shape, typer.Option("--shape", help="Shape of the network.")] = Shape.seven,
+    shape: Annotated[Literal["7b"], typer.Option("--shape", help="Shape of the network.")] = "7b",
     layers: Annotated[
-        int | None, typer.Option("--layers", min=1, help="Number of layers, all of the shape by default.")
+        int | None, typer.Option("--layers", metavar="N", min=1, help="Number of layers. (default: all of the shape)")
     ] = None,
-    quant: flag.Quantise = Quant.auto,
+    quant: flag.Quantise = "auto",
     device: flag.Device = "auto",
     rounds: options.Rounds = LEAST_ROUNDS,
     as_json: flag.Json = False,
@@ -46,7 +39,7 @@ def shape(
 
     config, on = Config.from_json(shapes.SHAPES[shape]), find_device(device)
     config = replace(config, num_layers=layers or config.num_layers)
-    plan = memory.choose(config, quant=quant.value, device=str(on))
+    plan = memory.choose(config, quant=quant, device=str(on))
     network = random_network(config, plan)
     steps = list(shapes.steps(network, rounds=max(rounds, LEAST_ROUNDS)))
     if network.trouble:

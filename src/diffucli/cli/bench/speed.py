@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,39 +13,21 @@ from diffucli.cli.bench import options, output
 from diffucli.cli.groups import grouped
 from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
-from diffucli.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+EXAMPLES = flag.examples("diffu bench speed", "diffu bench speed --preset balanced --against reference -n 3")
+PROMPTS_HELP = "Read the requests from this file, one a line. (default: ten of ours)"
+FULL_HELP = "Forbid end tokens, so that answers fill the canvas."
+PROFILE_HELP = "Show where the time of a step goes."
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
     """What is requested, and how long answers are."""
 
-    prompts: Annotated[
-        Path | None, typer.Option("--prompts", metavar="FILE", help="Requests, one a line. Ten requests by default.")
-    ] = None
-    long: Annotated[bool, typer.Option("--long", help="Request whole programs, which give long answers.")] = False
+    prompts: Annotated[Path | None, typer.Option("--prompts", metavar="FILE", help=PROMPTS_HELP)] = None
+    long: options.Long = False
     length: options.Length = None
-    full: Annotated[bool, typer.Option("--full", help="Forbid end tokens: answers fill the canvas.")] = False
-
-    def texts(self) -> Sequence[str]:
-        """The requests. Raises UsageError if there are none."""
-        from diffucli.bench.speed import REQUESTS
-        from diffucli.edit import source
-        from diffucli.eval.suites import Suite, long_requests
-
-        if self.long and self.prompts:
-            raise UsageError("--long and --prompts both choose the requests", hint="give one of them")
-        if self.long:
-            return [problem.request for problem in long_requests(Suite.mini, len(REQUESTS))]
-        if not self.prompts:
-            return REQUESTS
-        found = [line.strip() for line in source.read(self.prompts).text.splitlines() if line.strip()]
-        if not found:
-            raise UsageError(f"{self.prompts} has no request in it", hint="write one request a line")
-        return found
+    full: Annotated[bool, typer.Option("--full", metavar=flag.FLAG, help=FULL_HELP)] = False
 
 
 @grouped
@@ -55,14 +37,15 @@ def speed(
     preset: options.Presets = None,
     against: options.Yardsticks = None,
     rounds: options.Rounds = 1,
-    profile: Annotated[bool, typer.Option("--profile", help="Show where the time of a step goes.")] = False,
+    profile: Annotated[bool, flag.output("--profile", metavar=flag.FLAG, help=PROFILE_HELP)] = False,
     plot: options.Plot = None,
     as_json: flag.Json = False,
 ) -> None:
     """Measure how fast each preset answers the same requests.
 
-    NFE: forwards; TPF: tokens of text per forward; drawing: what the live view costs. Yardsticks of --against are the
-    first rows, and every row is divided by them. --plot draws tokens per second over TPF.
+    NFE: forwards; TPF: tokens of text per forward; drawing: share of the time that the live view takes.
+
+    The rows of --against come first, and every row is divided by them. The chart has tokens per second over TPF.
     """
     from diffucli.bench import profile as profiling
     from diffucli.bench import report
@@ -70,7 +53,8 @@ def speed(
     from diffucli.bench.writers import REFERENCE, writers
 
     options.require_picture(plot)
-    work, yardsticks = speeds.Work(requests.texts(), rounds, requests.length, requests.full), options.names(against)
+    texts, yardsticks = speeds.requests_of(requests.prompts, long=requests.long), options.names(against)
+    work = speeds.Work(texts, rounds, requests.length, requests.full)
     loaded = output.load(subject)
     contenders = writers(loaded.checkpoint, options.policies(preset), yardsticks)
     with meter("measuring", Report(json=as_json)) as show:

@@ -6,6 +6,8 @@ from diffucli.cli import options as flag
 from diffucli.cli.bench import options, output
 from diffucli.cli.groups import grouped
 
+EXAMPLES = flag.examples("diffu bench start", "diffu bench start -n 5 -m mini")
+
 
 @grouped
 def start(subject: options.Subject, rounds: options.Rounds = 1, as_json: flag.Json = False) -> None:
@@ -18,6 +20,6 @@ def start(subject: options.Subject, rounds: options.Rounds = 1, as_json: flag.Js
     from diffucli.model.load import find_device
 
     entry, device = registry.find(subject.model), find_device(subject.device)
-    model = startup.ModelFlags(str(entry.folder), subject.device, subject.quant.value)
+    model = startup.ModelFlags(str(entry.folder), subject.device, subject.quant)
     findings = startup.findings(startup.measure(model, rounds=rounds))
     output.put("start", entry.name, device, findings, as_json=as_json)

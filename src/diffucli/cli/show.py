@@ -1,0 +1,75 @@
+"""`diffu model show`: what the files of a checkpoint say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from diffucli.cli import options as flag
+from diffucli.cli.report import Report, tell
+from diffucli.units import format_bytes
+
+if TYPE_CHECKING:
+    from diffucli.model.registry import Facts
+
+EXAMPLES = flag.examples(
+    "diffu model show mini",
+    "diffu model show ./checkpoint --json",
+)
+
+
+def show(name: flag.ModelArgument = None, as_json: flag.Json = False) -> None:
+    """Show what the files of a model say: its size, memory, context, sampling, licence and tokens."""
+    from diffucli.model import registry
+
+    facts = registry.facts(registry.find(name))
+    values = _values(facts)
+    if as_json:
+        Report(json=True).object("diffu.model/1", 0, **values)
+        return
+    for key, value in (values | _worded(facts)).items():
+        tell(f"{key.replace('_', ' '):20} {value}")
+
+
+def _values(facts: Facts) -> dict[str, object]:
+    config = facts.config
+    return {
+        "name": facts.entry.name,
+        "folder": str(facts.entry.folder),
+        "model_type": config.model_type,
+        "parameters": facts.config.parameters,
+        "size": facts.size,
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "num_key_value_heads": config.num_kv_heads,
+        "context": facts.config.context,
+        "hole_padding": config.hole_padding,
+        "sampling": facts.sampling and asdict(facts.sampling),
+        "bits": facts.bits,
+        "memory": facts.memory,
+        "licence": facts.licence or None,
+        "revision": facts.revision or None,
+        "special_tokens": dict(facts.special),
+    }
+
+
+def _worded(facts: Facts) -> dict[str, str]:
+    """Those of the values that people read in another form."""
+    sampling = facts.sampling
+    published = sampling and f"temperature {sampling.temperature}, top-p {sampling.top_p}, alg {sampling.order}"
+    return {
+        "parameters": count(facts.config.parameters),
+        "size": format_bytes(facts.size),
+        "sampling": f"{published} (published)" if published else "none published",
+        "memory": f"{format_bytes(facts.memory)} at least",
+        "licence": facts.licence or "unknown",
+        "revision": facts.revision or "none",
+        "special_tokens": ", ".join(f"{name} {token}" for name, token in facts.special.items()),
+    }
+
+
+def count(number: int) -> str:
+    """A number of parameters: "7.62 B", "4.7 M"."""
+    return f"{number / 1e9:.2f} B" if number >= 1e9 else f"{number / 1e6:.1f} M"  # noqa: PLR2004
