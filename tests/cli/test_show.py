@@ -1,0 +1,57 @@
+"""`diffu model show`: the figures of a checkpoint, for people and as an object."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from diffucli.cli.show import count
+
+
+def test_show_tells_the_figures_of_a_folder(diffu, golden):
+    told = diffu("model", "show", golden).out.decode()
+    assert str(golden) in told
+    values = json.loads(diffu("model", "show", golden, "--json").out)
+    assert (values["schema"], values["status"]) == ("diffu.model/1", 0)
+    assert values["folder"] == str(golden)
+    assert values["parameters"] > 0
+    assert values["model_type"] == "Dream"
+
+
+def test_show_tells_how_the_authors_sample(diffu, monkeypatch, golden):
+    from diffucli.model import store
+    from diffucli.model.registry import Entry
+
+    record = store.Record("diffucoder", "apple/DiffuCoder-7B-cpGRPO", "c0ffee", "none", "", "", "2026-11-23")
+    pulled = Entry("diffucoder", golden, embedded=False, record=record)
+    monkeypatch.setattr("diffucli.model.registry.find", lambda _: pulled)
+    assert "temperature 0.4, top-p 0.95, alg entropy (published)" in diffu("model", "show").out.decode()
+    told = json.loads(diffu("model", "show", "--json").out)
+    assert told["sampling"] == {"temperature": 0.4, "top_p": 0.95, "order": "entropy"}
+    monkeypatch.undo()
+    assert "none published" in diffu("model", "show", "mini").out.decode()
+    assert json.loads(diffu("model", "show", "mini", "--json").out)["sampling"] is None
+
+
+def test_show_tells_of_a_checkpoint_that_cannot_be_run(diffu, tmp_path, golden):
+    folder = tmp_path / "other"
+    shutil.copytree(golden, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
+    told = json.loads(diffu("model", "show", str(folder), "--json").out)
+    assert (told["model_type"], told["num_hidden_layers"], told["sampling"]) == ("llama", 3, None)
+
+
+@pytest.mark.parametrize(("number", "text"), [(4_700_000, "4.7 M"), (10**8, "100.0 M"), (7_615_616_512, "7.62 B")])
+def test_parameters_are_counted_in_millions_and_billions(number, text):
+    assert count(number) == text
+
+
+def test_show_puts_what_people_read_into_words(diffu, golden):
+    lines = dict(line.split(maxsplit=1) for line in diffu("model", "show", golden).out.decode().splitlines())
+    assert lines["memory"].endswith(" at least")
+    assert lines["licence"] == "unknown"
+    assert lines["revision"] == "none"
+    assert {"model_type", "vocab_size"}.isdisjoint(lines), "underscores are blanks"
