@@ -182,10 +182,10 @@ def test_a_gpu_is_named_with_its_free_memory(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda i: f"Card {i}")
-    monkeypatch.setattr(memory, "free_memory", lambda device: {"cuda:0": 8 * 10**9, "cuda:1": None}[device])
+    monkeypatch.setattr(memory, "free_memory", lambda device: {"cuda:0": 8 * 10**9, "cuda:1": 0}[device])
     finding = doctor._gpu()
     assert finding.verdict == "ok"
-    assert "Card 0 (8.0 GB free), Card 1 (0 " in finding.text
+    assert "Card 0 (8.0 GB free), Card 1 (0 B free)" in finding.text
 
 
 def test_without_a_gpu_the_cpu_is_said(monkeypatch):
