@@ -131,7 +131,7 @@ def test_the_weights_are_bfloat16_in_a_file_that_all_may_read(folder: Path) -> N
 @pytest.mark.usefixtures("events")
 def test_the_checkpoint_loads_and_writes(folder: Path) -> None:
     checkpoint = load(folder, device="cpu")
-    assert checkpoint.hole_padding
+    assert checkpoint.config.hole_padding
     assert checkpoint.tokenizer.instruct
     run = generate(checkpoint, Request("write a quicksort", length=32), PRESETS["balanced"])
     result = pull(alone(checkpoint.network, run))
