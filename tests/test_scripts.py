@@ -70,3 +70,12 @@ def test_a_checkpoint_is_loaded_and_decodes_as_many_tokens_as_are_wanted(golden:
     assert set(loaded(golden, flags, tokens=0)) == {"seconds", "device"}
     found = loaded(golden, flags, tokens=6)
     assert (found["forwards"], found["reason"], found["preset"]) == (6, "complete", "exact")
+
+
+def test_mutants_are_drawn_room_by_room_and_the_same_for_a_seed() -> None:
+    sampled = script("mutation")["sampled"]
+    mutants = [f"diffucli.{room}.a.x_f__mutmut_{number}" for room in ("edit", "model") for number in range(50)]
+    drawn = sampled(mutants, ["model", "edit"], 20, 3)
+    assert [name.split(".")[1] for name in drawn] == ["model"] * 20 + ["edit"] * 20
+    assert len(set(drawn)) == 40
+    assert drawn == sampled(mutants, ["model", "edit"], 20, 3) != sampled(mutants, ["model", "edit"], 20, 4)
