@@ -290,7 +290,6 @@ def test_without_bitsandbytes_four_bits_are_a_usage_error(golden, monkeypatch):
     def fail() -> None:
         raise ImportError("bitsandbytes")
 
-    monkeypatch.setattr(memory, "width", lambda *_: 4)
     monkeypatch.setattr(nf4, "_bitsandbytes", fail)
     with pytest.raises(UsageError, match="four bits need bitsandbytes"):
         load(golden, device="cpu", quant="nf4")

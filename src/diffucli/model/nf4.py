@@ -157,8 +157,14 @@ def cat_packed(weights: Sequence[Params4bit], *, for_cpu: bool = False) -> Param
 
 
 def has_fast_products() -> bool:
-    """Whether bitsandbytes multiplies four-bit weights directly on this CPU; it computes in bfloat16 then."""
-    return bool(_bitsandbytes().functional.has_avx512bf16())
+    """Whether bitsandbytes multiplies four-bit weights directly on this CPU; it computes in bfloat16 then.
+
+    False where it cannot be imported: a plan of the memory is made before `require_bitsandbytes` names the fault.
+    """
+    try:
+        return bool(_bitsandbytes().functional.has_avx512bf16())
+    except ImportError:
+        return False
 
 
 def product_error(device: torch.device) -> float:
