@@ -309,7 +309,7 @@ def files() -> None:
     Path("damaged/config.json").write_text('{"model_type": "Dre')
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.typed)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.typed.encode("ascii", "replace").decode())
 def test_a_bad_input_gets_its_line_and_exit_code(diffu, files, row: Row, request):
     if row.answer:
         request.getfixturevalue("says")(*[row.answer + ("```" if "gen" in row.typed else "")] * 2)
