@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from diffucli.cli.evaluate import recorded
+from diffucli.errors import WriteFailed
 from diffucli.eval.problems import CodeProblem, FillProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.cli.conftest import Diffu
+
+    from diffucli.eval.evaluate import JudgedSample
 
 RIGHT, WRONG = "def f(x):\n    return x + 1\n```<|im_end|>", "def f(x):\n    return x\n```<|im_end|>"
 BROKEN = "def f(x:\n```<|im_end|>"
@@ -100,6 +105,65 @@ def test_a_look_at_every_sample(diffu: Diffu, says: Callable[..., list[str]]) ->
         "error    add 1",
         "ok       return x",
     ]
+
+
+@pytest.mark.usefixtures("three")
+def test_each_answer_is_a_line_of_the_records(diffu: Diffu, says: Callable[..., list[str]], tmp_path: Path) -> None:
+    says(RIGHT, WRONG, "return x")
+    assert diffu("eval", "--seed", "3", "--records", tmp_path / "answers.jsonl").code == 0
+    found = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    told = [(each["group"], each["index"], each["seed"], each["text"], each["ok"]) for each in found]
+    assert told == [
+        ("requests", 0, 3, "def f(x):\n    return x + 1\n", True),
+        ("requests", 1, 3, "def f(x):\n    return x\n", False),
+        ("lines", 2, 3, "return x", True),
+    ]
+    assert {"parses", "reason", "nfe", "tokens", "seconds", "refused", "length", "title"} <= set(found[0])
+
+
+@pytest.mark.usefixtures("three")
+def test_records_that_cannot_be_written_are_one_line(
+    diffu: Diffu, says: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    says("return x")
+    for path, reason in (
+        (tmp_path, "is not a regular file"),
+        (tmp_path / "no" / "a.jsonl", "its folder does not exist"),
+    ):
+        done = diffu("eval", "-q", "--records", path)
+        assert (done.code, len(done.lines), done.out) == (2, 1, b"")
+        assert reason in done.err
+
+
+def test_only_what_the_system_refuses_to_write_is_told_as_such(tmp_path: Path) -> None:
+    def lost() -> Iterator[JudgedSample]:
+        raise ConnectionError
+        yield
+
+    with pytest.raises(WriteFailed, match="Is a directory"):
+        list(recorded(iter([]), tmp_path))
+    with pytest.raises(ConnectionError):
+        list(recorded(lost(), tmp_path / "a.jsonl"))
+
+
+@pytest.mark.usefixtures("three")
+def test_lengths_are_a_table_of_the_holes_alone(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    seen = says("return x")
+    done = diffu("eval", "--lengths")
+    assert done.code == 0
+    header, _, lines = done.out.decode().splitlines()
+    assert [cell.strip() for cell in header.split("|")][3:5] == ["oracle", "fixed"]
+    assert lines.split("|")[1].strip() == "lines"
+    assert [canvas.count("<|mask|>") for canvas in seen][1:6] == [4, 8, 16, 32, 64]
+    assert "100% · 7 of 7" in done.lines[-1]
+
+
+@pytest.mark.usefixtures("three")
+def test_lengths_as_an_object_are_a_group_for_each(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says("return x")
+    groups = json.loads(diffu("eval", "--lengths", "--json").out)["groups"]
+    assert [each["length"] for each in groups] == ["oracle", "4", "8", "16", "32", "64", "auto"]
+    assert {each["group"] for each in groups} == {"lines"}
 
 
 @pytest.mark.usefixtures("three")

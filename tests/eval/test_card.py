@@ -1,4 +1,4 @@
-"""A model card has two tables: one greedy answer a problem, and ten drawn ones of fewer problems."""
+"""A model card has three tables: a greedy answer a problem, ten drawn ones of fewer problems, holes by length."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def written(monkeypatch: pytest.MonkeyPatch, checkpoint: object) -> dict[str, ob
         return [PROBLEM]
 
     def solver(writer: Writer) -> Solver:
-        seen["temperatures"].append(writer.policy.sampling.temperature)  # type: ignore[attr-defined]
+        if writer.length is None:
+            seen["temperatures"].append(writer.policy.sampling.temperature)  # type: ignore[attr-defined]
 
         def solve(_problem: object, seed: int) -> Sample:
             seen["seeds"].append(seed)  # type: ignore[attr-defined]
@@ -45,29 +46,32 @@ def written(monkeypatch: pytest.MonkeyPatch, checkpoint: object) -> dict[str, ob
     monkeypatch.setattr(card, "load", lambda *_, **__: checkpoint)
     monkeypatch.setattr(card, "problems", problems)
     monkeypatch.setattr(card, "solver", solver)
+    monkeypatch.setattr("diffucli.eval.lengths.solver", solver)
     monkeypatch.setattr("diffucli.mini.training_log.read", lambda folder: f"the log of {folder.name}")
     monkeypatch.setattr(card, "write_card", lambda path, **values: seen.update(values, path=path))
     return seen
 
 
-def test_the_card_has_the_log_the_facts_and_both_tables(
+def test_the_card_has_the_log_the_facts_and_all_tables(
     written: dict[str, object], golden: Path, tmp_path: Path
 ) -> None:
     card.make(golden, tmp_path / "card.md", watch=unwatched, picture=False)
     assert (written["path"], written["picture"]) == (tmp_path / "card.md", False)
     assert written["log"] == "the log of tiny-dream"
     assert written["facts"].entry.folder == golden  # type: ignore[attr-defined]
-    greedy, sampled = written["tables"].items()  # type: ignore[attr-defined]
+    greedy, sampled, lengths = written["tables"].items()  # type: ignore[attr-defined]
     assert greedy[0] == "One greedy answer a problem"
     assert sampled[0] == "Ten answers a problem at temperature 0.7, at most 20 problems a group"
     assert "pass@10" not in greedy[1]
     assert "pass@10" in sampled[1]
-    assert written["temperatures"] == [0.0, 0.7]
-    assert written["seeds"] == [0, *range(10)]
+    assert lengths[0] == "pass@1 by the length that a hole gets, at most 50 problems a group"
+    assert "|  oracle |   fixed |" in lengths[1]
+    assert written["temperatures"] == [0.0, 0.7, 0.0]
+    assert written["seeds"] == [0, *range(10), *[0] * 7]
 
 
-@pytest.mark.parametrize(("limit", "limits"), [(None, [None, 20]), (5, [5, 5]), (100, [100, 20])])
-def test_the_second_table_has_fewer_problems(
+@pytest.mark.parametrize(("limit", "limits"), [(None, [None, 20, 50]), (5, [5] * 3), (100, [100, 20, 50])])
+def test_the_later_tables_have_fewer_problems(
     written: dict[str, object], golden: Path, tmp_path: Path, limit: int | None, limits: list[int | None]
 ) -> None:
     card.make(golden, tmp_path / "card.md", watch=unwatched, limit=limit, picture=False)
@@ -87,7 +91,7 @@ def test_the_samples_and_their_number_are_shown_to_a_watcher(
 
     card.make(golden, tmp_path / "card.md", watch=watch, picture=False)
     assert written["tables"]
-    assert (totals, titles) == ([1, 10], ["1"] * 11)
+    assert (totals, titles) == ([1, 10, 7], ["1"] * 18)
 
 
 def test_a_missing_matplotlib_is_told_before_anything_is_loaded(

@@ -12,7 +12,7 @@ import pytest
 
 from diffucli.decode.policy import PRESETS, Policy, retry_policy
 from diffucli.eval.evaluate import Writer, evaluate, solver
-from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, Sample, judge
+from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, RepairProblem, Sample, judge
 from diffucli.eval.report import group_reports
 from diffucli.events import Finished, Started
 from diffucli.tasks.fill import DEFAULT_HOLE_TOKENS
@@ -137,6 +137,37 @@ def test_a_hole_is_filled_from_both_sides(padding: Checkpoint) -> None:
     assert (sample.text, sample.nfe, sample.seconds) == ("y = 2", 4, 0.25)
     assert sample.tokens == len(padding.tokenizer.encode("y = 2"))
     assert decode.canvases == [f"a = 0\n{'<|mask|>' * DEFAULT_HOLE_TOKENS}\nb = 1\n"]
+
+
+def test_a_hole_has_the_length_that_a_writer_is_given(padding: Checkpoint) -> None:
+    decode = Scripted(padding, "y = 2")
+    writer = Writer(padding, BALANCED, decode, length=(9, 9))
+    assert solver(writer)(FillProblem("g", "a = 0\n", "y = 2", "\nb = 1\n"), 0).text.startswith("y = 2")
+    assert decode.canvases == [f"a = 0\n{'<|mask|>' * 9}\nb = 1\n"]
+
+
+def test_the_model_does_not_see_what_stood_in_a_hole_nor_is_its_text_judged_by_it(padding: Checkpoint) -> None:
+    """The text is refused or not as for `???` in a file, whatever stood there."""
+    decode = Scripted(padding, *["y = 2<|dlm_pad|>"] * 4)
+    for expected in ("z = 3", "z = = 3"):
+        sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", expected, "\nb = 1\n"), 0)
+        assert (sample.text, sample.refused) == ("y = 2", False)
+    assert len(set(decode.canvases)) == 1
+
+
+def test_a_broken_program_is_mended_as_by_the_command_and_is_the_sample(padding: Checkpoint) -> None:
+    broken, original = "a = 0\nx = (1\nb = 2\n", "a = 0\nx = (1)\nb = 2\n"
+    decode = Scripted(padding, "x = (1)<|dlm_pad|>")
+    sample = solver(Writer(padding, BALANCED, decode))(RepairProblem("g", broken, original, ""), 0)
+    assert (sample.text, sample.nfe, sample.refused) == (original, 4, False)
+    assert decode.canvases[0].startswith("a = 0\n")
+    assert decode.canvases[0].endswith("\nb = 2\n")
+
+
+def test_what_a_command_would_refuse_is_marked(padding: Checkpoint) -> None:
+    decode = Scripted(padding, "x = (<|dlm_pad|>", "x = [<|dlm_pad|>")
+    sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", "z = 3", "\nb = 1\n"), 0)
+    assert (sample.text, sample.refused) == ("x = [", True)
 
 
 def test_seeds_draw_different_samples_and_the_same_again(checkpoint: Checkpoint) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffucli.eval.problems import CodeProblem, FillProblem, judge
+from diffucli.eval.problems import CodeProblem, FillProblem, RepairProblem, judge
 
 ADD = CodeProblem("g", "add two numbers", "assert candidate(1, 2) == 3\nassert candidate(0, 0) == 0\n")
 LINE = FillProblem("g", "def f(x):\n    ", "return x + 1", "\n")
@@ -57,3 +57,26 @@ def test_a_hole_must_hold_what_stood_there(text: str, passed: bool, parses: bool
 def test_a_hole_whose_code_has_tests_may_hold_whatever_passes_them(text: str, passed: bool, parses: bool) -> None:
     verdict = judge(FillProblem("g", LINE.before, LINE.expected, LINE.after, "assert candidate(1) == 2\n"), text)
     assert (verdict.passed, verdict.parses) == (passed, parses)
+
+
+REPAIR = RepairProblem("g", "def f(x)\n    return x\n", "def f(x):\n    return x\n", "assert candidate(3) == 3\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "passed", "parses"),
+    [
+        (REPAIR.original, True, True),
+        ("def other(y):\n    return +y\n", True, True),
+        ("def f(x):\n    return 0\n", False, True),
+        (REPAIR.broken, False, False),
+    ],
+    ids=["original", "another", "wrong", "broken"],
+)
+def test_a_repair_is_judged_by_running_the_whole_program(text: str, passed: bool, parses: bool) -> None:
+    verdict = judge(REPAIR, text)
+    assert (verdict.passed, verdict.parses) == (passed, parses)
+
+
+def test_a_repair_is_named_by_the_line_that_is_broken() -> None:
+    assert REPAIR.title == "def f(x)"
+    assert RepairProblem("g", "x = (\n", "x = (\n1)\n", "").title == "x = (\n", "else by all of it"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from diffucli.eval.evaluate import JudgedSample
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Sample
-from diffucli.eval.report import GroupReport, group_reports, pass_at, table
+from diffucli.eval.report import GroupReport, group_reports, pass_at, record, table
 
 
 @given(data=st.data(), samples=st.integers(1, 9))
@@ -111,3 +111,23 @@ def test_rows_are_aligned() -> None:
 
 def test_no_reports_are_a_header() -> None:
     assert table([]).startswith("| group | problems | parses |")
+
+
+def test_a_record_has_the_problem_its_judgement_and_every_field_of_the_sample() -> None:
+    hole = FillProblem("lines", "x = ", "1", "\n")
+    sample, judgement = Sample("2", nfe=3, tokens=1, seconds=0.5, refused=True), Judgement(False, True, "differs")
+    assert record(JudgedSample(7, hole, 4, sample, judgement, "oracle")) == {
+        "group": "lines",
+        "index": 7,
+        "title": "1",
+        "seed": 4,
+        "length": "oracle",
+        "ok": False,
+        "parses": True,
+        "reason": "differs",
+        "text": "2",
+        "nfe": 3,
+        "tokens": 1,
+        "seconds": 0.5,
+        "refused": True,
+    }

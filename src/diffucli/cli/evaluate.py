@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,17 +15,20 @@ from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice
 from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
+from diffucli.errors import WriteFailed
 from diffucli.eval.suites import Suite, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.report import GroupReport
 
 EXAMPLES = flag.examples(
     "diffu eval --limit 20",
     "diffu eval -n 10 --temp 0.7 --limit 5 --json",
 )
+RECORDS_HELP = "Write each answer with its judgement to FILE, a JSON object a line."
 
 
 @grouped
@@ -36,6 +42,10 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Most problems of a group. (default: all)")
     ] = None,
+    lengths: Annotated[
+        bool, typer.Option("--lengths", help="Holes only: at their true length, at fixed lengths, and by default.")
+    ] = False,
+    records: Annotated[Path | None, typer.Option("--records", metavar="FILE", help=RECORDS_HELP)] = None,
 ) -> None:
     """Measure how many problems a model solves. It was not trained on them; its answers run in the sandbox.
 
@@ -44,23 +54,64 @@ def evaluate(
     NFE: forwards; tokens: of text; TPF: tokens per forward; s: seconds of decoding. -v prints how each answer fared.
     """
     from diffucli.cli import session
+    from diffucli.cli.destination import require_target
     from diffucli.eval import evaluate as evaluations
-    from diffucli.eval.report import group_reports, table, values
+    from diffucli.eval import lengths as by_length
+    from diffucli.eval.report import values
 
     if samples > 1:
         evaluations.require_sampling(choice.decoding().policy())
+    if records:
+        require_target(records)
     opened = session.begin(choice, report, live="never", fps=1)
     policy, chosen = opened.policy, problems(suite, limit=limit)
-    solve = evaluations.solver(evaluations.Writer(opened.checkpoint, policy))
-    results = evaluations.evaluate(chosen, solve, seeds=range(policy.seed, policy.seed + samples))
-    groups = group_reports(watched(results, len(chosen) * samples, report=report))
+    writer, seeds = evaluations.Writer(opened.checkpoint, policy), range(policy.seed, policy.seed + samples)
+    if lengths:
+        holes = by_length.holes_of(chosen)
+        results, total = by_length.by_lengths(holes, writer, seeds=seeds), len(holes) * len(by_length.LENGTHS)
+    else:
+        results, total = evaluations.evaluate(chosen, evaluations.solver(writer), seeds=seeds), len(chosen)
+    found = by_length.length_reports(recorded(watched(results, total * samples, report=report), records))
     if report.json:
         how = {"preset": choice.preset, "temperature": policy.sampling.temperature, "seed": policy.seed}
         about = {"suite": suite, "model": opened.entry.name, "samples": samples, **how}
-        report.object("diffu.eval/1", 0, **about, groups=[values(each) for each in groups])
+        groups = [{**values(group), "length": length} for length, each in found.items() for group in each]
+        report.object("diffu.eval/1", 0, **about, groups=groups)
     else:
-        streams.put(f"{table(groups)}\n".encode())
+        streams.put(f"{_table(found)}\n".encode())
         report.notice(f"seed {policy.seed} · {samples} a problem · {choice.preset}")
+
+
+def _table(found: Mapping[str, Sequence[GroupReport]]) -> str:
+    """The table of the reports by length; of the default alone, that of all figures."""
+    from diffucli.eval import lengths, report
+    from diffucli.eval.evaluate import AUTO
+
+    return lengths.table(found) if len(found) > 1 else report.table(found.get(AUTO, []))
+
+
+def recorded(results: Iterable[JudgedSample], path: Path | None) -> Iterator[JudgedSample]:
+    """Passes results on and writes a line for each to `path`, if there is one. WriteFailed: the system refuses it."""
+    from diffucli.eval.report import record
+
+    if path is None:
+        yield from results
+        return
+    with _writing(path):
+        file = path.open("w", encoding="utf-8", buffering=1)  # whole lines, which others can read meanwhile
+    with file:
+        for result in results:
+            with _writing(path):
+                file.write(f"{json.dumps(record(result))}\n")
+            yield result
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise WriteFailed(f"{path}: {exc.strerror or exc}", hint="name another file, or make room") from exc
 
 
 def watched(results: Iterable[JudgedSample], total: int, *, report: Report) -> Iterator[JudgedSample]:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from diffucli.decode.loop import alone
 from diffucli.edit import source
-from diffucli.edit.regions import Region
 from diffucli.errors import UsageError
-from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, Sample, judge
+from diffucli.eval.everyday import HOLE
+from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, RepairProblem, Sample, judge
 from diffucli.tasks.engine import Decode, Result, default_decode
-from diffucli.tasks.fill import Job, fill
+from diffucli.tasks.fill import Wanted, fill, jobs_of
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
 from diffucli.tasks.prompt import PYTHON
-from diffucli.tasks.targets import Targets
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
@@ -31,17 +30,22 @@ if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint
     from diffucli.tasks.verify import Verify
 
+AUTO = "auto"  # the default length of a hole
 Solver = Callable[[Problem, int], Sample]
 Judge = Callable[[Problem, str], Judgement]
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A checkpoint, the policy that it writes by, and the decoding: our loop, or a reference in its place."""
+    """A checkpoint, the policy that it writes by, and the decoding: our loop, or a reference in its place.
+
+    length: bounds on the tokens of a hole, as of `diffu fill --length`; None: the default.
+    """
 
     checkpoint: Checkpoint
     policy: Policy
     decode: Decode = default_decode
+    length: tuple[int, int] | None = None
 
     def answer(
         self, request: str, *, length: int | None = None, min_tokens: int = 0, verify: Verify = "error"
@@ -51,23 +55,31 @@ class Writer:
         return alone(self.checkpoint.network, generate(self.checkpoint, wanted, self.policy, decode=self.decode))
 
     def fill(self, problem: FillProblem) -> Result:
-        """The result of filling the hole of `problem`, which gets the default number of masks."""
-        place = len(problem.before)
-        plain = problem.before + problem.expected + problem.after
-        targets = Targets((Region(place, place),), plain, frozenset({(place, place)}))
-        job = Job(source.from_bytes((problem.before + problem.after).encode()), "the problem", PYTHON, targets)
+        """The result of `diffu fill` on the code of `problem` with `???` as its hole."""
+        return self._fill(f"{problem.before}{HOLE}{problem.after}", Wanted(language=PYTHON.name, length=self.length))
+
+    def repair(self, problem: RepairProblem) -> Result:
+        """The result of `diffu fill -r :errors` on the program of `problem`."""
+        return self._fill(problem.broken, Wanted((":errors",), language=PYTHON.name))
+
+    def _fill(self, text: str, wanted: Wanted) -> Result:
+        (job,) = jobs_of([(source.from_bytes(text.encode()), None)], wanted)
         return pull(alone(self.checkpoint.network, fill(self.checkpoint, job, self.policy, decode=self.decode))).result
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedSample:
-    """A sample of problem number `index`, generated with `seed`, and its judgement."""
+    """A sample of problem number `index`, generated with `seed`, and its judgement.
+
+    length: of `lengths.LENGTHS`, how many tokens a hole got.
+    """
 
     index: int
     problem: Problem
     seed: int
     sample: Sample
     judgement: Judgement
+    length: str = AUTO
 
 
 def evaluate(
@@ -111,10 +123,14 @@ def solver(writer: Writer) -> Solver:
                 return sample_of(pull(seeded.answer(problem.request)))
             case FillProblem():
                 return sample_of(seeded.fill(problem))
+            case RepairProblem():
+                result = seeded.repair(problem)
+                return replace(sample_of(result), text=result.text)
 
     return solve
 
 
 def sample_of(result: Result) -> Sample:
     """A task's result as a sample: its code, or what it put into the hole."""
-    return Sample(result.pieces[0], result.nfe, result.chosen.written.tokens, result.seconds)
+    tokens, refused = result.chosen.written.tokens, result.check.refused
+    return Sample(result.pieces[0], result.nfe, tokens, result.seconds, refused)

@@ -56,23 +56,47 @@ class FillProblem:
         return self.expected
 
 
-Problem = CodeProblem | FillProblem
+@dataclass(frozen=True, slots=True)
+class RepairProblem:
+    """A Python program that does not compile.
+
+    group: The group that results are reported by.
+    broken: The program, all of it.
+    original: The program before it was broken; other repairs may be right as well.
+    tests: Asserts on `candidate`, the last function or class of the repaired program.
+    """
+
+    group: str
+    broken: str
+    original: str
+    tests: str
+
+    @property
+    def title(self) -> str:
+        """What names the problem in a list: the first line that was broken."""
+        lines = zip(self.broken.splitlines(), self.original.splitlines(), strict=False)
+        return next((broken.strip() for broken, line in lines if broken != line), self.broken)
+
+
+Problem = CodeProblem | FillProblem | RepairProblem
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One answer to a problem.
+    """One answer to a problem. Every field is part of its record in `diffu eval --records`.
 
-    text: The code, or the content of the hole.
+    text: The code, the content of the hole, or the whole repaired program.
     nfe: Number of forwards.
     tokens: Number of tokens of text, without end and padding tokens.
     seconds: Wall time of decoding.
+    refused: Whether a command would have refused to write it.
     """
 
     text: str
     nfe: float
     tokens: int
     seconds: float
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +121,7 @@ def judge(problem: Problem, text: str, *, seconds: float = TEST_SECONDS) -> Judg
             return Judgement(same, _parses(problem.before + text + problem.after), "ok" if same else "differs")
         case FillProblem():
             return _run_tests(problem.before + text + problem.after, problem.tests, seconds)
-        case CodeProblem():
+        case CodeProblem() | RepairProblem():
             return _run_tests(text, problem.tests, seconds)
 
 

@@ -95,6 +95,14 @@ def _group_report(group: str, results: Sequence[JudgedSample]) -> GroupReport:
     )
 
 
+def record(result: JudgedSample) -> dict[str, object]:
+    """A sample as plain values: which problem it answers, how it was judged, and every field of the sample."""
+    problem, judgement = result.problem, result.judgement
+    asked = {"group": problem.group, "index": result.index, "title": problem.title, "seed": result.seed}
+    judged = {"ok": judgement.passed, "parses": judgement.parses, "reason": judgement.reason}
+    return {**asked, "length": result.length, **judged, **asdict(result.sample)}
+
+
 def values(report: GroupReport) -> dict[str, object]:
     """Every figure of a group as plain values."""
     return {**asdict(report), "tpf": report.tpf, "rate": report.rate}

@@ -27,6 +27,8 @@ class Suite(StrEnum):
 
 def problems(suite: Suite, *, limit: int | None = None) -> list[Problem]:
     """The problems of `suite`, the same ones every time; at most `limit` a group."""
+    from diffucli.eval import everyday
+    from diffucli.eval.repairs import broken_programs
     from diffucli.mini import held_out
 
     assert suite is Suite.mini, "the only one so far"
@@ -35,6 +37,8 @@ def problems(suite: Suite, *, limit: int | None = None) -> list[Problem]:
         *_phrasings(limit),
         *_programs(limit),
         *_compositions(limit),
+        *broken_programs(limit),
+        *_some(everyday.holes(), limit),
         *_fills("body of a new composition", held_out.bodies(holes)),
         *_fills("line of a classic task, renamed", held_out.known_lines(holes)),
         *_fills("line of open code", held_out.lines(holes)),

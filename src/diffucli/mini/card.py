@@ -57,10 +57,13 @@ machine and is used for holes only; this repository does not contain it.
 ## What it can do
 
 Measured on data that it was not trained on: phrasings of the classic tasks (one in six, chosen by hash), compositions
-(new combinations of pieces), and holes of free length: the body of such a composition, with a docstring and renamed
+(new combinations of pieces), and holes of free length: 30 everyday holes (src/diffucli/eval/everyday.toml), one each in
+a function as it stands in scripts and applications; the body of such a composition, with a docstring and renamed
 variables; a line of a task's solution with renamed variables; and a line of a function from held-out packages
-({held_out}). An answer passes if it passes the tests of the problem in the sandbox. A hole passes if the
-filled code passes its tests; a line of open code has no tests and must equal the original line, white space aside. An
+({held_out}). Repairs are solutions and compositions such as it was trained on, each broken in one
+place so that it does not compile, and mended as by `diffu fill -r :errors`; what it was not trained on is the fault. An
+answer passes if it passes the tests of the problem in the sandbox. A hole or a repair passes if the new code passes its
+tests; a line of open code has no tests and must equal the original line, white space aside. An
 answer that does not parse is generated once more with the retry policy, as the commands do it; NFE and s include both
 runs. ± is the standard error over the problems. NFE: forwards per answer; tokens: of text per answer; TPF: tokens per
 forward; s: seconds of decoding per answer on the training machine.
