@@ -34,7 +34,7 @@ def test_the_region_is_the_same_five_lines_in_all() -> None:
     texts = []
     for lines in SIZES:
         text = growth.source(lines)
-        (found,) = regions.parse([growth.region(lines)], text, find_symbol=lambda _: (0, 0))
+        (found,) = regions.parse([growth.region(lines)], text, find_symbol=lambda _: regions.Region(0, 0))
         texts.append(text[found.start : found.stop])
     assert texts[0] == texts[1]
     assert texts[0].count("\n") == 4

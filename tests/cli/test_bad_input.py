@@ -31,7 +31,7 @@ This page is written by `python tests/cli/test_bad_input.py > docs/bad-input.md`
 TAIL = """
 The files: `good.py` parses; `hole.py` holds a `???`; `broken.py` does not parse; `latin.py` is Latin-1 without a coding
 comment; `data.bin` is binary; `big.py` is larger than 10 MB; `long.py` has 5,000 lines; `notes.txt` is prose;
-`empty.txt` is empty; `locked.py` is read-only; `folder` is a folder; `pipe` is a named pipe; `damaged` is a
+`empty.txt` is empty; `classes.py` has the methods `Cfg.load` and `Db.load`; `locked.py` is read-only; `folder` is a folder; `pipe` is a named pipe; `damaged` is a
 checkpoint folder whose config.json was cut off.
 
 What is in none of the rows above should not happen; if it does, it is one line too: `diffu: internal error: … (set DIFFU_DEBUG=1
@@ -228,6 +228,20 @@ ROWS = [
         "diffu fill good.py -r man", "diffu: good.py: no symbol is named `man`; did you mean `main`? (there are: main)"
     ),
     Row(
+        "diffu fill classes.py -r load",
+        "diffu: classes.py: 2 symbols are named `load`; did you mean `Cfg.load` or `Db.load`? (write its whole name, as in `-r Cfg.load`)",
+    ),
+    Row("diffu fill good.py 1:2", "diffu: 1:2: no such file; did you mean -r 1:2? (regions are named with -r)"),
+    Row(
+        "diffu fill good.py:1:2",
+        "diffu: good.py:1:2: is it a column or a line behind line 1? (write good.py:1 for the line, good.py:1-2 for lines 1 to 2)",
+    ),
+    Row("diffu fill nowhere.py:3", "diffu: nowhere.py: no such file (check the path, or create the file first)"),
+    Row(
+        "diffu fill good.py::man",
+        "diffu: good.py: no symbol is named `man`; did you mean `main`? (there are: main)",
+    ),
+    Row(
         "diffu fill good.py -r '?'",
         "diffu: good.py: region '?' is of no known form (write 10:40, 10,+30, 10:5-12:20, a symbol such as Cfg.load, :errors, :todo or :marks)",
     ),
@@ -294,6 +308,7 @@ def files() -> None:
         "latin.py": "x = '\xe9'\n",
         "data.bin": "".join(map(chr, range(256))),
         "long.py": "x = 1\n" * 5000,
+        "classes.py": "".join(f"class {name}:\n    def load(self): ...\n" for name in ("Cfg", "Db")),
         "notes.txt": "prose\n",
         "empty.txt": "",
         "locked.py": "x = ???\n",

@@ -225,15 +225,41 @@ def test_a_file_that_changed_meanwhile_is_not_written_and_exit_5(diffu, says, mo
     assert Path("f.py").read_text() == "mine\n"
 
 
-def test_a_symbol_keeps_its_indentation_and_decorators(diffu, says):
-    seen = says("def load(self):\n        return 3")
+def test_a_symbol_gets_a_new_body_below_its_signature_and_docstring(diffu, says):
+    seen = says("return 3")
+    text = CFG.replace("return 1", '"""Read it."""\n        return 1')
+    put(text)
+    assert diffu("fill", "f.py", "-r", "Cfg.load").out.decode() == text.replace("return 1", "return 3")
+    assert '    @property\n    def load(self):\n        """Read it."""\n       ' in seen[0]
+
+
+def test_a_whole_symbol_keeps_nothing_but_its_indentation(diffu, says):
+    says("def load(self):\n        return 3")
     put(CFG)
-    assert diffu("fill", "f.py", "-r", "Cfg.load").out.decode() == CFG.replace("return 1", "return 3")
-    assert "    @property\n   " in seen[0]
+    new = CFG.replace("@property\n    ", "").replace("return 1", "return 3")
+    assert diffu("fill", "f.py", "-r", "load=whole").out.decode() == new
+
+
+def test_a_body_is_written_below_a_docstring_that_stands_alone(diffu, says):
+    says("return 1")
+    put('def f():\n    """One."""\n')
+    assert diffu("fill", "f.py", "-r", "f", "--length", "8").out == b'def f():\n    """One."""\n    return 1\n'
+
+
+def test_regions_may_stand_behind_the_names_of_files(diffu, says):
+    says("9", "3", "return 5")
+    put("a = 1\nb = 2\nc = 3\n", "a.py")
+    put(CFG, "b.py")
+    done = diffu("fill", "a.py:1:5-1:5", "b.py::Cfg::load", "a.py:3:5-3:5", "--json")
+    told = json.loads(done.out)["files"]
+    assert [(one["file"], one["text"]) for one in told] == [
+        ("a.py", "a = 9\nb = 2\nc = 3\n"),
+        ("b.py", CFG.replace("return 1", "return 5")),
+    ]
 
 
 def test_holes_do_not_hide_symbols(diffu, says):
-    says("1", "def save(self):\n        return 3")
+    says("1", "return 3")
     put(CFG.replace("return 1", "return ???"))
     assert diffu("fill", "f.py", "-r", "Cfg.save").out.decode() == CFG.replace("return 2", "return 3")
 

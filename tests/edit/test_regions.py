@@ -103,7 +103,7 @@ def test_what_names_nothing_is_refused(spec, message):
 
 @pytest.mark.parametrize("name", ["parse_args", "Cfg.load", "ns::f", "größe", "_x", "$", "$el"])
 def test_a_symbol_is_looked_up_by_the_callable(name):
-    assert parse(name, find_symbol={name: (4, 9)}.__getitem__) == (Region(4, 9, label=name),)
+    assert parse(name, find_symbol={name: Region(4, 9)}.__getitem__) == (Region(4, 9, label=name),)
 
 
 def test_regions_come_sorted_and_adjacent_lines_as_one():
@@ -117,7 +117,7 @@ def test_regions_come_sorted_and_adjacent_lines_as_one():
 )
 def test_regions_that_overlap_are_refused_by_name(specs):
     with pytest.raises(UsageError) as refusal:
-        parse(*specs, find_symbol=lambda name: (0, CODE.index("\n\n\n")))
+        parse(*specs, find_symbol=lambda name: Region(0, CODE.index("\n\n\n")))
     assert all(spec in refusal.value.message for spec in specs)
     assert refusal.value.hint == "name each part of the file once"
 
@@ -160,7 +160,7 @@ def test_what_is_written_into_columns_keeps_the_blank_behind_them():
 
 def test_blanks_at_the_ends_of_a_symbol_stay_outside():
     text = "a\n\n  def f(): pass\n\nb"
-    assert cut(parse("f", text=text, find_symbol=lambda _: (1, text.index("b"))), text) == ["def f(): pass"]
+    assert cut(parse("f", text=text, find_symbol=lambda _: Region(1, text.index("b"))), text) == ["def f(): pass"]
 
 
 def test_columns_that_touch_are_one_region_before_their_blanks_are_left_out():

@@ -132,27 +132,46 @@ def test_bounds_are_given_to_regions_that_have_none() -> None:
 @pytest.mark.parametrize(
     ("symbol", "covered"),
     [
-        ("f", "def f(x):\n    y = x\n    return y"),
-        ("A.g", "async def g(self):\n        ..."),
-        ("A", "class A:\n    @property\n    async def g(self):\n        ..."),
+        ("f", "y = x\n    return y"),
+        ("f=whole", "@cached\ndef f(x):\n    y = x\n    return y"),
+        ("A.g", "..."),
+        ("g", "..."),
+        ("A::g=whole", "@property\n    async def g(self):\n        ..."),
+        ("A", "@property\n    async def g(self):\n        ..."),
     ],
 )
-def test_a_symbol_is_its_definition_without_decorators(symbol: str, covered: str) -> None:
+def test_a_symbol_is_its_body_and_whole_if_asked_for(symbol: str, covered: str) -> None:
     assert cut(CODE, symbol) == [covered]
 
 
-def test_elsewhere_decorators_belong_to_the_definition() -> None:
-    text = "@C() class A {}\n@D()\nclass B {}\n"
-    assert cut(text, "A", language=by_name("ts")) == ["@C() class A {}"]
+@pytest.mark.parametrize(
+    ("language", "text", "body", "whole"),
+    [
+        ("ts", "@C() class A { x = 1 }\n@D()\nclass B {}\n", "x = 1", "@C() class A { x = 1 }"),
+        ("rust", "#[x]\nfn A() -> i32 {\n    1\n}\n", "1", "#[x]\nfn A() -> i32 {\n    1\n}"),
+        ("java", "interface A { void z(); }\n", "void z();", "interface A { void z(); }"),
+        ("go", "package p\nfunc A() {}\n", "{}", "func A() {}"),
+    ],
+)
+def test_elsewhere_braces_are_no_part_of_a_body_unless_they_are_empty(
+    language: str, text: str, body: str, whole: str
+) -> None:
+    assert cut(text, "A", language=by_name(language)) == [body]
+    assert cut(text, "A=whole", language=by_name(language)) == [whole]
 
 
-def test_a_decorator_that_calls_names_def_is_left_out_whole() -> None:
-    text = "@wrap(\n    'def'\n)\n@other\ndef f():\n    pass\n"
-    assert cut(text, "f") == ["def f():\n    pass"]
+def test_a_symbol_without_a_body_is_whole() -> None:
+    assert cut("interface I { void z(); }\n", "I.z", language=by_name("java")) == ["void z();"]
+
+
+def test_the_body_of_a_function_that_has_but_a_docstring_is_a_new_line_below_it() -> None:
+    text = 'class A:\n\tdef f(self):\n\t\t"""Do.\n\t\t\tIt.\n\t\t\t"""\n\nx = 1\n'
+    (found,) = find(text, "f").regions
+    assert (text[: found.start].endswith('"""'), found.start, found.lead) == (True, found.stop, "\n\t\t")
 
 
 def test_symbols_are_found_although_a_hole_stands_in_the_text() -> None:
-    assert cut(CODE + "z = ???\n", "f") == ["def f(x):\n    y = x\n    return y", "???"]
+    assert cut(CODE + "z = ???\n", "f") == ["y = x\n    return y", "???"]
 
 
 def test_errors_are_the_lines_that_do_not_parse() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli import streams
+from diffucli.cli import places, streams
 from diffucli.cli.destination import Destination
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Showing
@@ -21,19 +21,21 @@ if TYPE_CHECKING:
     from diffucli.tasks.fill import Job
 
 EXAMPLES = flag.examples(
-    "diffu fill app.py -r 10:14 -w",
+    "diffu fill app.py:10-14 -w",
     'diffu fill app.py -r Cfg.load -p "use a with statement" --diff',
 )
-REGION_HELP = "Rewrite this region: 10:40, 10,+30, 10:5-12:20, Cfg.load, :todo, :marks or :errors; repeatable."
+REGION_HELP = (
+    "Rewrite this region: lines 10:40 or 10,+30, columns 10:5-12:20, the body of a symbol Cfg.load (Cfg.load=whole: all "
+    "of it, with its signature and docstring), :todo, :marks or :errors; repeatable."
+)
+FILES_HELP = "Files to rewrite, or a region each: FILE:10, FILE:10-14, FILE::name; `-` is stdin."
 
 
 @dataclass(frozen=True, slots=True)
 class FillInput:
     """What to rewrite."""
 
-    files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Files to rewrite; `-` is stdin.", show_default=False)
-    ] = None
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help=FILES_HELP, show_default=False)] = None
     region: Annotated[list[str] | None, typer.Option("-r", "--region", metavar="REGION", help=REGION_HELP)] = None
     prompt: Annotated[
         str | None, typer.Option("-p", "--prompt", metavar="TEXT", help="What the new text should do.")
@@ -48,13 +50,14 @@ class FillInput:
     lang: flag.Language = None
     stdin_filename: flag.StdinName = None
 
-    def jobs(self, paths: list[Path], *, stdin: bytes) -> list[Job]:
-        """What to do in each of `paths`, of which `-` is `stdin`. Raises UsageError."""
+    def jobs(self, paths: dict[Path, tuple[str, ...]], *, stdin: bytes) -> list[Job]:
+        """What to do in each of `paths` with their own regions, of which `-` is `stdin`. Raises UsageError."""
         from diffucli.edit import holes, source
         from diffucli.tasks.fill import Wanted, jobs_of
 
         length = None if self.length is None else holes.length(self.length, label=f"--length {self.length}")
-        wanted = Wanted(tuple(self.region or ()), self.hole, self.lang, length, lenient=len(paths) > 1)
+        own = {path: regions for path, regions in paths.items() if regions}
+        wanted = Wanted(tuple(self.region or ()), self.hole, self.lang, length, lenient=len(paths) > 1, own=own)
         named = [(path, self.stdin_filename if path == STDIN else path) for path in paths]
         sources = [source.from_bytes(stdin, name) if path == STDIN else source.read(path) for path, name in named]
         return jobs_of(zip(sources, (name for _, name in named), strict=True), wanted)
@@ -77,7 +80,8 @@ def fill(
 ) -> None:
     """Rewrite regions and holes of files. The new text goes to stdout, or into the files with -w.
 
-    A hole is written ??? in the file, ???8 for eight tokens, ???1-40 for one to forty. Regions are named with -r.
+    A hole is written ??? in the file, ???8 for eight tokens, ???1-40 for one to forty. Regions are named with -r, or
+    behind the file: app.py:10-14 for lines, app.py::load for a symbol.
 
     Several files are written together or not at all. Text from stdin is printed unchanged if it cannot be filled.
     """
@@ -88,11 +92,12 @@ def fill(
         report = replace(report, quiet=True)  # an editor may put stderr into the text
     read = b""
     try:
-        paths = streams.inputs(given.files, purpose="fill")
+        own = places.split(given.files)
+        paths = streams.inputs(list(own), purpose="fill")
         destination.require(paths, report)
         instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
         read = streams.read_stdin() if STDIN in paths else b""
-        jobs = given.jobs(paths, stdin=read)
+        jobs = given.jobs({path: own.get(path, ()) for path in paths}, stdin=read)
         at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
         from diffucli.tasks import fill as task
 

@@ -35,6 +35,7 @@ class Region:
 
     low, high: bounds on the number of tokens to be written there (None: free). label: how the user named it.
     lead: fixed text that precedes what is written and is not in the text yet, e.g. "\n    " if a line is added.
+    mend: the old text stands, and only what is wrong in it is to be changed.
     """
 
     start: int
@@ -43,6 +44,7 @@ class Region:
     high: int | None = None
     label: str = ""
     lead: str = ""
+    mend: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def parse(
     specs: Sequence[str],
     text: str,
     *,
-    find_symbol: Callable[[str], tuple[int, int]],
+    find_symbol: Callable[[str], Region],
     find_todo: Callable[[str], Iterable[Region]] = todos,
     find_errors: Callable[[str], Iterable[Region]] | None = None,
 ) -> tuple[Region, ...]:
@@ -124,7 +126,7 @@ def parse(
     characters, end included. Blanks at either end of columns or of a symbol are not part of the region either, because
     what is written has none.
 
-    find_symbol: maps a name to a half-open range or raises UsageError. find_todo, find_errors: map a text to regions.
+    find_symbol: maps a name to its region or raises UsageError. find_todo, find_errors: map a text to regions.
     UsageError: unknown form, lines or columns that do not exist, nothing found, or regions that overlap.
     """
     spans = _line_spans(text)
@@ -140,9 +142,9 @@ def parse(
         elif match := _COLUMNS.fullmatch(spec):
             ranges.append(_columns(match, spans))
         elif _SYMBOL.fullmatch(spec):
-            start, stop = find_symbol(spec)
-            assert 0 <= start <= stop <= len(text), spec
-            ranges.append(Region(start, stop, label=spec))
+            symbol = find_symbol(spec)
+            assert 0 <= symbol.start <= symbol.stop <= len(text), spec
+            ranges.append(replace(symbol, label=spec))
         else:
             raise UsageError(f"region {spec!r} is of no known form", hint=f"write {_FORMS}")
     regions += (_without_blanks(region, text) for region in arrange(ranges))
@@ -167,7 +169,8 @@ def arrange(regions: Iterable[Region]) -> tuple[Region, ...]:
 def _union(left: Region, right: Region) -> Region:
     low = None if left.low is None or right.low is None else left.low + right.low
     high = None if left.high is None or right.high is None else left.high + right.high
-    return Region(left.start, right.stop, low, high, f"{left.label}, {right.label}", left.lead)
+    label = f"{left.label}, {right.label}"
+    return Region(left.start, right.stop, low, high, label, left.lead, left.mend and right.mend)
 
 
 def _overlap(one: str, other: str) -> UsageError:

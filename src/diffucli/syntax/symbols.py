@@ -1,4 +1,4 @@
-"""The definitions in a text: "Cfg.load" and its span, decorators included.
+"""The definitions in a text: "Cfg.load", its span, decorators included, and the span of its body.
 
 Knows names and spans only. Definitions with syntax errors may be missed.
 """
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diffucli.errors import UsageError
-from diffucli.syntax import languages
+from diffucli.syntax import bodies, languages
+from diffucli.syntax.bodies import Body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +29,13 @@ class Symbol:
     """One definition.
 
     name: dotted (`Cfg.load`, `outer.inner`). start, stop: half-open character offsets, with decorators, attributes,
-    `export` and `template<…>`. body_start: the offset of its body; equal to `stop` if it has none.
+    `export` and `template<…>`. body: what a new body replaces; None if it has none.
     """
 
     name: str
     start: int
     stop: int
-    body_start: int
+    body: Body | None
 
 
 _JAVASCRIPT = frozenset(
@@ -92,10 +93,7 @@ _KINDS = {
     "bash": frozenset({"function_definition"}),
 }
 # A variable or field is a definition if its value is one of these.
-_VALUES = frozenset(
-    {"arrow_function", "function_expression", "generator_function", "class", "object", "call_expression"},
-)
-_HOLDERS = frozenset({"variable_declarator", "field_definition", "public_field_definition"})
+_VALUES = bodies.FUNCTIONS | {"object", "call_expression"}
 _NEEDS_BODY = frozenset({"struct_specifier", "union_specifier", "enum_specifier", "class_specifier", "mod_item"})
 _WRAPPERS = frozenset({"decorated_definition", "export_statement", "template_declaration", "ambient_declaration"})
 _SINGLES = frozenset(
@@ -116,49 +114,60 @@ def symbols(text: str, language: Language, *, seconds: float = 2.0) -> tuple[Sym
         raise UsageError(f"cannot look for symbols in this {language.name}: no grammar, or it took too long to parse")
     offset = languages.characters(text)
     found = (
-        Symbol(name, offset(start), offset(stop), offset(body))
+        Symbol(
+            name, offset(start), offset(stop), body and Body(offset(body.start), offset(body.stop), offset(body.first))
+        )
         for name, start, stop, body in _definitions(tree.root_node, _KINDS[language.name])
     )
     return tuple(sorted(found, key=lambda symbol: symbol.start))
 
 
 def find(text: str, language: Language, name: str) -> Symbol:
-    """The only definition of a dotted name (`Cfg::load` is `Cfg.load`).
+    """The only definition of a dotted name (`Cfg::load` is `Cfg.load`), or of the end of one (`load`).
 
-    UsageError: there is none (the message names similar ones), or there are several (the message names their lines).
+    UsageError: there is none (the message names similar ones), or there are several (the message names them).
     """
     found = symbols(text, language)
     wanted = name.strip().replace("::", ".")
     matches = [symbol for symbol in found if symbol.name == wanted]
+    matches = matches or [symbol for symbol in found if symbol.name.endswith(f".{wanted}")]
     if len(matches) == 1:
         return matches[0]
-    if not matches:
-        raise _unknown(wanted, [symbol.name for symbol in found])
+    names = list(dict.fromkeys(symbol.name for symbol in matches))
+    if not names:
+        raise _unknown(wanted, list(dict.fromkeys(symbol.name for symbol in found)))
+    if len(names) > 1:
+        raise UsageError(
+            f"{len(names)} symbols are named `{wanted}`; did you mean {_either(names[:_SHOWN])}?",
+            hint=f"write its whole name, as in `-r {names[0]}`",
+        )
     lines = ", ".join(str(_line(text, symbol.start)) for symbol in matches[:_SHOWN])
     first = matches[0]
     span = f"{_line(text, first.start)}:{_line(text, max(first.stop - 1, first.start))}"
     raise UsageError(
-        f"`{wanted}` is defined {len(matches)} times, at lines {lines}",
+        f"`{names[0]}` is defined {len(matches)} times, at lines {lines}",
         hint=f"name the lines instead, as in `-r {span}`",
     )
 
 
 def _unknown(wanted: str, names: list[str]) -> UsageError:
-    names = list(dict.fromkeys(names))
-    ends = [name for name in names if name.endswith(f".{wanted}")]
-    near = ends or difflib.get_close_matches(wanted, names, n=3)
-    guess = f"; did you mean {' or '.join(f'`{name}`' for name in near[:3])}?" if near else ""
+    near = difflib.get_close_matches(wanted, names, n=3)
+    guess = f"; did you mean {_either(near)}?" if near else ""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     there = f"there are: {', '.join(names[:_SHOWN])}{more}" if names else "the text defines nothing"
     return UsageError(f"no symbol is named `{wanted}`{guess}", hint=there)
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
 
 
 def _line(text: str, offset: int) -> int:
     return text.count("\n", 0, offset) + 1
 
 
-def _definitions(root: tree_sitter.Node, kinds: frozenset[str]) -> Iterator[tuple[str, int, int, int]]:
-    """The dotted name, start, stop and start of the body of each definition, in bytes."""
+def _definitions(root: tree_sitter.Node, kinds: frozenset[str]) -> Iterator[tuple[str, int, int, Body | None]]:
+    """The dotted name, start, stop and body of each definition, in bytes."""
     stack = [(root, "")]
     while stack:
         node, scope = stack.pop()
@@ -168,8 +177,7 @@ def _definitions(root: tree_sitter.Node, kinds: frozenset[str]) -> Iterator[tupl
         elif node.type in kinds and (name := _name(node)):
             inner = _join(scope, name)
             whole = _whole(node)
-            body = _body(node)
-            yield inner, _first(whole).start_byte, whole.end_byte, whole.end_byte if body is None else body
+            yield inner, _first(whole).start_byte, whole.end_byte, bodies.body(node)
         stack.extend((child, inner) for child in reversed(node.named_children))
 
 
@@ -181,9 +189,13 @@ def _name(node: tree_sitter.Node) -> str:
     """The name of a definition, in Go with the type of its receiver; empty if the node defines nothing."""
     if node.type in _NEEDS_BODY and node.child_by_field_name("body") is None:
         return ""
-    if node.type in _HOLDERS:
+    if node.type in bodies.HOLDERS:
         value = node.child_by_field_name("value")
-        if value is None or value.type not in _VALUES or (value.type == "call_expression" and not _wraps(value)):
+        if (
+            value is None
+            or value.type not in _VALUES
+            or (value.type == "call_expression" and bodies.function(value) is None)
+        ):
             return ""
     declarator = node.child_by_field_name("declarator")
     if node.type in {"function_definition", "type_definition"} and declarator is not None:
@@ -192,12 +204,6 @@ def _name(node: tree_sitter.Node) -> str:
     if given is None or given.type in {"object_pattern", "array_pattern"}:
         return ""
     return _join(_type_name(node.child_by_field_name("receiver")), _text(given).replace("::", "."))
-
-
-def _wraps(call: tree_sitter.Node) -> bool:
-    """Whether a function literal is an argument of a call, as in `const App = memo(() => …)`."""
-    arguments = call.child_by_field_name("arguments")
-    return arguments is not None and any(child.type in _VALUES - {"object"} for child in arguments.named_children)
 
 
 def _declared(declarator: tree_sitter.Node) -> str:
@@ -236,14 +242,6 @@ def _first(node: tree_sitter.Node) -> tree_sitter.Node:
     while (before := node.prev_named_sibling) is not None and before.type in _ATTRIBUTES:
         node = before
     return node
-
-
-def _body(node: tree_sitter.Node) -> int | None:
-    value = node.child_by_field_name("value") if node.type in _HOLDERS else None
-    body = (value or node).child_by_field_name("body") or value
-    if body is None and node.type in {"type_spec", "type_definition"}:
-        body = node.child_by_field_name("type")
-    return None if body is None else body.start_byte
 
 
 def _without_arguments(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from diffucli.edit import holes, patch
@@ -24,7 +24,7 @@ from diffucli.tasks.engine import (
 from diffucli.tasks.verify import Verify, verify_edit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from diffucli.decode.loop import Run
@@ -44,7 +44,7 @@ class Wanted:
     """What to fill in files. regions: as `-r` has them. all_holes: `???` counts even where it is legal code.
 
     language: by its name; None: by the file's. length: bounds on the tokens of regions and holes that name none.
-    lenient: a file may have nothing to fill.
+    lenient: a file may have nothing to fill. own: regions of single files.
     """
 
     regions: tuple[str, ...] = ()
@@ -52,6 +52,7 @@ class Wanted:
     language: str | None = None
     length: tuple[int, int] | None = None
     lenient: bool = False
+    own: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,9 @@ def jobs_of(sources: Iterable[tuple[Source, Path | None]], wanted: Wanted) -> li
 
 def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
     name, language = str(path or "<stdin>"), languages.detect(source.text, path, wanted.language)
+    regions = wanted.regions + (wanted.own.get(path, ()) if path else ())
     try:
-        found = targets.find(source.text, language, wanted.regions, all_holes=wanted.all_holes, lenient=wanted.lenient)
+        found = targets.find(source.text, language, regions, all_holes=wanted.all_holes, lenient=wanted.lenient)
     except UsageError as error:
         raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
     return Job(source, name, language, found.bounded(wanted.length) if wanted.length else found)

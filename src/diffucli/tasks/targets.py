@@ -5,7 +5,6 @@ Knows text and grammars; nothing of models.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from diffucli.syntax.languages import Language
 
-_DEFINITION = re.compile(r"^[ \t]*(?=(?:async[ \t]+def|def|class)\b)", re.MULTILINE)
+_WHOLE = "=whole"  # behind a symbol: its signature, decorators and docstring too
 _NAME = "_"  # replaces each character of a hole, so that the text parses and offsets stay
 
 
@@ -101,16 +100,19 @@ def _bounded(region: Region, hole: Region | None) -> Region:
     return region if hole is None else replace(region, low=hole.low, high=hole.high)
 
 
-def _symbol(text: str, language: Language, name: str) -> tuple[int, int]:
-    """The range of a definition. Python's decorators are left out: they say how others use it."""
-    found = symbols.find(text, language, name)
-    if not text.startswith("@", found.start):
-        return found.start, found.stop
-    head = _DEFINITION.search(text, found.start, found.body_start)
-    return found.start if head is None else head.end(), found.stop
+def _symbol(text: str, language: Language, name: str) -> Region:
+    """The body of a definition, or a new line below its docstring; all of the definition with `=whole`."""
+    found = symbols.find(text, language, name.removesuffix(_WHOLE))
+    if found.body is None or name.endswith(_WHOLE):
+        return Region(found.start, found.stop)
+    start, stop = found.body.start, found.body.stop
+    if start < stop:
+        return Region(start, stop)
+    line = max(text.rfind(end, 0, found.body.first) for end in "\r\n") + 1
+    return Region(start, stop, lead="\n" + text[line : found.body.first])
 
 
 def _broken(language: Language, text: str) -> tuple[Region, ...]:
     """The lines with syntax errors."""
     lines = sorted({diagnostic.line for diagnostic in check(text, language).diagnostics})
-    return parse([str(line) for line in lines], text, find_symbol=lambda _: (0, 0))
+    return parse([str(line) for line in lines], text, find_symbol=lambda _: Region(0, 0))
