@@ -167,6 +167,25 @@ def test_lengths_as_an_object_are_a_group_for_each(diffu: Diffu, says: Callable[
 
 
 @pytest.mark.usefixtures("three")
+def test_groups_are_chosen_by_a_part_of_their_names(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(WRONG, RIGHT)
+    (group,) = json.loads(diffu("eval", "--json", "--group", "quest").out)["groups"]
+    assert (group["group"], group["problems"], group["passes"]) == ("requests", 2, {"1": 0.5})
+
+
+@pytest.mark.usefixtures("three", "loaded")
+def test_groups_that_hold_nothing_to_measure_are_one_line(diffu: Diffu) -> None:
+    done = diffu("eval", "--group", "songs")
+    assert (done.code, done.lines) == (
+        2,
+        ["diffu: no group has 'songs' in its name (the groups are: requests; lines)"],
+    )
+    done = diffu("eval", "--lengths", "--group", "requests")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "--lengths is for holes, and these groups have none" in done.err
+
+
+@pytest.mark.usefixtures("three")
 def test_quiet_tells_nothing_but_the_table(diffu: Diffu, says: Callable[..., list[str]]) -> None:
     says(RIGHT, WRONG, "return x")
     done = diffu("eval", "-q")

@@ -36,6 +36,14 @@ def test_the_suite_of_mini_holds_what_it_was_not_trained_on() -> None:
     assert [problem for problem in fewer if problem.group == "new composition"] == composed[:2], "the first of more"
 
 
+def test_groups_are_found_by_parts_of_their_names_in_the_order_of_the_suite() -> None:
+    found = suites.problems(Suite.mini, limit=2)
+    some = suites.of_groups(found, ["everyday", "cut", "line cut"])
+    assert [problem.group for problem in some] == ["repair: line cut"] * 2 + ["everyday hole"] * 2
+    with pytest.raises(UsageError, match="no group has 'cuts'"):
+        suites.of_groups(found, ["everyday", "cuts"])
+
+
 def test_requests_are_half_of_each_kind_as_far_as_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, "COMPOSITIONS", 3)
     found = suites.requests(Suite.mini, 5)

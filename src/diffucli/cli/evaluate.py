@@ -15,19 +15,21 @@ from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice
 from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
-from diffucli.errors import WriteFailed
-from diffucli.eval.suites import Suite, problems
+from diffucli.errors import UsageError, WriteFailed
+from diffucli.eval.suites import Suite, of_groups, problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.problems import Problem
     from diffucli.eval.report import GroupReport
 
 EXAMPLES = flag.examples(
     "diffu eval --limit 20",
     "diffu eval -n 10 --temp 0.7 --limit 5 --json",
 )
+GROUP_HELP = "Only groups with TEXT in their names, such as repair. Can be repeated."
 RECORDS_HELP = "Write each answer with its judgement to FILE, a JSON object a line."
 
 
@@ -42,6 +44,7 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Most problems of a group. (default: all)")
     ] = None,
+    group: Annotated[list[str] | None, typer.Option("--group", metavar="TEXT", help=GROUP_HELP)] = None,
     lengths: Annotated[
         bool, typer.Option("--lengths", help="Holes only: at their true length, at fixed lengths, and by default.")
     ] = False,
@@ -63,31 +66,46 @@ def evaluate(
         evaluations.require_sampling(choice.decoding().policy())
     if records:
         require_target(records)
+    chosen = _chosen(suite, limit, group or (), lengths=lengths)
     opened = session.begin(choice, report, live="never", fps=1)
-    policy, chosen = opened.policy, problems(suite, limit=limit)
+    policy = opened.policy
     writer, seeds = evaluations.Writer(opened.checkpoint, policy), range(policy.seed, policy.seed + samples)
-    if lengths:
-        holes = by_length.holes_of(chosen)
-        results, total = by_length.by_lengths(holes, writer, seeds=seeds), len(holes) * len(by_length.LENGTHS)
-    else:
-        results, total = evaluations.evaluate(chosen, evaluations.solver(writer), seeds=seeds), len(chosen)
-    found = by_length.length_reports(recorded(watched(results, total * samples, report=report), records))
+    total = len(chosen) * samples * (len(by_length.LENGTHS) if lengths else 1)
+    results = (
+        by_length.by_lengths(by_length.holes_of(chosen), writer, seeds=seeds)
+        if lengths
+        else evaluations.evaluate(chosen, evaluations.solver(writer), seeds=seeds)
+    )
+    reports = by_length.length_reports(recorded(watched(results, total, report=report), records))
     if report.json:
         how = {"preset": choice.preset, "temperature": policy.sampling.temperature, "seed": policy.seed}
         about = {"suite": suite, "model": opened.entry.name, "samples": samples, **how}
-        groups = [{**values(group), "length": length} for length, each in found.items() for group in each]
+        groups = [{**values(one), "length": length} for length, each in reports.items() for one in each]
         report.object("diffu.eval/1", 0, **about, groups=groups)
     else:
-        streams.put(f"{_table(found)}\n".encode())
+        streams.put(f"{_table(reports)}\n".encode())
         report.notice(f"seed {policy.seed} · {samples} a problem · {choice.preset}")
 
 
-def _table(found: Mapping[str, Sequence[GroupReport]]) -> str:
+def _chosen(suite: Suite, limit: int | None, groups: Sequence[str], *, lengths: bool) -> list[Problem]:
+    """The problems of a suite, or of some of its groups. lengths: those with a hole. UsageError: there are none."""
+    from diffucli.eval.lengths import holes_of
+
+    found = problems(suite, limit=limit)
+    chosen = of_groups(found, groups) if groups else found
+    if not lengths:
+        return chosen
+    if not (holes := holes_of(chosen)):
+        raise UsageError("--lengths is for holes, and these groups have none", hint='add --group "everyday hole"')
+    return [*holes]
+
+
+def _table(reports: Mapping[str, Sequence[GroupReport]]) -> str:
     """The table of the reports by length; of the default alone, that of all figures."""
     from diffucli.eval import lengths, report
     from diffucli.eval.evaluate import AUTO
 
-    return lengths.table(found) if len(found) > 1 else report.table(found.get(AUTO, []))
+    return lengths.table(reports) if len(reports) > 1 else report.table(reports.get(AUTO, []))
 
 
 def recorded(results: Iterable[JudgedSample], path: Path | None) -> Iterator[JudgedSample]:

@@ -45,6 +45,15 @@ def problems(suite: Suite, *, limit: int | None = None) -> list[Problem]:
     ]
 
 
+def of_groups(found: Sequence[Problem], names: Sequence[str]) -> list[Problem]:
+    """The problems of those groups whose names contain one of `names`. Raises UsageError if a name is in none."""
+    groups = list(dict.fromkeys(problem.group for problem in found))
+    for name in names:
+        if not any(name in group for group in groups):
+            raise UsageError(f"no group has {name!r} in its name", hint=f"the groups are: {'; '.join(groups)}")
+    return [problem for problem in found if any(name in problem.group for name in names)]
+
+
 def long_requests(suite: Suite, count: int) -> list[CodeProblem]:
     """`count` problems of `suite` whose answers are whole programs that nearly fill a canvas; the same ones every time.
 
