@@ -13,9 +13,10 @@ from diffucli.model import registry
 from diffucli.model.load import Checkpoint
 from diffucli.model.load import load as load_folder
 from diffucli.syntax import languages
-from diffucli.tasks import fill as filling
 from diffucli.tasks import generate as generation
 from diffucli.tasks.engine import Result
+from diffucli.tasks.fill import fill as fill_job
+from diffucli.tasks.jobs import Filled, Wanted, jobs_of
 from diffucli.tasks.options import DecodingOptions
 
 if TYPE_CHECKING:
@@ -97,16 +98,16 @@ def fill(
     `generate`; UsageError also if there is nothing to fill.
     """
     bounds = None if length is None else holes.length(length, label=f"length {length}")
-    wanted = filling.Wanted(tuple(regions), language=language, length=bounds)
-    (job,) = filling.jobs_of([(source.from_bytes(text.encode()), None)], wanted)
-    run = filling.fill(model, job, options.policy(), instruction=instruction, verify=verify)
+    wanted = Wanted(tuple(regions), language=language, length=bounds)
+    (job,) = jobs_of([(source.from_bytes(text.encode()), None)], wanted)
+    run = fill_job(model, job, options.policy(), instruction=instruction, verify=verify)
     return _result(alone(model.network, run)).result
 
 
-def _result(events: Generator[Event, None, filling.Filled]) -> filling.Filled:
+def _result(events: Generator[Event, None, Filled]) -> Filled:
     while True:
         try:
             next(events)
         except StopIteration as end:
-            filled: filling.Filled = end.value
+            filled: Filled = end.value
             return filled

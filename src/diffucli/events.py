@@ -6,11 +6,12 @@ Knows nothing of tensors, tokenizers or terminals. A run is `Started`, then `Ste
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+T = TypeVar("T")
 Reason = Literal["complete", "end", "budget"]
 
 
@@ -35,10 +36,11 @@ class Started:
 class Stepped:
     """One denoising step.
 
-    positions, tokens, scores: what was committed, position by position (may be empty); a score is what the commit rule
-    ranked by. remasked: positions that are masks again. window: the half-open range that was written in. masks_left:
-    masks still to be written in the holes. nfe: forwards spent so far; a forward that served several runs is shared out
-    among them, so this may be a fraction. seconds: since the run began.
+    positions, tokens, scores, logprobs: what was committed, position by position (may be empty). A score is what the
+    commit rule ranked by; a log-probability (nats) is the network's own. remasked: positions that are masks again.
+    window: the half-open range that was written in. masks_left: masks still to be written in the holes. nfe: forwards
+    spent so far; a forward that served several runs is shared out among them, so this may be a fraction. seconds: since
+    the run began.
     """
 
     step: int
@@ -50,6 +52,7 @@ class Stepped:
     nfe: float
     seconds: float
     remasked: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +89,34 @@ Event = Started | Stepped | Resized | Finished
 
 def fold(events: Iterable[Event]) -> tuple[int, ...]:
     """The canvas after `events`: the first one with every commit, remask and change of length applied in order."""
-    canvas: list[int] = []
-    mask = 0
+    return _folded(events, lambda event: (list(event.tokens), event.mask), lambda event: event.tokens)
+
+
+def logprobs_of(events: Iterable[Event]) -> tuple[float, ...]:
+    """The log-probability of every token of the canvas after `events`; 0 for a token that no step has committed."""
+    return _folded(events, lambda event: ([0.0] * len(event.tokens), 0.0), lambda event: event.logprobs)
+
+
+def _folded(
+    events: Iterable[Event],
+    first: Callable[[Started], tuple[list[T], T]],
+    written: Callable[[Stepped], Sequence[T]],
+) -> tuple[T, ...]:
+    """A value for each position after `events`. first: the values at the start, and that of a mask."""
+    canvas: list[T] = []
+    masked: list[T] = []
     for event in events:
         match event:
             case Started():
-                canvas, mask = list(event.tokens), event.mask
+                canvas, blank = first(event)
+                masked = [blank]
             case Stepped():
                 for position in event.remasked:
-                    canvas[position] = mask
-                for position, token in zip(event.positions, event.tokens, strict=True):
-                    canvas[position] = token
+                    canvas[position : position + 1] = masked
+                for position, value in zip(event.positions, written(event), strict=True):
+                    canvas[position] = value
             case Resized(position, delta) if delta > 0:
-                canvas[position:position] = [mask] * delta
+                canvas[position:position] = masked * delta
             case Resized(position, delta):
                 del canvas[position : position - delta]
             case Finished():

@@ -37,7 +37,7 @@ def query(canvas: Canvas, window: Span, cache: str = "dual") -> Query:
 
 def ask(predictor: Predictor, canvas: Canvas, window: Span, cache: str = "dual", *, run: int = 0) -> torch.Tensor:
     """The logits of a window, asked by one run alone."""
-    (answer,) = predictor.answer([(run, (query(canvas, window, cache),))])
+    (answer,) = predictor.answer([((run,), (query(canvas, window, cache),))])
     assert answer.nfe == 1
     return answer.logits[0]
 
@@ -225,10 +225,10 @@ def test_guesses_cost_no_forward_of_their_own_and_are_answered_as_each_alone(fak
     before = ask(predictor, canvas, window, cache)
     first = query(canvas, window, cache)
     asked = (first, changed(first, 7, 4), changed(first, 11, 5))
-    (together,) = predictor.answer([(0, asked)])
+    (together,) = predictor.answer([((0,), asked)])
     assert (together.nfe, predictor.forwards, len(network.forwards)) == (1, 2, 2)
     for each, logits in zip(asked, together.logits, strict=True):
-        (alone_,) = Predictor(fake(shift)).answer([(0, (replace(each, cache="none"),))])
+        (alone_,) = Predictor(fake(shift)).answer([((0,), (replace(each, cache="none"),))])
         assert torch.equal(alone_.logits[0], logits)
     assert torch.equal(ask(predictor, canvas, window, cache), before)
 
@@ -238,7 +238,7 @@ def test_keys_and_values_are_those_of_the_canvas_itself_not_of_a_guess(fake):
     network, window = fake(), Span(6, 12)
     canvas, predictor = canvas_of(24, window), Predictor(network)
     first = query(canvas, window)
-    (answer,) = predictor.answer([(0, (first, changed(first, 20, 4), changed(first, 7, 4)))])
+    (answer,) = predictor.answer([((0,), (first, changed(first, 20, 4), changed(first, 7, 4)))])
     assert network.forwards == [(1, 24), (2, 24)]
     assert answer.nfe == 2
     assert torch.equal(ask(predictor, canvas, window), answer.logits[0])
@@ -257,7 +257,7 @@ def test_runs_whose_windows_are_of_one_length_share_a_forward(fake):
     assert network.forwards == [(1, 24), (1, 31), (1, 12)], "whole canvases of other lengths do not"
     asked[1] = 1, (replace(asked[1][1][0], positions=torch.tensor([21, 23])),)
     for answer, (_, (each,)) in zip(predictor.answer(asked), asked, strict=True):
-        (wanted,) = Predictor(fake()).answer([(0, (replace(each, cache="none"),))])
+        (wanted,) = Predictor(fake()).answer([((0,), (replace(each, cache="none"),))])
         assert torch.equal(answer.logits[0], wanted.logits[0])
         assert answer.nfe == pytest.approx(1 / 3)
     assert network.forwards[3:4] == [(3, 5)]
@@ -268,7 +268,7 @@ def test_forwards_are_shared_out_by_their_rows(fake):
     """Two rows of one run and one of another: two thirds and one third."""
     predictor, window = Predictor(fake()), Span(4, 8)
     one, other = (query(canvas_of(24, window, seed=seed), window, "none") for seed in (1, 2))
-    first, second = predictor.answer([(0, (one, changed(one, 5, 3))), (1, (other,))])
+    first, second = predictor.answer([((0,), (one, changed(one, 5, 3))), (1, (other,))])
     assert (first.nfe, second.nfe) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
     assert predictor.forwards == 1
 
@@ -296,8 +296,8 @@ def test_a_run_keeps_its_slot_until_it_is_released_and_the_next_one_takes_the_lo
     for run in (7, 3, 5):
         ask(predictor, canvas, window, run=run)
     assert network.given == [[0], [1], [2]]
-    predictor.release(3)
-    predictor.release(3)  # once more is nothing
+    predictor.release((3,))
+    predictor.release((3,))  # once more is nothing
     ask(predictor, canvas, window, "none", run=9)
     ask(predictor, canvas, window, run=8)
     ask(predictor, canvas, window, run=5)
@@ -309,7 +309,7 @@ def test_runs_are_batched_in_the_order_of_their_slots(fake):
     network, window = Slots(fake()), Span(4, 8)
     predictor, canvas = Predictor(network), canvas_of(24, window)
     for order in ([0, 1, 2], [2, 0, 1]):
-        answers = predictor.answer([(run, (query(canvas, window),)) for run in order])
+        answers = predictor.answer([((run,), (query(canvas, window),)) for run in order])
         assert all(torch.equal(answer.logits[0], full(fake(), canvas, window)) for answer in answers)
     assert network.given == [[0, 1, 2]] * 2
 
@@ -318,7 +318,7 @@ def test_a_released_run_that_comes_again_is_a_new_one(fake):
     network, window = fake(), Span(4, 8)
     predictor, canvas = Predictor(network), canvas_of(24, window)
     ask(predictor, canvas, window)
-    predictor.release(0)
+    predictor.release((0,))
     ask(predictor, canvas, window)
     assert network.forwards == [(1, 24)] * 2
 
@@ -374,7 +374,7 @@ def test_halves_give_the_logits_of_the_whole(fake, kit, cache, error):
     network = kit.Tight(fake(), 4, error)
     predictor, canvas = Predictor(network), canvas_of(16, WINDOW)
     for _ in range(2):
-        (answer,) = predictor.answer([(0, (query(canvas, WINDOW, cache),))])
+        (answer,) = predictor.answer([((0,), (query(canvas, WINDOW, cache),))])
         assert torch.equal(answer.logits[0], full(fake(), canvas, WINDOW))
         assert answer.nfe == 2
     assert network.asked == [7, 4, 3, 4, 3], "once halved it stays halved"
@@ -410,7 +410,7 @@ def test_memory_that_runs_out_costs_guesses_first_then_batches_then_halves(fake,
             for (_, queries), answer in zip(asked, answers, strict=True):
                 assert len(answer.logits) == (4 if room >= 56 else 1)
                 for each, logits in zip(queries, answer.logits, strict=False):
-                    (wanted,) = Predictor(fake()).answer([(0, (each,))])
+                    (wanted,) = Predictor(fake()).answer([((0,), (each,))])
                     assert torch.equal(logits, wanted.logits[0])
             assert sum(answer.nfe for answer in answers) == pytest.approx(predictor.forwards - before)
         assert network.asked == tried
@@ -437,11 +437,11 @@ def test_guesses_that_are_left_out_are_the_last_ones(fake):
     one, two, long = (query(canvas, window, "none") for canvas, window in zip(canvases, windows_, strict=True))
     # two runs together are too many, so that batches become of one; then the first guess fails and the second does not
     predictor = Predictor(Failing(fake(), 1, 6))
-    predictor.answer([(0, (one,)), (1, (two,))])
-    (answer,) = predictor.answer([(2, (long, *(changed(long, 3, token) for token in (1, 2, 3))))])
+    predictor.answer([((0,), (one,)), (1, (two,))])
+    (answer,) = predictor.answer([((2,), (long, *(changed(long, 3, token) for token in (1, 2, 3))))])
     assert len(answer.logits) == 2
     for logits, token in zip(answer.logits, (MASK, 1), strict=True):
-        (wanted,) = Predictor(fake()).answer([(0, (changed(long, 3, token),))])
+        (wanted,) = Predictor(fake()).answer([((0,), (changed(long, 3, token),))])
         assert torch.equal(logits, wanted.logits[0])
 
 

@@ -16,7 +16,8 @@ from diffucli.bench.report import Findings
 from diffucli.decode.loop import alone
 from diffucli.edit.source import from_bytes as read
 from diffucli.lab import markdown
-from diffucli.tasks import fill as filling
+from diffucli.tasks.fill import fill as fill_job
+from diffucli.tasks.jobs import Wanted, jobs_of
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def fill_with(checkpoint: Checkpoint, policy: Policy) -> Fill:
     """A callable that fills a region as `diffu fill` does, without a retry, and returns the number of forwards."""
 
     def fill(text: str, region: str) -> float:
-        (job,) = filling.jobs_of([(read(text.encode(), NAME), NAME)], filling.Wanted((region,)))
-        run = filling.fill(checkpoint, job, policy, verify="warn")
+        (job,) = jobs_of([(read(text.encode(), NAME), NAME)], Wanted((region,)))
+        run = fill_job(checkpoint, job, policy, verify="warn")
         return pull(alone(checkpoint.network, run)).result.nfe
 
     return fill

@@ -74,7 +74,7 @@ def steps(network: Network, *, rounds: int = 5) -> Iterator[StepTime]:
     predictor, rng = Predictor(network), _rng(network.device)
 
     def ask(query: Query, predictor: Predictor = predictor) -> torch.Tensor:
-        return predictor.answer([(0, [query])])[0].logits[0]
+        return predictor.answer([((0,), [query])])[0].logits[0]
 
     logits = ask(cached)
 

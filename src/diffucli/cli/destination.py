@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from diffucli.edit.patch import Change
-    from diffucli.tasks.fill import Filled
+    from diffucli.tasks.jobs import Filled
 
 WRITE_HELP = "Write the files in place; `diffu undo` restores them."
 

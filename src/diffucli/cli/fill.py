@@ -18,15 +18,15 @@ from diffucli.cli.report import Report
 from diffucli.cli.streams import STDIN
 
 if TYPE_CHECKING:
-    from diffucli.tasks.fill import Job
+    from diffucli.tasks.jobs import Job
 
 EXAMPLES = flag.examples(
     "diffu fill app.py:10-14 -w",
     'diffu fill app.py -r Cfg.load -p "use a with statement" --diff',
 )
 REGION_HELP = (
-    "Rewrite this region: lines 10:40 or 10,+30, columns 10:5-12:20, the body of a symbol Cfg.load (Cfg.load=whole: all "
-    "of it, with its signature and docstring), :todo, :marks or :errors; repeatable."
+    "Rewrite this region: lines 10:40 or 10,+30, columns 10:5-12:20, the body of a symbol Cfg.load (Cfg.load=whole: "
+    "all of it, with its signature and docstring), :todo, :marks or :errors; repeatable."
 )
 FILES_HELP = "Files to rewrite, or a region each: FILE:10, FILE:10-14, FILE::name; `-` is stdin."
 
@@ -53,7 +53,7 @@ class FillInput:
     def jobs(self, paths: dict[Path, tuple[str, ...]], *, stdin: bytes) -> list[Job]:
         """What to do in each of `paths` with their own regions, of which `-` is `stdin`. Raises UsageError."""
         from diffucli.edit import holes, source
-        from diffucli.tasks.fill import Wanted, jobs_of
+        from diffucli.tasks.jobs import Wanted, jobs_of
 
         length = None if self.length is None else holes.length(self.length, label=f"--length {self.length}")
         own = {path: regions for path, regions in paths.items() if regions}

@@ -32,13 +32,19 @@ class Span:
 class Canvas:
     """Tokens `[L]` on the CPU, of which it is the only writer, and the holes among them.
 
-    Holes consist of masks at first. A mask is *open* as long as it is to be written: an end token (one of `ends`)
-    committed in a hole closes that hole, so the masks behind it stay masks. A position outside the holes never changes
-    its token, only its index when a hole in front of it is resized.
+    Holes consist of masks at first, unless they are `written`. A mask is *open* as long as it is to be written: an end
+    token (one of `ends`) in a hole closes that hole, so the masks behind it stay masks. A position outside the holes
+    never changes its token, only its index when a hole in front of it is resized.
     """
 
     def __init__(
-        self, tokens: Sequence[int] | Tensor, holes: Sequence[Span], *, mask: int, ends: frozenset[int] = frozenset()
+        self,
+        tokens: Sequence[int] | Tensor,
+        holes: Sequence[Span],
+        *,
+        mask: int,
+        ends: frozenset[int] = frozenset(),
+        written: bool = False,
     ) -> None:
         self.tokens = torch.as_tensor(tokens, dtype=torch.long).cpu().clone()
         self.holes = tuple(sorted(holes, key=lambda hole: (hole.start, hole.stop)))
@@ -46,11 +52,10 @@ class Canvas:
         assert edges == sorted(edges), "holes do not overlap and lie inside the canvas"
         self.mask, self.ends, self.closed = mask, ends, False
         self._end_ids = torch.tensor(sorted(ends), dtype=torch.long)
-        self._inside = torch.zeros(len(self.tokens), dtype=torch.bool)
-        for hole in self.holes:
-            self._inside[hole.start : hole.stop] = True
-        self.tokens[self._inside] = mask
-        self._open = self._inside.clone()
+        if not written:
+            for hole in self.holes:
+                self.tokens[hole.start : hole.stop] = mask
+        self._recompute_open()
 
     def __len__(self) -> int:
         return len(self.tokens)

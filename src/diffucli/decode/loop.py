@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Queries = tuple[Query, ...]
+Lane = tuple[int, ...]
+Lanes = dict[Lane, Queries]  # what the runs ask that one run consists of
+Answers = dict[Lane, Answer]
 # A run yields events, which go to the consumer, and queries, for which it is sent an answer. It returns its result.
-Run = Generator[Event | Queries, Answer | None, T]
+Run = Generator[Event | Queries | Lanes, Answer | Answers | None, T]
 
 
 def denoise(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
@@ -41,19 +44,20 @@ def denoise(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Fin
             break
         positions = canvas.open_masks(window) if policy.commit.asks == "masks" else canvas.writable(window)
         answer = yield (Query(canvas.tokens.clone(), window, positions, policy.cache, progress),)
-        assert answer is not None, "a driver answers queries"
+        assert isinstance(answer, Answer), "a driver answers queries"
         if sampling_rng.device != answer.logits[0].device:
             sampling_rng = torch.Generator(answer.logits[0].device).manual_seed(policy.seed)
         logits = constraints.apply(answer.logits[0], positions, canvas.holes, may_expand=resizer.room > 0)
         proposal = constraints.defer(propose(logits, policy.sampling, sampling_rng).cpu())
         decision = policy.commit(proposal.scores, canvas.is_open(positions), progress, order_rng)
         chosen = resizer.within_room(decision.commit.sort().values, proposal.tokens)
-        where, tokens, scores = (tuple(each[chosen].tolist()) for each in (positions, proposal.tokens, proposal.scores))
+        of = positions, proposal.tokens, proposal.scores, proposal.logprobs
+        where, tokens, scores, logprobs = (tuple(each[chosen].tolist()) for each in of)
         remasked = tuple(positions[decision.remask.sort().values].tolist())
         canvas.remask(remasked)
         canvas.commit(where, tokens)
         step, nfe, span = step + 1, nfe + answer.nfe, (window.start, window.stop)
-        yield Stepped(step, where, tokens, scores, span, canvas.masks_left, nfe, clock(), remasked)
+        yield Stepped(step, where, tokens, scores, span, canvas.masks_left, nfe, clock(), remasked, logprobs)
         yield from resizer.resize(where, tokens)
     reason: Reason = "budget" if canvas.masks_left else "end" if canvas.closed else "complete"
     yield (finished := Finished(tuple(canvas.tokens.tolist()), reason, nfe, clock(), canvas.spans))
@@ -107,8 +111,8 @@ class Driver(Generic[T]):
     def __init__(self, network: BatchNetwork) -> None:
         self._predictor = Predictor(network)
         self._runs: dict[int, Run[T]] = {}
-        self._answers: dict[int, Answer | None] = {}
-        self._queries: dict[int, Queries] = {}  # what runs wait for; it outlasts a step that was broken off
+        self._answers: dict[int, Answer | Answers | None] = {}
+        self._queries: dict[int, Queries | Lanes] = {}  # what runs wait for; it outlasts a step that was broken off
         self._added = 0
 
     @property
@@ -133,24 +137,34 @@ class Driver(Generic[T]):
             run.close()
             self._answers.pop(number)
             self._queries.pop(number, None)
-            self._predictor.release(number)
+            self._predictor.release((number,))
 
     def step(self) -> Iterator[tuple[int, Event | Returned[T]]]:
         """One step of every run: its events, or its result. Then all queries are answered. Raises NoRoom."""
         for number in self.running:
             while number in self._runs and number not in self._queries:
                 item = self._advance(number)
-                if isinstance(item, tuple):
+                if isinstance(item, tuple | dict):
                     self._queries[number] = item
                 else:
                     yield number, item
-        asked = sorted(self._queries.items())
+        asked = [((number, *lane), each) for number in sorted(self._queries) for lane, each in self._lanes(number)]
         with as_out_of_memory("this canvas"):
             answers = self._predictor.answer(asked) if asked else []
-        self._answers |= {number: answer for (number, _), answer in zip(asked, answers, strict=True)}
+        of_lane = {lane: answer for (lane, _), answer in zip(asked, answers, strict=True)}
+        for number, queries in self._queries.items():
+            if isinstance(queries, dict):
+                self._answers[number] = {lane: of_lane[number, *lane] for lane in queries}
+            else:
+                self._answers[number] = of_lane[(number,)]
         self._queries.clear()
 
-    def _advance(self, number: int) -> Event | Queries | Returned[T]:
+    def _lanes(self, number: int) -> Iterable[tuple[Lane, Queries]]:
+        """What a run asks, by lanes; a run without lanes is its own."""
+        queries = self._queries[number]
+        return queries.items() if isinstance(queries, dict) else (((), queries),)
+
+    def _advance(self, number: int) -> Event | Queries | Lanes | Returned[T]:
         """What a run yields next."""
         answer, self._answers[number] = self._answers[number], None
         try:

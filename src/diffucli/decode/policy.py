@@ -51,15 +51,12 @@ PRESETS = {
     "factor": Policy(Factor(1.0), OWN_SCORES, block=32, cache="dual"),
     "entropy-bound": Policy(EntropyBound(0.1), Sampling(order="entropy", tempered=False), block=32, cache="dual"),
 }
-RETRY_BLOCK = 8  # masks a block when a text is written again
 
 
-def retry_policy(policy: Policy) -> Policy | None:
-    """`policy` with one token a step in short blocks: slower, but tokens fit better to each other.
-
-    For a text that was written too boldly. None where the number of steps was given: by a schedule or by a budget.
-    """
-    if policy.commit.scheduled or policy.budget is not None:
+def repair_policy(policy: Policy) -> Policy | None:
+    """`policy` for the few masks of a repair, with the likeliest tokens. None where a budget of steps is given."""
+    if policy.budget is not None:
         return None
-    sampling = replace(policy.sampling, order="confidence")
-    return replace(policy, commit=TopK(linear), sampling=sampling, block=RETRY_BLOCK)
+    commit = TopK(linear) if policy.commit.scheduled or policy.commit.drawn else policy.commit
+    sampling = replace(policy.sampling, temperature=0.0, top_p=1.0)
+    return replace(policy, commit=commit, sampling=sampling, steps=None, speculate=0)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from diffucli.decode.commit import Progress
 
 Cache = Literal["none", "prefix", "dual"]
-Shares = defaultdict[int, float]  # run → forwards
+Asker = tuple[int, ...]  # a run, or one of the lanes that it consists of
+Shares = defaultdict[Asker, float]  # run → forwards
 
 
 class BatchNetwork(Protocol):
@@ -92,7 +93,7 @@ class _Cached:
 class _Job:
     """A query of a run and the part of its canvas that is computed for it. slot: of its keys and values, if any."""
 
-    run: int
+    run: Asker
     query: Query
     part: Span
     slot: int | None
@@ -110,7 +111,7 @@ class _Job:
 
 
 class Predictor:
-    """Answers the queries of runs, which are numbers here.
+    """Answers the queries of runs, which are tuples of numbers here: (3,) is a run, (3, 1) a lane of it.
 
     A run has a slot of the KV cache from its first query that may reuse keys and values until `release`. A window costs
     a full forward when it is new, and when anything outside of it has changed; after that only the window is computed,
@@ -122,16 +123,17 @@ class Predictor:
         self._network, self.forwards = network, 0
         self._cache: Any = None
         self._capacity, self._longest = 0, 0
-        self._slots: dict[int, int] = {}
-        self._cached: dict[int, _Cached] = {}
+        self._slots: dict[Asker, int] = {}
+        self._cached: dict[Asker, _Cached] = {}
         self._guesses, self._most_jobs, self._halved = True, 1 << 30, False
 
-    def release(self, run: int) -> None:
-        """Gives the slot of a run back."""
-        self._cached.pop(run, None)
-        self._slots.pop(run, None)
+    def release(self, run: Asker) -> None:
+        """Gives the slots of a run and its lanes back."""
+        for each in [other for other in self._slots if other[: len(run)] == run]:
+            self._cached.pop(each, None)
+            self._slots.pop(each)
 
-    def answer(self, asked: Sequence[tuple[int, Sequence[Query]]]) -> list[Answer]:
+    def answer(self, asked: Sequence[tuple[Asker, Sequence[Query]]]) -> list[Answer]:
         """An answer for each run and its queries. What follows a run's first query are guesses.
 
         A guess is expected to differ from the first query inside its window alone. NoRoom: out of memory.
@@ -147,7 +149,7 @@ class Predictor:
             for (run, _), each in zip(asked, jobs, strict=True)
         ]
 
-    def _reserve(self, asked: Sequence[tuple[int, Sequence[Query]]]) -> None:
+    def _reserve(self, asked: Sequence[tuple[Asker, Sequence[Query]]]) -> None:
         """Gives every run that may reuse keys and values a slot, and makes the cache large enough for all."""
         caching = [(run, len(queries[0].tokens)) for run, queries in asked if queries[0].cache != "none"]
         for run, _ in caching:
@@ -162,7 +164,7 @@ class Predictor:
             self._cache = self._network.new_cache(slots, longest, old=old)
             self._capacity, self._longest = slots, longest
 
-    def _job(self, run: int, query: Query, *, is_guess: bool) -> _Job:
+    def _job(self, run: Asker, query: Query, *, is_guess: bool) -> _Job:
         whole = Span(0, len(query.tokens))
         if query.cache == "none":
             return _Job(run, query, whole, None, is_guess)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -39,18 +39,23 @@ GREEDY = Sampling()
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """`tokens` `[n]` and `scores` `[n]` (float32; higher is surer)."""
+    """`tokens` `[n]`, `scores` `[n]` (higher is surer) and `logprobs` `[n]` (nats, by the network's own distribution).
+
+    Scores are what the commit rule ranks by; log-probabilities are the same whatever the sampling.
+    """
 
     tokens: Tensor
     scores: Tensor
+    logprobs: Tensor
 
     def cpu(self) -> Proposal:
         """The same on the CPU, in one copy: the only time a step waits for the device.
 
         Whole numbers below 2^24 are exact in float32, the widest type that every device has.
         """
-        tokens, scores = torch.stack([self.tokens.float(), self.scores.float()]).cpu()
-        return Proposal(tokens.long(), scores)
+        rows = self.tokens, self.scores, self.logprobs
+        tokens, scores, logprobs = torch.stack([row.float() for row in rows]).cpu()
+        return Proposal(tokens.long(), scores, logprobs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +65,8 @@ class Constraints:
     forbidden: ids that are never written. vocab_size: the network's rows from there on were never trained. ends: ids
     that may not stand among the first `min_tokens` positions of a hole (one number a hole). line_ends: ids with a
     newline; what stands behind the first sure one waits until that line is written (after AdaBlock, arXiv 2509.26432).
-    resizing: tokens that change a hole's length.
+    resizing: tokens that change a hole's length. not_first: for each hole, ids that may not be its first token.
+    banned: (position, id) pairs, of canvases whose holes do not change their length.
     """
 
     forbidden: tuple[int, ...] = ()
@@ -69,6 +75,8 @@ class Constraints:
     min_tokens: tuple[int, ...] = ()
     line_ends: Tensor | None = None
     resizing: Resizing | None = None
+    not_first: tuple[tuple[int, ...], ...] = ()
+    banned: tuple[tuple[int, int], ...] = ()
 
     def apply(self, logits: Tensor, positions: Tensor, holes: Sequence[Span], *, may_expand: bool = True) -> Tensor:
         """`logits` `[n, V]` for `positions` `[n]` (on the CPU) with what may not be written at -inf, in place."""
@@ -85,6 +93,10 @@ class Constraints:
             rows = early.nonzero().to(logits.device)
             if len(rows):
                 logits[rows, list(self.ends)] = -torch.inf
+        for hole, ids in zip(holes, self.not_first, strict=False):
+            _ban(logits, positions, hole.start, ids)
+        for position, token in self.banned:
+            _ban(logits, positions, position, (token,))
         return logits
 
     def defer(self, proposal: Proposal) -> Proposal:
@@ -94,7 +106,14 @@ class Constraints:
         ends = torch.isin(proposal.tokens, self.line_ends)
         sure = (ends & (proposal.scores >= SURE_LINE_END)).int()
         behind = sure.cumsum(0) > sure
-        return Proposal(proposal.tokens, proposal.scores.masked_fill(behind, -torch.inf))
+        return replace(proposal, scores=proposal.scores.masked_fill(behind, -torch.inf))
+
+
+def _ban(logits: Tensor, positions: Tensor, position: int, ids: Sequence[int]) -> None:
+    """Sets the logits of `ids` at `position` to -inf, if it is among `positions`."""
+    rows = (positions == position).nonzero().to(logits.device)
+    if len(rows) and ids:
+        logits[rows, list(ids)] = -torch.inf
 
 
 def propose(logits: Tensor, sampling: Sampling, rng: torch.Generator) -> Proposal:
@@ -110,10 +129,13 @@ def propose(logits: Tensor, sampling: Sampling, rng: torch.Generator) -> Proposa
     best, tokens = logits.max(-1)
     if sampling.temperature > 0:
         tokens = (logits + gumbel(logits, rng)).argmax(-1)
-    scored = logits if sampling.tempered else own
-    if sampling.temperature > 0 or scored is not logits:
-        best = scored.gather(1, tokens[:, None])[:, 0]
-    return Proposal(tokens, _score(scored, best, sampling.order))
+    if sampling.temperature > 0 or own is not logits:
+        best = own.gather(1, tokens[:, None])[:, 0]
+    logprobs = best - own.logsumexp(-1)
+    if own is logits or not sampling.tempered:
+        return Proposal(tokens, _score(own, logprobs, sampling.order), logprobs)
+    best = logits.gather(1, tokens[:, None])[:, 0]
+    return Proposal(tokens, _score(logits, best - logits.logsumexp(-1), sampling.order), logprobs)
 
 
 def nucleus(logits: Tensor, top_p: float) -> Tensor:
@@ -131,11 +153,12 @@ def nucleus(logits: Tensor, top_p: float) -> Tensor:
     return logits.masked_fill(logits < values.gather(1, size - 1), -torch.inf)
 
 
-def _score(logits: Tensor, best: Tensor, order: Order) -> Tensor:
+def _score(logits: Tensor, logprobs: Tensor, order: Order) -> Tensor:
+    """The scores of tokens with these log-probabilities in the distributions of `logits`."""
     if order == "confidence":
-        return (best - logits.logsumexp(-1)).exp()
+        return logprobs.exp()
     if order == "origin":
-        return torch.zeros_like(best)
+        return torch.zeros_like(logprobs)
     probabilities = logits.softmax(-1)
     if order == "margin":
         first, second = probabilities.topk(2, dim=-1).values.unbind(-1)

@@ -69,7 +69,7 @@ def speculate(run: Run[T], policy: Policy) -> Run[T]:
                 asked = (query, *_guesses(query, latest, policy))
                 known, latest = [], None  # before there is room for the next ones
                 got = yield asked
-                assert got is not None, "a driver answers queries"
+                assert isinstance(got, Answer), "a driver answers queries"
                 known = [_Known(each, logits) for each, logits in zip(asked, got.logits, strict=False)]
                 answer = Answer((got.logits[0].clone(),), got.nfe)
             latest = _Known(query, answer.logits[0])  # the run applies its constraints to these in place

@@ -16,10 +16,11 @@ from diffucli.edit import source
 from diffucli.errors import UsageError
 from diffucli.eval.everyday import HOLE
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, RepairProblem, Sample, judge
-from diffucli.tasks.engine import Decode, Result, default_decode
-from diffucli.tasks.fill import Wanted, fill, jobs_of
+from diffucli.tasks.fill import fill
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
+from diffucli.tasks.jobs import Wanted, jobs_of
 from diffucli.tasks.prompt import PYTHON
+from diffucli.tasks.write import Decode, default_decode
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from diffucli.decode.policy import Policy
     from diffucli.events import Event
     from diffucli.model.load import Checkpoint
+    from diffucli.tasks.engine import Result
     from diffucli.tasks.verify import Verify
 
 AUTO = "auto"  # the default length of a hole

@@ -107,6 +107,11 @@ class Tokenizer:
         """The bytes of one token; empty for ids without a meaning."""
         return self._pieces[token] if 0 <= token < len(self._pieces) else b""
 
+    def blanks(self, *, behind_blank: bool) -> tuple[int, ...]:
+        """The ids whose text begins with white space. behind_blank: a first blank belongs to what stands before it."""
+        offset = int(behind_blank)
+        return tuple(i for i, piece in enumerate(self._pieces) if piece[offset : offset + 1].isspace())
+
     def chat(self, query: str, *, prefill: str = "") -> list[int]:
         """The chat template around `query`, up to the assistant's turn, which begins with `prefill`.
 

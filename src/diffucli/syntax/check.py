@@ -93,6 +93,17 @@ def new_diagnostics(before: str | None, after: str, language: Language, *, secon
     return replace(new, diagnostics=_added(before, trees[0], after, trees[1]))
 
 
+def parse_errors(text: str, language: Language, *, seconds: float = 2.0) -> CheckResult:
+    """All that tree-sitter finds, also in Python, where it may find nothing although the compiler does."""
+    return _check_tree(text, language, seconds)
+
+
+def diagnostic(text: str, start: int, stop: int, message: str) -> Diagnostic:
+    """A diagnostic of the characters `start` … `stop` (half-open) of `text`."""
+    (found,) = _result(text, 0, [(start, stop, message)]).diagnostics
+    return found
+
+
 def is_substantial(text: str, language: Language) -> bool:
     """Whether a text has more than names, literals and comments: a bare word of prose is a valid Python program.
 

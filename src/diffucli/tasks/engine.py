@@ -1,79 +1,101 @@
-"""The pipeline that every task shares: a layout is written, read, verified, and written again where it was refused.
+"""The pipeline that every task shares: candidates are written, read, judged and repaired; the best one is the result.
 
 Knows nothing of terminals or files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import time
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import torch
 
-from diffucli.decode.canvas import Canvas
-from diffucli.decode.loop import denoise
-from diffucli.decode.policy import Policy, retry_policy
+from diffucli.decode.lanes import side_by_side
+from diffucli.decode.policy import repair_policy
 from diffucli.decode.sample import Constraints
-from diffucli.decode.speculate import speculate
 from diffucli.errors import UsageError
-from diffucli.events import Finished, Started
+from diffucli.tasks.attempt import Attempt, badness
+from diffucli.tasks.repair import repaired
 from diffucli.tasks.verify import Check, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from diffucli.decode.loop import Run
+    from diffucli.decode.policy import Policy
     from diffucli.model.load import Checkpoint
-    from diffucli.tasks.prompt import Layout
+    from diffucli.tasks.write import Decoding, RunOutput
 
 MAX_CONTEXT_FACTOR = 2  # a canvas may be this many times what the checkpoint was trained for
-Decode = Callable[[Canvas, Policy, Constraints], "Run[Finished]"]
+VARIED = 0.7  # temperature of all candidates but the first, if none is given
 
 
 @dataclass(frozen=True, slots=True)
-class RunOutput:
-    """What a run wrote. holes: the token ids of each hole up to its first end token, without masks.
+class Effort:
+    """How much is done for a text. candidates: texts to choose from. repair: rounds of repair without progress."""
 
-    ended: for each hole, whether an end token closed it. tokens: how many are text. masks: of the canvas at first.
-    masks_left: those that a budget left unwritten. nfe, seconds: of the run.
+    candidates: int = 1
+    repair: int = 2
+
+
+DEFAULT_EFFORT = Effort()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the pipeline needs to know of a task.
+
+    first: writes a first text by a policy. read: makes a text of what was written, and judges it. repairing: how
+    repairs are written, but for their policy.
     """
 
-    holes: tuple[tuple[int, ...], ...]
-    ended: tuple[bool, ...]
-    tokens: int
-    masks: int
-    masks_left: int
-    nfe: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try at a task. text: as a whole; pieces: of each hole. ended: the text came to its end by itself."""
-
-    text: str
-    pieces: tuple[str, ...]
-    ended: bool
-    check: Check
-    written: RunOutput
+    first: Callable[[Policy], Run[Attempt]]
+    read: Callable[[RunOutput], Attempt]
+    repairing: Decoding
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished task: the best of its attempts, and what all of them cost.
+    """A finished task: the best of its candidates, and what all of them cost.
 
-    text: the new code, or the whole new text of a file; pieces: of each hole. check: what verification found. model:
-    the checkpoint's name. policy: how the first attempt was written. notes: what the user should know of the run.
+    text: the new code, or the whole new text of a file; pieces: of each hole. check: what verification found.
+    candidates: the last version of each, the best one first. attempts: every version of every candidate. model: the
+    checkpoint's name. policy: how the first candidate was written. seconds: wall time. notes: what the user should know
+    of the run.
     """
 
-    text: str
-    pieces: tuple[str, ...]
-    ended: bool
-    check: Check
+    candidates: tuple[Attempt, ...]
     attempts: tuple[Attempt, ...]
     model: str
     policy: Policy
+    seconds: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def chosen(self) -> Attempt:
+        """The attempt that the text is from."""
+        return self.candidates[0]
+
+    @property
+    def text(self) -> str:
+        """The new code, or the whole new text of a file."""
+        return self.chosen.text
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The text of each hole."""
+        return self.chosen.pieces
+
+    @property
+    def ended(self) -> bool:
+        """Whether the text came to its end by itself."""
+        return self.chosen.ended
+
+    @property
+    def check(self) -> Check:
+        """What verification found."""
+        return self.chosen.check
 
     @property
     def ok(self) -> bool:
@@ -90,16 +112,6 @@ class Result:
         """Forwards of all attempts."""
         return sum(attempt.written.nfe for attempt in self.attempts)
 
-    @property
-    def seconds(self) -> float:
-        """Wall time of all attempts."""
-        return sum(attempt.written.seconds for attempt in self.attempts)
-
-    @property
-    def chosen(self) -> Attempt:
-        """The attempt that the text is from."""
-        return pick(self.attempts)
-
     def accepted(self) -> Result:
         """The result itself. Refused: its text must not be written."""
         if self.check.refused:
@@ -107,60 +119,35 @@ class Result:
         return self
 
 
-def attempt_and_retry(
-    checkpoint: Checkpoint, attempt: Callable[[Policy], Run[Attempt]], policy: Policy, notes: Sequence[str] = ()
+def solve(
+    checkpoint: Checkpoint, task: Task, policy: Policy, effort: Effort = DEFAULT_EFFORT, notes: Sequence[str] = ()
 ) -> Run[Result]:
-    """Makes an attempt by `policy`, and one more by its `retry_policy` if the first is refused."""
-    attempts = [(yield from attempt(policy))]
-    if attempts[0].check.refused and (again := retry_policy(policy)) is not None:
-        attempts.append((yield from attempt(again)))
-        notes = (*notes, "the first text did not parse; it was written again with more care")
-    best = pick(attempts)
+    """Writes, judges and repairs as many candidates as `effort` says, all at once; the best one first."""
+    begun = time.perf_counter()
+    versions = yield from side_by_side(
+        [_candidate(task, each, effort.repair) for each in policies(policy, effort.candidates)]
+    )
+    best = sorted((min(each, key=badness) for each in versions), key=badness)
+    attempts = tuple(attempt for each in versions for attempt in each)
     name = checkpoint.folder.resolve().name
-    return Result(best.text, best.pieces, best.ended, best.check, tuple(attempts), name, policy, tuple(notes))
+    return Result(tuple(best), attempts, name, policy, time.perf_counter() - begun, tuple(notes))
 
 
-def pick(attempts: Sequence[Attempt]) -> Attempt:
-    """The attempt with the fewest faults, the latest of equals."""
-    return min(reversed(attempts), key=lambda attempt: attempt.check.faults)
+def policies(policy: Policy, count: int) -> list[Policy]:
+    """`policy` and variants of it with the next seeds; without a temperature the variants get one."""
+    sampling = policy.sampling
+    if sampling.temperature == 0 and not policy.commit.drawn:
+        sampling = replace(sampling, temperature=VARIED)
+    return [policy, *(replace(policy, sampling=sampling, seed=policy.seed + i) for i in range(1, count))]
 
 
-def write(
-    checkpoint: Checkpoint, layout: Layout, constraints: Constraints, policy: Policy, decode: Decode
-) -> Run[RunOutput]:
-    """Writes the holes of `layout`."""
-    ends = frozenset(constraints.ends)
-    canvas = Canvas(
-        layout.tokens, layout.holes, mask=checkpoint.tokenizer.mask, ends=ends if policy.stop else frozenset()
-    )
-    masks = canvas.masks_left
-    run = decode(canvas, policy, constraints)
-    started = next(run)
-    assert isinstance(started, Started), "a run begins with Started"
-    yield replace(started, shown=(layout.shown.start, layout.shown.stop), ends=ends)
-    finished = yield from run
-    contents = [finished.tokens[start:stop] for start, stop in finished.holes]
-    texts = [_until(checkpoint.tokenizer.ends, content) for content in contents]
-    return RunOutput(
-        holes=tuple(tuple(token for token in text if token != canvas.mask) for text in texts),
-        ended=tuple(len(text) < len(content) for text, content in zip(texts, contents, strict=True)),
-        tokens=sum(token != canvas.mask for content in contents for token in _until(ends, content)),
-        masks=masks,
-        masks_left=canvas.masks_left,
-        nfe=finished.nfe,
-        seconds=finished.seconds,
-    )
-
-
-def _until(ends: Collection[int], tokens: Sequence[int]) -> list[int]:
-    """`tokens` before the first of `ends`."""
-    return list(takewhile(lambda token: token not in ends, tokens))
-
-
-def default_decode(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
-    """The decoding loop, with guesses where the policy says so."""
-    run = denoise(canvas, policy, constraints)
-    return speculate(run, policy) if policy.speculate else run
+def _candidate(task: Task, policy: Policy, rounds: int) -> Run[list[Attempt]]:
+    """The versions of one candidate: the first text and what repair made of it."""
+    first = yield from task.first(policy)
+    careful = repair_policy(policy)
+    if careful is None or not rounds:
+        return [first]
+    return (yield from repaired(replace(task.repairing, policy=careful), first, task.read, rounds=rounds))
 
 
 def constraints_of(

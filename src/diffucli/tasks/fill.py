@@ -1,109 +1,39 @@
-"""Filling: regions and holes of a file are written with both sides in view, all of them on one canvas."""
+"""Filling: regions and holes of a file are written with both sides in view.
+
+If the lengths of all holes are given, all are written on one canvas at once. Otherwise several lengths are tried, one
+hole after the other: those before it have their text, those behind it are masks.
+"""
 
 from __future__ import annotations
 
-import os
-import re
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from diffucli.edit import holes, patch
-from diffucli.errors import UsageError
-from diffucli.syntax import languages
-from diffucli.tasks import prompt, targets
-from diffucli.tasks.engine import (
-    Attempt,
-    Decode,
-    Result,
-    attempt_and_retry,
-    check_length,
-    constraints_of,
-    default_decode,
-    write,
-)
+from diffucli.decode.canvas import Canvas, Span
+from diffucli.decode.lanes import side_by_side
+from diffucli.edit import holes
+from diffucli.events import Finished, Started
+from diffucli.tasks import length, prompt
+from diffucli.tasks.attempt import Attempt, faults, token_offsets
+from diffucli.tasks.context import crop_context
+from diffucli.tasks.critics import NewText, depth, warnings_of
+from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Task, check_length, constraints_of, solve
+from diffucli.tasks.jobs import Filled, Job
 from diffucli.tasks.verify import Verify, verify_edit
+from diffucli.tasks.write import Decode, Decoding, RunOutput, Written, composed, default_decode, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
-    from diffucli.edit.source import Source
     from diffucli.model.load import Checkpoint
-    from diffucli.syntax.languages import Language
-    from diffucli.tasks.targets import Targets
+    from diffucli.tasks.length import Size
+    from diffucli.tasks.prompt import Layout
 
-DEFAULT_HOLE_TOKENS = 40
-EXTRA_MASKS = 16  # a region of a checkpoint that pads gets at least so many masks more than its old text had tokens
-LINES = re.compile(r"[^\n]*\n|[^\n]+")  # with their ends; str.splitlines knows ends that no editor counts
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to fill in files. regions: as `-r` has them. all_holes: `???` counts even where it is legal code.
-
-    language: by its name; None: by the file's. length: bounds on the tokens of regions and holes that name none.
-    lenient: a file may have nothing to fill. own: regions of single files.
-    """
-
-    regions: tuple[str, ...] = ()
-    all_holes: bool = False
-    language: str | None = None
-    length: tuple[int, int] | None = None
-    lenient: bool = False
-    own: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A file as it was read, its name in messages, its language, and what to fill in it."""
-
-    source: Source
-    name: str
-    language: Language
-    targets: Targets
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """A job that is done, and the result of its run."""
-
-    job: Job
-    result: Result
-
-    @property
-    def new(self) -> bytes:
-        """The file's new content. UsageError: its encoding lacks a character."""
-        return self.job.source.encode(self.result.text)
-
-    @property
-    def changed(self) -> bool:
-        """Whether the new content differs from what was read."""
-        return self.new != self.job.source.raw
-
-    def diff(self) -> bytes:
-        """A patch for `git apply` in the current folder; it changes the file that a symlink leads to."""
-        return patch.unified_diff(self.job.source, self.new, name=_relative(self.job.name))
-
-
-def jobs_of(sources: Iterable[tuple[Source, Path | None]], wanted: Wanted) -> list[Job]:
-    """The jobs of sources with their names (None: stdin) that have something to fill. UsageError: none has."""
-    jobs = [_job(source, path, wanted) for source, path in sources]
-    found = [job for job in jobs if job.targets.regions]
-    if not found:
-        raise UsageError(f"none of the {len(jobs)} files holds what to fill", hint="see diffu fill --help for -r")
-    return found
-
-
-def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
-    name, language = str(path or "<stdin>"), languages.detect(source.text, path, wanted.language)
-    regions = wanted.regions + (wanted.own.get(path, ()) if path else ())
-    try:
-        found = targets.find(source.text, language, regions, all_holes=wanted.all_holes, lenient=wanted.lenient)
-    except UsageError as error:
-        raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
-    return Job(source, name, language, found.bounded(wanted.length) if wanted.length else found)
+DEFAULT_HOLE_TOKENS = 40  # masks of a hole that is not written yet
+READ = 6  # texts of a hole that are read, from the likeliest on, until one is clean
 
 
 def fill(
@@ -113,6 +43,7 @@ def fill(
     *,
     instruction: str | None = None,
     verify: Verify = "error",
+    effort: Effort = DEFAULT_EFFORT,
     decode: Decode = default_decode,
 ) -> Run[Filled]:
     """Writes all regions of a job. instruction: what the new text should do.
@@ -120,28 +51,183 @@ def fill(
     What lies far from the regions is left out where the canvas would be too long, and a note says so. UsageError: even
     the regions and what stands between them are too long.
     """
-    tokenizer, regions = checkpoint.tokenizer, job.targets.regions
-    parts, olds = _parts(job)
-    sizes = [hole_length(checkpoint, old, r.low, r.high) for old, r in zip(olds, regions, strict=True)]
-    cropped, notes = crop_context(checkpoint, parts, masks=sum(sizes), request=instruction, language=job.language)
-    layout = prompt.file(tokenizer, cropped, sizes, request=instruction, language=job.language)
-    notes = check_length(checkpoint, len(layout.tokens)) or notes
-    ends = frozenset({tokenizer.pad}) if checkpoint.config.hole_padding else frozenset()
-    min_tokens = [region.low or 1 for region in regions]
+    filling = _Filling(checkpoint, job, instruction, verify, decode)
+    notes = check_length(checkpoint, filling.longest) or filling.notes
+    task = Task(filling.first, filling.read, filling.decoding(policy, padded=False))
+    return Filled(job, (yield from solve(checkpoint, task, policy, effort, notes)))
 
-    def attempt(policy: Policy) -> Run[Attempt]:
-        constraints = constraints_of(
-            checkpoint, policy, ends=ends, forbidden=tokenizer.specials - ends, min_tokens=min_tokens
+
+@dataclass
+class _Filling:
+    """How the holes of a job are written with a checkpoint."""
+
+    checkpoint: Checkpoint
+    job: Job
+    instruction: str | None
+    verify: Verify
+    decode: Decode
+
+    def __post_init__(self) -> None:
+        """Finds what does not change from try to try."""
+        tokenizer, regions = self.checkpoint.tokenizer, self.job.targets.regions
+        parts, self._olds = _parts(self.job)
+        mended = [region for region in regions if region.mend]
+        self._before = holes.fill(self.job.targets.plain, mended, ["pass"] * len(mended), newline="\n")
+        lengths = [len(tokenizer.encode(old)) for old in self._olds]
+        pads = self.checkpoint.config.hole_padding
+        self.sizes = [length.sizes(n, r.low, r.high, pads=pads) for n, r in zip(lengths, regions, strict=True)]
+        self._masks = [max(size.masks for size in sizes) for sizes in self.sizes]
+        self._parts, self.notes = crop_context(
+            self.checkpoint, parts, masks=sum(self._masks), request=self.instruction, language=self.job.language
         )
-        written = yield from write(checkpoint, layout, constraints, policy, decode)
-        contents = map(tokenizer.decode, written.holes)
-        pieces = tuple(prompt.outside(part, text).rstrip() for part, text in zip(parts, contents, strict=False))
-        text = holes.fill(job.source.text, regions, pieces, newline=job.source.newline)
-        check = verify_edit(job.name, job.targets.plain, text, job.language, verify)
-        return Attempt(text, pieces, all(written.ended), check, written)
+        self.longest = len(self._layout(self._masks).tokens)
 
-    result = yield from attempt_and_retry(checkpoint, attempt, policy, notes)
-    return Filled(job, result)
+    def decoding(self, policy: Policy, *, padded: bool, only: int | None = None) -> Decoding:
+        """How the holes, or hole number `only`, are written. padded: padding may be written."""
+        tokenizer = self.checkpoint.tokenizer
+        ends = frozenset({tokenizer.pad}) if padded else frozenset()
+        chosen = slice(None) if only is None else slice(only, only + 1)
+        found = constraints_of(
+            self.checkpoint,
+            policy,
+            ends=ends,
+            forbidden=tokenizer.specials - ends,
+            min_tokens=[region.low or 1 for region in self.job.targets.regions][chosen],
+        )
+        blanks = [tokenizer.blanks(behind_blank=part.endswith(" ")) if _is_indent(part) else () for part in self._parts]
+        found = replace(found, not_first=tuple(blanks[:-1][chosen]))
+        return Decoding(self.checkpoint, policy, found, self.decode)
+
+    def first(self, policy: Policy) -> Run[Attempt]:
+        """Writes all holes."""
+        if all(len(sizes) == 1 for sizes in self.sizes) and not any(r.mend for r in self.job.targets.regions):
+            return self.read((yield from self._at_once(policy)))
+        outputs: list[RunOutput] = []
+        for number, region in enumerate(self.job.targets.regions):
+            known = [hole for output in outputs for hole in output.holes]
+            if region.mend:
+                outputs.append(self._as_it_is(number))
+            else:
+                outputs.append((yield from self._best_length(number, known, policy)))
+        return self.read(self._joined(outputs))
+
+    def read(self, written: RunOutput) -> Attempt:
+        """The new text of the file, judged."""
+        return self._read(written.holes, written)
+
+    def _at_once(self, policy: Policy) -> Run[RunOutput]:
+        """All holes on one canvas, whose lengths are given."""
+        padded = any(size.padded for (size,) in self.sizes)
+        return (yield from write(self.decoding(policy, padded=padded), self._layout(self._masks)))
+
+    def _best_length(self, number: int, known: Sequence[Written], policy: Policy) -> Run[RunOutput]:
+        """Hole `number` in its best length, behind the `known` texts of the holes in front of it."""
+        begun = time.perf_counter()
+        tries, looked = yield from self._promising(number, known)
+        runs = [write(self.decoding(policy, padded=size.padded, only=number), layout) for size, layout in tries]
+        outputs = yield from side_by_side(runs, shown=len(runs) - 1)
+        different = list({output.holes[0].tokens: output for output in reversed(outputs) if output.tokens}.values())
+        ends = yield from side_by_side([self._end(output) for output in different], shown=None)
+        scores = {
+            output.holes[0].tokens: round(output.mean_logprob + length.END_WEIGHT * end, 2)
+            for output, (end, _) in zip(different, ends, strict=True)
+        }
+        ranked = sorted(different, key=lambda output: (-scores[output.holes[0].tokens], -output.tokens))
+        best = self._first_clean(known, ranked) if ranked else outputs[-1]
+        nfe = looked + sum(output.nfe for output in outputs) + sum(cost for _, cost in ends)
+        layout = composed(best.layout, best.holes)
+        yield Started(layout.tokens, self.checkpoint.tokenizer.mask, (), (layout.shown.start, layout.shown.stop))
+        yield Finished(layout.tokens, "complete", nfe - outputs[-1].nfe, 0.0)
+        return replace(best, nfe=nfe, seconds=time.perf_counter() - begun)
+
+    def _promising(self, number: int, known: Sequence[Written]) -> Run[tuple[list[tuple[Size, Layout]], float]]:
+        """The sizes of hole `number` that are worth writing, with their canvases, and what it cost to find them."""
+        tries = [(size, self._hole_layout(number, known, size.masks)) for size in self.sizes[number]]
+        if self.checkpoint.config.hole_padding or len(tries) <= length.FINALISTS:
+            return tries, 0.0
+        mask = self.checkpoint.tokenizer.mask
+        canvases = [Canvas(layout.tokens, layout.holes, mask=mask) for _, layout in tries]
+        looks = yield from side_by_side([length.look(canvas) for canvas in canvases], shown=None)
+        order = sorted(range(len(tries)), key=lambda i: looks[i][0], reverse=True)[: length.FINALISTS]
+        return [tries[i] for i in sorted(order)], sum(cost for _, cost in looks)
+
+    def _end(self, output: RunOutput) -> Run[tuple[float, float]]:
+        """The log-probability that a hole ends behind its text, and what it cost to ask."""
+        tokenizer = self.checkpoint.tokenizer
+        if not self.checkpoint.config.hole_padding:
+            return 0.0, 0.0
+        layout = composed(output.layout, output.holes)
+        behind = layout.holes[0].stop
+        tokens = (*layout.tokens[:behind], tokenizer.mask, *layout.tokens[behind:])
+        canvas = Canvas(tokens, [Span(behind, behind + 1)], mask=tokenizer.mask)
+        return (yield from length.end_logprob(canvas, tokenizer))
+
+    def _first_clean(self, known: Sequence[Written], ranked: Sequence[RunOutput]) -> RunOutput:
+        """The likeliest of `ranked` whose text is clean, else the one with the fewest faults."""
+        found: list[tuple[Attempt, RunOutput]] = []
+        for output in ranked[:READ]:
+            attempt = self._read([*known, output.holes[0]], output)
+            if attempt.is_clean:
+                return output
+            found.append((attempt, output))
+        return min(found, key=lambda pair: faults(pair[0]))[1]
+
+    def _joined(self, outputs: Sequence[RunOutput]) -> RunOutput:
+        """What several runs wrote, one hole each, as if one had."""
+        texts = tuple(hole for output in outputs for hole in output.holes)
+        return RunOutput(
+            self._layout([len(hole.tokens) for hole in texts]),
+            texts,
+            masks=sum(output.masks for output in outputs),
+            masks_left=sum(output.masks_left for output in outputs),
+            nfe=sum(output.nfe for output in outputs),
+            seconds=sum(output.seconds for output in outputs),
+        )
+
+    def _as_it_is(self, number: int) -> RunOutput:
+        """The old text of a region, which is only to be mended."""
+        tokens = tuple(self.checkpoint.tokenizer.encode(prompt.inside(self._parts[number], self._olds[number])))
+        layout = self._layout(self._masks)
+        return RunOutput(layout, (Written(tokens, (0.0,) * len(tokens)),), 0, 0, nfe=0.0, seconds=0.0)
+
+    def _read(self, texts: Sequence[Written], written: RunOutput) -> Attempt:
+        """The text of the file with the first holes filled, and names in the others."""
+        tokenizer, source, language = self.checkpoint.tokenizer, self.job.source, self.job.language
+        regions = self.job.targets.regions[: len(texts)]
+        contents = [tokenizer.decode(hole.tokens) for hole in texts]
+        pieces = tuple(
+            prompt.outside(part, content).rstrip() for part, content in zip(self._parts, contents, strict=False)
+        )
+        plain = self.job.targets.plain
+        base = source.text if len(regions) == len(self.job.targets.regions) else plain
+        text = holes.fill(base, regions, pieces, newline=source.newline)
+        check = verify_edit(self.job.name, self._before, text, language, self.verify)
+        new: list[NewText] = []
+        offsets, moved = [], 0
+        for region, part, piece, content, hole in zip(regions, self._parts, pieces, contents, texts, strict=False):
+            start = region.start + moved + len(_with_newline(region.lead, source.newline))
+            stop = start + len(_with_newline(piece, source.newline))
+            new.append(NewText(start, stop, self._olds[len(new)]))
+            first = start - len(content) + len(prompt.outside(part, content))
+            offsets.append(token_offsets(tokenizer, hole.tokens, start=first, newline=source.newline))
+            moved += stop - region.start - moved - (region.stop - region.start)
+        warnings = () if check.faults or self.verify == "off" else warnings_of(plain, text, new, language)
+        ended = all(hole.ended for hole in texts)
+        return Attempt(text, pieces, ended, check, written, warnings, tuple(offsets), depth(text, language, check))
+
+    def _hole_layout(self, number: int, known: Sequence[Written], masks: int) -> Layout:
+        """A canvas on which hole `number` has `masks` masks; those before it are `known`, those behind are masks."""
+        behind = len(self.sizes) - number - 1
+        layout = self._layout([*(len(hole.tokens) for hole in known), masks, *[DEFAULT_HOLE_TOKENS] * behind])
+        tokens = list(layout.tokens)
+        for span, hole in zip(layout.holes, known, strict=False):
+            tokens[span.start : span.stop] = hole.tokens
+        return replace(layout, tokens=tuple(tokens), holes=(layout.holes[number],))
+
+    def _layout(self, masks: Sequence[int]) -> Layout:
+        return prompt.file(
+            self.checkpoint.tokenizer, self._parts, masks, request=self.instruction, language=self.job.language
+        )
 
 
 def _parts(job: Job) -> tuple[list[str], list[str]]:
@@ -154,61 +240,15 @@ def _parts(job: Job) -> tuple[list[str], list[str]]:
     return parts, olds
 
 
-def hole_length(checkpoint: Checkpoint, old: str, low: int | None, high: int | None) -> int:
-    """The masks of a hole: within the bounds, else by the old text, with more where the checkpoint pads."""
-    padded = checkpoint.config.hole_padding
-    if high is not None:
-        low = low or 1
-        return high if padded or low == high else (low + high) // 2
-    tokens = len(checkpoint.tokenizer.encode(old))
-    if not tokens:
-        return DEFAULT_HOLE_TOKENS
-    return tokens + max(EXTRA_MASKS, tokens // 2) if padded else tokens
+def _is_indent(part: str) -> bool:
+    """Whether a text ends with the indentation of a line that goes on behind it."""
+    line = part[part.rfind("\n") + 1 :]
+    return bool(line) and not line.strip()
 
 
-def crop_context(
-    checkpoint: Checkpoint, parts: Sequence[str], *, masks: int, request: str | None, language: Language
-) -> tuple[list[str], tuple[str, ...]]:
-    """`parts` with as many lines before the first hole and behind the last as the checkpoint's length allows.
-
-    Also a note on the lines that are left out.
-    """
-    encode = checkpoint.tokenizer.encode
-    between = sum(len(encode(part)) for part in parts[1:-1])
-    framing = len(prompt.opening(checkpoint.tokenizer, request, language))
-    framing += len(prompt.closing(checkpoint.tokenizer, request))
-    room = max(checkpoint.config.context - masks - between - framing, 0)
-    before, after = LINES.findall(parts[0])[::-1], LINES.findall(parts[-1])
-    head = _fitting(encode, before, room * 2 // 3)
-    tail = _fitting(encode, after, room - sum(len(encode(line)) for line in head))
-    head = _fitting(encode, before, room - sum(len(encode(line)) for line in tail))
-    notes = _left_out(len(before) - len(head), len(after) - len(tail))
-    return ["".join(head[::-1]), *parts[1:-1], "".join(tail)], notes
-
-
-def _left_out(above: int, below: int) -> tuple[str, ...]:
-    """A note on the first `above` and the last `below` lines of a file, which are not on the canvas."""
-    ends = [f"the {end} {count}" for end, count in (("first", above), ("last", below)) if count]
-    return (f"{' and '.join(ends)} lines far from the regions were left out of the model's view",) if ends else ()
-
-
-def _fitting(encode: prompt.Encode, lines: Sequence[str], room: int) -> list[str]:
-    """The first of `lines` that fit into `room` tokens together; at least the first, which touches a hole."""
-    fitting: list[str] = []
-    for line in lines:
-        room -= len(encode(line))
-        if room < 0 and fitting:
-            break
-        fitting.append(line)
-    return fitting
+def _with_newline(text: str, newline: str) -> str:
+    return text.replace("\n", newline)
 
 
 def _with_lf(text: str) -> str:
     return text.replace("\r\n", "\n")
-
-
-def _relative(name: str) -> str:
-    """The real path of a file, relative to the current folder if it lies in it."""
-    path, here = os.path.realpath(name), os.path.realpath(os.curdir)
-    below = os.path.relpath(path, here) if os.path.commonpath([path, here]) == here else path
-    return below.replace(os.sep, "/")

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from diffucli.tasks import prompt
-from diffucli.tasks.engine import (
-    Attempt,
-    Decode,
-    Result,
-    attempt_and_retry,
-    check_length,
-    constraints_of,
-    default_decode,
-    write,
-)
+from diffucli.tasks.attempt import Attempt, token_offsets
+from diffucli.tasks.critics import NewText, depth, warnings_of
+from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Result, Task, check_length, constraints_of, solve
 from diffucli.tasks.prompt import PYTHON
 from diffucli.tasks.verify import Verify, verify_answer
+from diffucli.tasks.write import Decode, Decoding, RunOutput, default_decode, write
 
 if TYPE_CHECKING:
     from diffucli.decode.loop import Run
@@ -42,23 +36,36 @@ class Request:
 
 
 def generate(
-    checkpoint: Checkpoint, request: Request, policy: Policy, *, decode: Decode = default_decode
+    checkpoint: Checkpoint,
+    request: Request,
+    policy: Policy,
+    *,
+    effort: Effort = DEFAULT_EFFORT,
+    decode: Decode = default_decode,
 ) -> Run[Result]:
     """Writes code for `request`. UsageError: prompt and canvas are longer than the checkpoint can take."""
     tokenizer = checkpoint.tokenizer
     layout = prompt.answer(tokenizer, request.text, length=request.length, language=request.language)
     notes = check_length(checkpoint, len(layout.tokens))
     ends, forbidden = tokenizer.ends | tokenizer.fences, tokenizer.specials - tokenizer.ends
+    constraints = constraints_of(checkpoint, policy, ends=ends, forbidden=forbidden, min_tokens=[request.min_tokens])
 
-    def attempt(policy: Policy) -> Run[Attempt]:
-        constraints = constraints_of(
-            checkpoint, policy, ends=ends, forbidden=forbidden, min_tokens=[request.min_tokens]
-        )
-        written = yield from write(checkpoint, layout, constraints, policy, decode)
-        code, ended = _code(tokenizer.decode(written.holes[0]), ended=written.ended[0])
-        return Attempt(code, (code,), ended, verify_answer(code, request.language, request.verify), written)
+    def first(policy: Policy) -> Run[Attempt]:
+        return read((yield from write(Decoding(checkpoint, policy, constraints, decode), layout)))
 
-    return (yield from attempt_and_retry(checkpoint, attempt, policy, notes))
+    def read(written: RunOutput) -> Attempt:
+        (hole,) = written.holes
+        text = tokenizer.decode(hole.tokens)
+        code, ended = _code(text, ended=hole.ended)
+        check = verify_answer(code, request.language, request.verify)
+        offsets = token_offsets(tokenizer, hole.tokens, start=len(text.lstrip("\n")) - len(text))
+        warnings = () if check.faults else warnings_of("", code, [NewText(0, len(code))], request.language)
+        far = depth(code, request.language, check)
+        return Attempt(code, (code,), ended, check, written, warnings, (offsets,), far)
+
+    exact = replace(constraints, ends=(), forbidden=tuple(sorted({*forbidden, *ends})), min_tokens=())
+    task = Task(first, read, Decoding(checkpoint, policy, exact, decode))
+    return (yield from solve(checkpoint, task, policy, effort, notes))
 
 
 def _code(text: str, *, ended: bool) -> tuple[str, bool]:

@@ -19,18 +19,22 @@ PYTHON = by_name("python")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Token ids with holes among them; ids inside holes have no meaning. shown: the positions that are code."""
+    """Token ids with holes among them; ids inside holes have no meaning.
+
+    shown: the positions that are code. closing: the ids that close an answer behind its text.
+    """
 
     tokens: tuple[int, ...]
     holes: tuple[Span, ...]
     shown: Span
+    closing: tuple[int, ...] = ()
 
 
 def answer(tokenizer: Tokenizer, request: str, *, length: int, language: Language = PYTHON) -> Layout:
     """A prompt that asks for code, and `length` masks for the code and what closes it."""
     prefix = opening(tokenizer, request, language)
     hole = Span(len(prefix), len(prefix) + length)
-    return Layout((*prefix, *[tokenizer.mask] * length), (hole,), hole)
+    return Layout((*prefix, *[tokenizer.mask] * length), (hole,), hole, tuple(closing(tokenizer, request)))
 
 
 def opening(tokenizer: Tokenizer, request: str | None, language: Language = PYTHON) -> list[int]:

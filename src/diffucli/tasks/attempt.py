@@ -1,0 +1,73 @@
+"""An attempt: a text that was written for a task, what the critics say of it, and where its tokens lie in it."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from diffucli.model.tokenizer import Tokenizer
+    from diffucli.syntax.check import Diagnostic
+    from diffucli.tasks.verify import Check
+    from diffucli.tasks.write import RunOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One version of a text.
+
+    text: as a whole; pieces: of each hole. ended: the text came to its end by itself. check: what verification found.
+    written: the tokens. warnings: what the other critics found. offsets: for each hole the character offset in `text`
+    at which each of its tokens begins, and the one at which the last ends. depth: of the syntax errors, as
+    `critics.depth` measures it.
+    """
+
+    text: str
+    pieces: tuple[str, ...]
+    ended: bool
+    check: Check
+    written: RunOutput
+    warnings: tuple[Diagnostic, ...] = ()
+    offsets: tuple[tuple[int, ...], ...] = ()
+    depth: tuple[int, int] = (0, 0)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All that the critics found, errors first."""
+        return (*self.check.diagnostics, *self.warnings)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no critic found anything."""
+        return not self.check.faults and not self.warnings
+
+
+def faults(attempt: Attempt) -> tuple[int, int, int, int]:
+    """How far an attempt is from being clean: errors, how many and how early where a parser tells, and warnings."""
+    return attempt.check.faults, *attempt.depth, len(attempt.warnings)
+
+
+def badness(attempt: Attempt) -> tuple[tuple[int, int, int, int], float]:
+    """A key to sort attempts by, the best first: faults, and how improbable the tokens are."""
+    return faults(attempt), -attempt.written.mean_logprob
+
+
+def token_offsets(tokenizer: Tokenizer, tokens: Sequence[int], *, start: int, newline: str = "\n") -> tuple[int, ...]:
+    """The character offset at which each of `tokens` begins, and the one at which the last ends.
+
+    start: offset of the first token's first character. newline: what a newline has become in the text. A character
+    that is spread over several tokens counts with the last of them.
+    """
+    return tuple(_offsets(tokenizer, tokens, start, len(newline)))
+
+
+def _offsets(tokenizer: Tokenizer, tokens: Sequence[int], start: int, newline: int) -> Iterator[int]:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    yield start
+    for token in tokens:
+        text = decoder.decode(tokenizer.piece(token))
+        start += len(text) + text.count("\n") * (newline - 1)
+        yield start

@@ -1,0 +1,108 @@
+"""Critics beside the syntax check: what may be wrong with new text that parses.
+
+Knows text and languages; nothing of models or tokens. A warning has the span of what it is about.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from diffucli.errors import UsageError
+from diffucli.syntax import names
+from diffucli.syntax.check import diagnostic, parse_errors
+from diffucli.syntax.symbols import symbols
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from diffucli.syntax.check import Diagnostic
+    from diffucli.syntax.languages import Language
+    from diffucli.tasks.verify import Check
+
+REPEATED = re.compile(r"(?P<unit>[^\w\s]\s*[^\s\"']{3,40}?)\s*(?P<again>(?P=unit))+", re.DOTALL)
+MIN_LINE = 4  # characters of a line that may not come twice in a row
+
+
+@dataclass(frozen=True, slots=True)
+class NewText:
+    """A half-open range of characters of a text that is new, and the `old` text that it replaced ("" for a hole)."""
+
+    start: int
+    stop: int
+    old: str = ""
+
+
+def warnings_of(before: str, after: str, new: Sequence[NewText], language: Language) -> tuple[Diagnostic, ...]:
+    """What is suspicious in the `new` parts of `after`; `before` is the text as it was, for comparison."""
+    found = [*_of_shape(after, new, language), *_lost_symbols(before, after, new, language)]
+    if language.name == "python":
+        for start, stop, name in names.undefined(before, after):
+            found.append(diagnostic(after, start, stop, f"undefined name `{name}`"))
+    return tuple(sorted(found, key=lambda one: one.start))
+
+
+def depth(text: str, language: Language, check: Check) -> tuple[int, int]:
+    """How many errors tree-sitter finds in a text with syntax errors, and how many lines follow the first one.
+
+    The smaller the better. CPython's compiler tells its first error only, so it cannot say whether a repair got on.
+    """
+    if not check.diagnostics:
+        return 0, 0
+    return max(len(parse_errors(text, language).diagnostics), 1), text.count("\n", check.diagnostics[0].start)
+
+
+def _of_shape(text: str, new: Sequence[NewText], language: Language) -> Iterator[Diagnostic]:
+    for part in new:
+        piece = text[part.start : part.stop]
+        for start, stop, message in (*_repeated(piece), *_suffix_again(piece, text[part.stop :])):
+            yield diagnostic(text, part.start + start, part.start + stop, message)
+        if part.old and _acts(part.old, language) and not _acts(piece, language):
+            yield diagnostic(text, part.start, part.stop, "code was replaced by none")
+
+
+def _acts(text: str, language: Language) -> bool:
+    """Whether a text has a line that is neither blank nor a comment nor a stub."""
+    marks = tuple(mark for mark in (language.comment, "#", "//", "/*", "*", '"""') if mark)
+    lines = (line.strip() for line in text.splitlines())
+    return any(line and not line.startswith(marks) and line not in {"pass", "..."} for line in lines)
+
+
+def _lost_symbols(before: str, after: str, new: Sequence[NewText], language: Language) -> Iterator[Diagnostic]:
+    """Definitions of the old text that the new one does not have any more."""
+    if not any(part.old for part in new):
+        return
+    try:
+        lost = {one.name for one in symbols(before, language)} - {one.name for one in symbols(after, language)}
+    except UsageError:
+        return
+    for name in sorted(lost):
+        part = next((part for part in new if name.rpartition(".")[2] in part.old), None)
+        if part:
+            yield diagnostic(after, part.start, part.stop, f"`{name}` is no longer defined")
+
+
+def _repeated(piece: str) -> Iterator[tuple[int, int, str]]:
+    """The same line twice in a row, or an expression that is repeated at once."""
+    at = 0
+    for line, group in groupby(piece.splitlines(keepends=True), key=str.strip):
+        lines = list(group)
+        size = sum(map(len, lines))
+        if len(lines) > 1 and len(line) >= MIN_LINE and any(letter.isalnum() for letter in line):
+            yield at + len(lines[0]), at + size, f"the line `{line[:40]}` is repeated"
+        at += size
+    for found in REPEATED.finditer(piece):
+        if any(letter.isalnum() for letter in found["unit"]):
+            yield found.start("again"), found.end(), f"`{found['unit'][:40]}` is repeated"
+
+
+def _suffix_again(piece: str, behind: str) -> Iterator[tuple[int, int, str]]:
+    """The last line of `piece` if it is also the next line with text behind it."""
+    lines = piece.rstrip().splitlines()
+    following = next((line.strip() for line in behind.splitlines()[1:] if line.strip()), "")
+    last = lines[-1].strip() if lines else ""
+    if len(lines) > 1 and last == following and len(last) >= MIN_LINE and any(letter.isalnum() for letter in last):
+        stop = len(piece.rstrip())
+        yield stop - len(last), stop, f"`{last[:40]}` stands below already"

@@ -1,0 +1,95 @@
+"""Jobs: what to fill in which file, and what became of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from diffucli.edit import patch
+from diffucli.errors import UsageError
+from diffucli.syntax import languages
+from diffucli.tasks import targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from diffucli.edit.source import Source
+    from diffucli.syntax.languages import Language
+    from diffucli.tasks.engine import Result
+    from diffucli.tasks.targets import Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to fill in files. regions: as `-r` has them. all_holes: `???` counts even where it is legal code.
+
+    language: by its name; None: by the file's. length: bounds on the tokens of regions and holes that name none.
+    lenient: a file may have nothing to fill. own: regions of single files.
+    """
+
+    regions: tuple[str, ...] = ()
+    all_holes: bool = False
+    language: str | None = None
+    length: tuple[int, int] | None = None
+    lenient: bool = False
+    own: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file as it was read, its name in messages, its language, and what to fill in it."""
+
+    source: Source
+    name: str
+    language: Language
+    targets: Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A job that is done, and the result of its run."""
+
+    job: Job
+    result: Result
+
+    @property
+    def new(self) -> bytes:
+        """The file's new content. UsageError: its encoding lacks a character."""
+        return self.job.source.encode(self.result.text)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the new content differs from what was read."""
+        return self.new != self.job.source.raw
+
+    def diff(self) -> bytes:
+        """A patch for `git apply` in the current folder; it changes the file that a symlink leads to."""
+        return patch.unified_diff(self.job.source, self.new, name=_relative(self.job.name))
+
+
+def jobs_of(sources: Iterable[tuple[Source, Path | None]], wanted: Wanted) -> list[Job]:
+    """The jobs of sources with their names (None: stdin) that have something to fill. UsageError: none has."""
+    jobs = [_job(source, path, wanted) for source, path in sources]
+    found = [job for job in jobs if job.targets.regions]
+    if not found:
+        raise UsageError(f"none of the {len(jobs)} files holds what to fill", hint="see diffu fill --help for -r")
+    return found
+
+
+def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
+    name, language = str(path or "<stdin>"), languages.detect(source.text, path, wanted.language)
+    regions = wanted.regions + (wanted.own.get(path, ()) if path else ())
+    try:
+        found = targets.find(source.text, language, regions, all_holes=wanted.all_holes, lenient=wanted.lenient)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
+    return Job(source, name, language, found.bounded(wanted.length) if wanted.length else found)
+
+
+def _relative(name: str) -> str:
+    """The real path of a file, relative to the current folder if it lies in it."""
+    path, here = os.path.realpath(name), os.path.realpath(os.curdir)
+    below = os.path.relpath(path, here) if os.path.commonpath([path, here]) == here else path
+    return below.replace(os.sep, "/")

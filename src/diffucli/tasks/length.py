@@ -1,0 +1,84 @@
+"""The length of a hole: several are tried, and the text is chosen by its log-probability and the evidence of its end.
+
+A checkpoint that was trained to pad holes may be given more masks than it needs, but a short text in a long hole is
+often followed by repetition; with the exact number of masks it is not. So both are tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from diffucli.decode.commit import Progress
+from diffucli.decode.predict import Answer, Query
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from diffucli.decode.canvas import Canvas
+    from diffucli.decode.loop import Run
+    from diffucli.model.tokenizer import Tokenizer
+
+PADDED = (6, 12, 20, 40)  # masks of a free hole that may be padded
+EXACT = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16)  # masks of a hole that its text fills
+LADDER = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)  # the same for a checkpoint that does not pad
+RATIOS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)  # lengths of a region, as multiples of its old length
+EXTRA_MASKS = 16  # a padded region gets at least so many masks more than its old text had tokens
+FINALISTS = 4  # lengths that are written out for a checkpoint that does not pad
+END_WEIGHT = 0.05  # of the log-probability of the end
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Size:
+    """Masks of a hole. padded: whether the text may be shorter."""
+
+    masks: int
+    padded: bool
+
+
+def sizes(old: int, low: int | None, high: int | None, *, pads: bool) -> list[Size]:
+    """What to try for a hole whose old text has `old` tokens (0: none), between `low` and `high` tokens long.
+
+    pads: whether the checkpoint pads holes.
+    """
+    shortest, longest = low or 1, high or 1 << 30
+    exact = {old, *EXACT} if pads else {round(old * ratio) for ratio in RATIOS} if old else set(LADDER)
+    padded = ({*PADDED, old + max(EXTRA_MASKS, old // 2)} if old else set(PADDED)) if pads else set()
+    if pads and old > max(EXACT):
+        exact, padded = {old}, {size for size in padded if size > old}
+    if high is not None:
+        exact |= {high} if shortest == high or not pads else set()
+        padded |= {high} if pads and shortest < high else set()
+    found = [Size(masks, padded=False) for masks in exact if shortest <= masks <= longest and masks]
+    return sorted([*found, *(Size(masks, padded=True) for masks in padded if shortest < masks <= longest)])
+
+
+def look(canvas: Canvas) -> Run[tuple[float, float]]:
+    """A first look at an unwritten canvas: the mean log-probability (nats) of each mask's likeliest token.
+
+    Also what it cost, in forwards.
+    """
+    logprobs, nfe = yield from _ask(canvas)
+    return float(logprobs.max(-1).values.mean()), nfe
+
+
+def end_logprob(canvas: Canvas, tokenizer: Tokenizer) -> Run[tuple[float, float]]:
+    """The log-probability (nats) that the only mask of `canvas`, which stands behind a text, would be padding.
+
+    Also what it cost, in forwards.
+    """
+    logprobs, nfe = yield from _ask(canvas)
+    return float(logprobs[0, tokenizer.pad]), nfe
+
+
+def _ask(canvas: Canvas) -> Run[tuple[Tensor, float]]:
+    """The log-probabilities `[n, V]` of all masks of `canvas`, and their cost."""
+    whole = canvas.window(None)
+    assert whole is not None, "there are masks to ask about"
+    answer = yield (Query(canvas.tokens.clone(), whole, canvas.open_masks(whole), "none", Progress(0, 1)),)
+    assert isinstance(answer, Answer), "a driver answers queries"
+    logits = answer.logits[0]
+    logits[:, canvas.mask] = -torch.inf
+    return logits.log_softmax(-1), answer.nfe
