@@ -23,7 +23,7 @@ from diffucli.decode.sample import Constraints
 from diffucli.events import Finished
 from diffucli.model.cuda_graph import Recorder, recorder
 from diffucli.model.memory import Plan
-from diffucli.model.network import Network
+from diffucli.model.network import MOST_GRAPHS, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +158,42 @@ def test_slots_and_canvases_of_other_lengths_have_steps_of_their_own(checkpoint,
     assert len(deck.tapes) == len(places)
     assert set(one.graphs) == {(slot, length, 5) for slot, length in places}
     assert not one.keys[:, 1].any(), "a slot that nobody asked about is empty"
+
+
+def test_the_least_recently_used_step_goes_where_there_are_too_many(replaying, deck):
+    """A recorded step holds memory of the device. What is used all the time stays."""
+    tokens, cache = torch.arange(50, 80), replaying.new_cache(1, 30)
+
+    def window(length: int) -> None:
+        ask(replaying, tokens[:length], torch.arange(length), cache=cache)
+
+    for length in (1, 2, 1, 2):
+        window(length)
+    for length in range(3, MOST_GRAPHS + 2):
+        window(length)
+        window(1)
+    assert [length for _, _, length in cache.graphs] == [*range(3, MOST_GRAPHS + 1), MOST_GRAPHS + 1, 1]
+    assert cache.graphs[0, 30, 1] is not None
+    assert len(deck.tapes) == 2
+    replays = deck.replays
+    window(2)
+    assert len(cache.graphs) == MOST_GRAPHS
+    assert deck.replays == replays, "it is a window that was not seen yet"
+    window(2)
+    assert len(deck.tapes) == 3, "so it is recorded at the next one"
+
+
+def test_a_step_that_goes_frees_its_memory_at_once(replaying, deck):
+    tokens, cache = torch.arange(50, 80), replaying.new_cache(1, 30)
+    for length in (2, 2, *range(3, MOST_GRAPHS + 2)):
+        ask(replaying, tokens[:length], torch.arange(length), cache=cache)
+    gone = weakref.ref(cache.graphs[0, 30, 2])
+    gc.disable()
+    try:
+        ask(replaying, tokens[:1], torch.arange(1), cache=cache)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_cache_that_grew_records_anew(replaying, deck):

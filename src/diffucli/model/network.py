@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from diffucli.model.cuda_graph import Recorder, Step
 
 
+MOST_GRAPHS = 16
+
+
 @dataclass(frozen=True, slots=True)
 class KVCache:
     """Keys and values `[layers, slots, key heads, longest, head]`; each slot holds a canvas of up to `longest` tokens.
 
-    graphs: (slot, canvas length, window length) → the recorded step, None if there was only one such window so far.
+    graphs: (slot, canvas length, window length) → the recorded step, None if there was only one such window so far; the
+    most recently used is the last, and there are MOST_GRAPHS at most, since each holds memory of the device.
     """
 
     keys: Tensor
@@ -147,12 +151,14 @@ class Network:
         if self.recorder is None or others or count == length:
             return None
         key = slot, length, count
-        if key not in held.graphs:
-            held.graphs[key] = None
-        elif held.graphs[key] is None:
+        was_seen, found = key in held.graphs, held.graphs.pop(key, None)
+        if len(held.graphs) == MOST_GRAPHS:
+            del held.graphs[next(iter(held.graphs))]  # before the next one is recorded
+        if was_seen and found is None:
             step = self._step(KVCache(held.keys, held.values), slot, length)
-            held.graphs[key] = self.recorder.step(step, batch, positions)
-        return held.graphs[key]
+            found = self.recorder.step(step, batch, positions)
+        held.graphs[key] = found
+        return found
 
     def _step(self, cache: KVCache, slot: int, length: int) -> Step:
         """Tokens and positions of a window → logits of all its rows. `cache` has no graphs, so there is no cycle."""
