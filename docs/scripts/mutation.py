@@ -7,6 +7,7 @@ docs/mutation.md tells how to read the result.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import json
 import os
@@ -63,6 +64,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the draw (default: 1)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
     wanted = parser.parse_args()
+    if importlib.util.find_spec("mutmut") is None:
+        sys.exit("mutmut is not installed: pip install -e '.[mutation]'")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         packed = subprocess.check_output([shutil.which("git") or "git", "archive", "HEAD"], cwd=ROOT)
