@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,12 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from torch import Tensor
 
+    from diffucli.decode.canvas import Canvas
+    from diffucli.events import Event, Finished
     from diffucli.model.load import Checkpoint
     from diffucli.model.network import Network
 
@@ -75,6 +79,65 @@ def everywhere() -> Callable[[Network | FakeNetwork, Tensor], Tensor]:
         return network(tokens[None], [(torch.arange(len(tokens)) - network.shift).clamp(min=0)])
 
     return logits
+
+
+@pytest.fixture(scope="session")
+def script() -> type[Script]:
+    """Makes a Script, which decodes by writing what it is told."""
+    return Script
+
+
+class Script:
+    """In place of the loop: writes `texts`, hole by hole, run by run, and the last one from then on.
+
+    Runs on one canvas whose holes differ in length alone write the same, as far as it fits. A repair writes `repair`
+    into every mask. canvases, policies, constraints: of the runs; repairs: the canvases of repairs. left: masks that
+    stay open. nfe: of a run.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *texts: str, repair: str = "(", left: int = 0, nfe: int = 2) -> None:
+        self.tokenizer, self.texts = checkpoint.tokenizer, chain(texts, repeat(texts[-1]))
+        (self.repair,), self.left, self.nfe = checkpoint.tokenizer.encode(repair), left, nfe
+        self.canvases: list[str] = []
+        self.policies: list[object] = []
+        self.constraints: list[object] = []
+        self.repairs: list[str] = []
+        self._told: dict[str, tuple[list[str], set[tuple[int, ...]]]] = {}
+
+    def __call__(self, canvas: Canvas, policy: object, constraints: object) -> Generator[Event, None, Finished]:
+        """A run."""
+        from diffucli.decode.canvas import Span
+        from diffucli.events import Finished, Started, Stepped
+
+        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
+        shown = self.tokenizer.decode(canvas.tokens.tolist())
+        for hole, told in zip(canvas.holes, self._ids(canvas, shown, constraints), strict=True):
+            where = canvas.open_masks(hole).tolist()[: len(told)]
+            ids = told[: len(where)]
+            canvas.commit(where, ids)
+            span, scores, sure = (hole.start, hole.stop), (1.0,) * len(ids), (0.0,) * len(ids)
+            yield Stepped(1, tuple(where), tuple(ids), scores, span, canvas.masks_left, self.nfe, 0.1, (), sure)
+        if shown not in self.repairs:
+            self.policies.append(policy)
+            self.constraints.append(constraints)
+        canvas._open[canvas.open_masks(Span(0, len(canvas)))[self.left :]] = False
+        reason = "budget" if self.left else "end"
+        yield (finished := Finished(tuple(canvas.tokens.tolist()), reason, self.nfe, 0.25, canvas.spans))
+        return finished
+
+    def _ids(self, canvas: Canvas, shown: str, constraints: object) -> list[list[int]]:
+        """What to write into each hole."""
+        written = sum(len(hole) for hole in canvas.holes) > canvas.masks_left
+        if written or getattr(constraints, "banned", ()):
+            self.repairs.append(shown)
+            return [[self.repair] * len(hole) for hole in canvas.holes]
+        self.canvases.append(shown)
+        name, sizes = re.sub(r"(<\|mask\|>)+", "?", shown), tuple(len(hole) for hole in canvas.holes)
+        if name not in self._told or sizes in self._told[name][1]:
+            self._told[name] = [next(self.texts) for _ in sizes], set()
+        texts, seen = self._told[name]
+        seen.add(sizes)
+        return [self.tokenizer.encode(text, special=True) for text in texts]
 
 
 class FakeNetwork:

@@ -51,9 +51,10 @@ def generate(
 ) -> Result:
     """Writes new code for a request; `Result.text` is the code.
 
-    length: tokens that the answer may have. verify: what does not parse is written once more ("error"), accepted
-    ("warn"), or not looked for ("off"). `Result.ok` says whether the text parses, `Result.accepted()` raises if it must
-    not be used. Raises UsageError for a request too long for the model, NoRoom if memory runs out.
+    length: tokens that the answer may have. verify: what does not parse after its repair is an error ("error") or
+    accepted ("warn"), or nothing is looked for nor repaired ("off"). `Result.ok` says whether the text parses,
+    `Result.accepted()` raises if it must not be used. Raises UsageError for a request too long for the model, NoRoom if
+    memory runs out.
     """
     (result,) = generate_many(model, [request], language=language, length=length, verify=verify, options=options)
     return result

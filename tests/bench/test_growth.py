@@ -12,7 +12,8 @@ from diffucli.decode.loop import alone
 from diffucli.decode.policy import PRESETS
 from diffucli.edit import regions
 from diffucli.edit.source import from_bytes
-from diffucli.tasks.fill import Wanted, fill, jobs_of
+from diffucli.tasks.fill import fill
+from diffucli.tasks.jobs import Wanted, jobs_of
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
@@ -103,12 +104,12 @@ def test_a_context_is_no_longer_than_the_checkpoint_was_trained_for(checkpoint: 
     assert growth.context_of(narrow) == 50
 
 
-def test_a_fill_that_breaks_the_code_is_not_written_again(checkpoint: Checkpoint) -> None:
+def test_a_fill_that_breaks_the_code_is_not_repaired(checkpoint: Checkpoint) -> None:
     """Its cost would be that of luck."""
     text, region, policy = "x = 1\ny = 2\n", "1:1", PRESETS["fast"]
     (job,) = jobs_of([(from_bytes(text.encode()), growth.NAME)], Wanted((region,)))
     result = pull(alone(checkpoint.network, fill(checkpoint, job, policy))).result
-    assert len(result.attempts) == 2, "the golden checkpoint writes no code"
+    assert len(result.attempts) > 1, "the golden checkpoint writes no code"
     assert growth.fill_with(checkpoint, policy)(text, region) == result.attempts[0].written.nfe
 
 

@@ -15,13 +15,11 @@ from diffucli.bench.reference import PublishedLoop
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import Writer
 from diffucli.eval.problems import CodeProblem, Judgement, Problem, Sample
-from diffucli.events import Finished, Started
+from diffucli.tasks.engine import Effort
 
 if TYPE_CHECKING:
-    from diffucli.decode.canvas import Canvas
-    from diffucli.decode.loop import Run
-    from diffucli.decode.policy import Policy
-    from diffucli.decode.sample import Constraints
+    from tests.conftest import Script
+
     from diffucli.model.load import Checkpoint
 
 SAMPLE = Sample("x", nfe=2, tokens=10, seconds=0.5)
@@ -63,7 +61,7 @@ def test_writers_take_turns_and_answers_are_judged_after_the_last_one(checkpoint
         return Judgement(problem is problems[1], parses=True, reason=text)
 
     writers = {
-        "published": Writer(checkpoint, PRESETS["exact"], PublishedLoop.of(checkpoint)),
+        "published": Writer(checkpoint, PRESETS["exact"], PublishedLoop.of(checkpoint), effort=Effort(repair=0)),
         "fast": Writer(checkpoint, PRESETS["fast"]),
     }
     found = measure(writers, problems, length=4, judge=judge, show=done.append)
@@ -75,23 +73,20 @@ def test_writers_take_turns_and_answers_are_judged_after_the_last_one(checkpoint
     assert sorted(judged, key=problems.index) == [problem for problem in problems for _ in writers]
 
 
-def test_an_answer_that_does_not_parse_is_written_again_where_the_policy_allows_and_both_count(
-    checkpoint: Checkpoint,
+def test_an_answer_that_does_not_parse_is_repaired_where_the_writer_allows_and_all_versions_count(
+    checkpoint: Checkpoint, script: type[Script]
 ) -> None:
-    def decode(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
-        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
-        ids = checkpoint.tokenizer.encode("x = 1" if policy.block == 8 else "def f(:")
-        canvas.commit(range(canvas.holes[0].start, canvas.holes[0].start + len(ids)), ids)
-        yield (finished := Finished(tuple(canvas.tokens.tolist()), "end", 3, 0.5, canvas.spans))
-        return finished
-
     def judge(problem: Problem, text: str) -> Judgement:
-        return Judgement(text == "x = 1\n", parses=True, reason=text)
+        return Judgement(text == "x = (1)\n", parses=True, reason=text)
 
-    writers = {name: Writer(checkpoint, PRESETS[name], decode) for name in ("balanced", "exact")}
-    balanced, exact = measure(writers, [CodeProblem("g", "a", "")], length=12, judge=judge)
-    assert (balanced.passed, balanced.nfe, balanced.seconds) == ((True,), 6, 1.0)
-    assert (exact.passed, exact.nfe, exact.seconds) == ((False,), 3, 0.5)
+    decodes = [script(checkpoint, "x = (1", repair=")") for _ in range(2)]
+    writers = {
+        str(rounds): Writer(checkpoint, PRESETS["balanced"], decode, effort=Effort(repair=rounds))
+        for rounds, decode in zip((2, 0), decodes, strict=True)
+    }
+    some, none = measure(writers, [CodeProblem("g", "a", "")], length=12, judge=judge)
+    assert (some.passed, some.nfe) == ((True,), 2 + 2 * len(decodes[0].repairs))
+    assert (none.passed, none.nfe) == ((False,), 2)
 
 
 def test_costs_are_sums_over_the_samples() -> None:

@@ -19,6 +19,8 @@ from diffucli.decode.sample import Constraints
 from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Started
 from diffucli.model.load import Checkpoint, load
+from diffucli.tasks.engine import Effort
+from diffucli.tasks.write import default_decode
 from diffucli.train.hf_reference import published
 from diffucli.ui.live import pull
 
@@ -89,7 +91,8 @@ def test_the_policy_is_that_of_the_loop_whatever_a_writer_has(checkpoint: Checkp
 def test_on_mini_it_answers_what_exact_answers(mini: Checkpoint, request_: str, least: int) -> None:
     """Though the one forbids what may not stand in code and the other does not: mini never wants it."""
     seen, results = [], []
-    for writer in (Writer(mini, PRESETS["exact"], PublishedLoop.of(mini)), Writer(mini, PRESETS["exact"])):
+    for loop in (PublishedLoop.of(mini), default_decode):
+        writer = Writer(mini, PRESETS["exact"], loop, effort=Effort(repair=0))
         events: list[object] = []
         result = pull(writer.answer(request_, length=16, min_tokens=least), events.append)
         first, last = events[0], events[-1]

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from diffucli.bench.reference import PublishedLoop
 from diffucli.bench.writers import DUAL_CACHE, REFERENCE, writers
-from diffucli.decode.policy import PRESETS, retry_policy
+from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Stepped
+from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint
@@ -35,6 +36,8 @@ def test_dual_cache_is_a_policy_that_fills_the_canvas_block_by_block(checkpoint:
     assert (writer.policy.block, writer.policy.stop, writer.policy.cache) == (32, False, "dual")
 
 
-def test_the_published_loop_is_never_run_again(checkpoint: Checkpoint) -> None:
+def test_what_the_published_loop_wrote_is_not_repaired(checkpoint: Checkpoint) -> None:
     """It has no other way to write."""
-    assert retry_policy(writers(checkpoint, {}, [REFERENCE])[REFERENCE].policy) is None
+    result = pull(writers(checkpoint, {}, [REFERENCE])[REFERENCE].answer("a", length=8))
+    assert not result.ok, "the golden checkpoint writes no code"
+    assert (result.nfe, len(result.attempts)) == (8, 1)

@@ -8,22 +8,17 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
-from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from diffucli.cli.app import run
-from diffucli.decode.canvas import Span
-from diffucli.events import Finished, Started, Stepped
 
 if TYPE_CHECKING:
-    from diffucli.decode.canvas import Canvas
-    from diffucli.events import Event
     from diffucli.model.load import Checkpoint
 
 MINI = Path(str(resources.files("diffucli") / "models" / "mini"))
@@ -87,38 +82,16 @@ def loaded(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Checkpoin
 
 
 @pytest.fixture
-def says(loaded: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Makes every run write the texts given, hole by hole, run by run; gives the canvases that it saw, as text."""
+def says(loaded: Checkpoint, monkeypatch: pytest.MonkeyPatch, script: Any) -> Callable[..., list[str]]:
+    """Makes every run write what a `Script` says; gives the canvases that it saw, as text."""
 
-    def script(*texts: str, left: int = 0) -> list[str]:
-        told, seen = chain(texts, repeat(texts[-1])), []
-
-        def denoise(canvas: Canvas, *_: object) -> Generator[Event, None, Finished]:
-            return _scripted(canvas, told, loaded, seen, left)
-
-        monkeypatch.setattr("diffucli.tasks.engine.denoise", denoise)
+    def told(*texts: str, left: int = 0, repair: str = "(") -> list[str]:
+        made = script(loaded, *texts, left=left, repair=repair, nfe=1)
+        monkeypatch.setattr("diffucli.tasks.write.denoise", made)
+        seen: list[str] = made.canvases
         return seen
 
-    return script
-
-
-def _scripted(
-    canvas: Canvas, told: Iterator[str], checkpoint: Checkpoint, seen: list[str], left: int
-) -> Generator[Event, None, Finished]:
-    """A run that writes texts into the holes, and leaves `left` masks open."""
-    tokenizer = checkpoint.tokenizer
-    seen.append(tokenizer.decode(canvas.tokens.tolist()))
-    yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
-    for hole in canvas.holes:
-        ids = tokenizer.encode(next(told), special=True)
-        assert len(ids) <= len(hole), f"the hole has {len(hole)} masks, the text {len(ids)} tokens"
-        positions = range(hole.start, hole.start + len(ids))
-        canvas.commit(positions, ids)
-        yield Stepped(1, tuple(positions), tuple(ids), (1.0,) * len(ids), (hole.start, hole.stop), left, 1, 0.1)
-    canvas._open[canvas.open_masks(Span(0, len(canvas)))[left:]] = False
-    reason = "budget" if left else "end"
-    yield (finished := Finished(tuple(canvas.tokens.tolist()), reason, len(canvas.holes), 0.2, canvas.spans))
-    return finished
+    return told
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -65,26 +64,21 @@ def test_the_object_holds_every_figure(diffu: Diffu, says: Callable[..., list[st
 
 
 @pytest.mark.usefixtures("three")
-def test_what_does_not_parse_is_written_again_as_by_the_commands_and_both_attempts_count(
+def test_what_does_not_parse_is_repaired_as_by_the_commands_and_all_versions_count(
     diffu: Diffu, says: Callable[..., list[str]]
 ) -> None:
-    seen = says(BROKEN, RIGHT, WRONG, "return x (", "return x")
+    says(RIGHT.replace("x)", "x"), WRONG, "return x", repair=")")
     requests, lines = json.loads(diffu("eval", "--json").out)["groups"]
     assert (requests["passes"], lines["passes"]) == ({"1": 0.5}, {"1": 1.0})
-    assert (requests["nfe"], lines["nfe"]) == (1.5, 2)
-    assert (requests["seconds"], lines["seconds"]) == pytest.approx((0.3, 0.4))
+    assert requests["nfe"] > 2, "more than one forward a text"
     assert (requests["parses"], lines["parses"]) == (1, 1)
-    assert [a == b for a, b in itertools.pairwise(seen)] == [True, False, False, True], "on the same canvas"
 
 
 @pytest.mark.usefixtures("three")
-@pytest.mark.parametrize("flags", [("--steps", "9"), ("--preset", "exact")], ids=["steps", "schedule"])
-def test_a_number_of_steps_that_was_given_is_kept_to(
-    diffu: Diffu, says: Callable[..., list[str]], flags: tuple[str, ...]
-) -> None:
-    seen = says(BROKEN, WRONG, "return x")
-    requests, _ = json.loads(diffu("eval", "--json", *flags).out)["groups"]
-    assert (requests["nfe"], requests["parses"], len(seen)) == (1, 0.5, 3)
+def test_a_number_of_steps_that_was_given_is_kept_to(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(BROKEN, WRONG, "return x", repair=")")
+    requests, _ = json.loads(diffu("eval", "--json", "--steps", "9").out)["groups"]
+    assert (requests["nfe"], requests["parses"]) == (1, 0.5)
 
 
 @pytest.mark.usefixtures("three")

@@ -29,8 +29,8 @@ def test_the_whole_new_text_goes_to_stdout(diffu, says):
 
 def test_regions_and_holes_share_one_canvas(diffu, says):
     seen = says("1", "2", "3")
-    put("a = ???\nb = 0\nc = ???4\n")
-    assert diffu("fill", "f.py", "-r", "2").out == b"a = 13\n"[:4] + b"1\n2\nc = 3\n"
+    put("a = ???3\nb = 0\nc = ???4\n")
+    assert diffu("fill", "f.py", "-r", "2", "--length", "3").out == b"a = 13\n"[:4] + b"1\n2\nc = 3\n"
     assert len(seen) == 1
 
 
@@ -114,7 +114,7 @@ def test_o_writes_elsewhere(diffu, says):
 
 
 def test_several_files_are_written_all_or_none(diffu, says):
-    says("1", "(", "(", "1", "2")
+    says("1", "(", "1", "2")
     put(HOLE, "a.py")
     put(HOLE, "b.py")
     done = diffu("fill", "a.py", "b.py", "-w")
@@ -146,7 +146,7 @@ def test_what_does_not_parse_is_shown_in_its_place_and_not_written(diffu, says):
 
 
 def test_the_excerpt_has_three_lines_on_either_side_and_the_first_of_two_errors_is_told(diffu, says):
-    says(")", "]", ")", "]")
+    says(")", "]", ")", "]", repair=")")
     text = "".join(f"a{number} = {number};\n" for number in range(1, 10))
     put(text.replace("= 5", "= ???").replace("= 8", "= ???"), "f.js")
     done = diffu("fill", "f.js")
@@ -209,11 +209,12 @@ def test_length_bounds_regions_and_free_holes_but_not_holes_that_say_their_own(d
     seen = says("1")
     put("x = ???\ny = 2\nz = ???5\n")
     assert diffu("fill", "f.py", "-r", "2", "--length", "1-7").code == 0
-    assert [part.count("<|mask|>") for part in seen[0].split("\n")[:3]] == [4, 4, 5], (
-        "the middle, where slack cannot be padded"
-    )
+    found = [[part.count("<|mask|>") for part in canvas.split("\n")[:3]] for canvas in seen]
+    assert max(first for first, *_ in found) in range(2, 8)
+    assert found[-1][2] == 5
+    before = len(seen)
     assert diffu("fill", "f.py", "--length", "3").code == 0
-    assert seen[1].split("\n")[0].count("<|mask|>") == 3
+    assert [part.count("<|mask|>") for part in seen[before].split("\n")[:3]] == [3, 0, 5]
 
 
 def test_a_file_that_changed_meanwhile_is_not_written_and_exit_5(diffu, says, monkeypatch):
@@ -411,11 +412,11 @@ def test_of_several_files_none_is_written_where_one_changed_meanwhile(diffu, say
 
 
 def test_all_attempts_count_in_the_figures(diffu, says):
-    says("(", "1")
-    put(HOLE)
-    run = json.loads(diffu("fill", "f.py", "--json").out)["files"][0]["run"]
-    assert run["nfe"] == 2, "one forward each"
-    assert run["seconds"] == pytest.approx(0.4)
+    says("f(1", repair=")")
+    put("x = ???4\n")
+    told = json.loads(diffu("fill", "f.py", "--json").out)["files"][0]
+    assert told["text"] == "x = f(1)\n"
+    assert told["run"]["nfe"] > 5, "one forward for the text, and one for each edit that was tried"
 
 
 def test_json_and_diff_do_not_echo(diffu, loaded):
@@ -436,18 +437,17 @@ def test_mini_fills_a_hole_with_what_both_sides_ask_for(diffu, mini):
     assert done.out == b"def reverse_string(text):\n    return text[::-1]\n"
 
 
-def test_what_does_not_parse_is_written_again_with_more_care(diffu, says):
-    seen = says("(", "1")
-    put(HOLE)
-    done = diffu("fill", "f.py", "-v")
-    assert (done.code, done.out) == (0, b"x = 1\n")
-    assert len(seen) == 2
-    assert "the first text did not parse; it was written again with more care" in done.err
+@pytest.mark.parametrize("flags", [(), ("--preset", "exact"), ("--verify", "warn")])
+def test_what_does_not_parse_is_repaired(diffu, says, flags):
+    says("f(1", repair=")")
+    put("x = ???4\n")
+    done = diffu("fill", "f.py", *flags)
+    assert (done.code, done.out, done.err) == (0, b"x = f(1)\n", "")
 
 
-@pytest.mark.parametrize("flags", [("--preset", "exact"), ("--steps", "9"), ("--verify", "warn"), ("--verify", "off")])
-def test_it_is_not_written_again_where_the_flags_say_how_to_write(diffu, says, flags):
-    seen = says("(", "1")
-    put(HOLE)
-    diffu("fill", "f.py", *flags)
-    assert len(seen) == 1
+@pytest.mark.parametrize(("flags", "code"), [(("--steps", "9"), 3), (("--verify", "off"), 0)])
+def test_nothing_is_repaired_where_the_steps_are_given_or_nothing_is_verified(diffu, says, flags, code):
+    says("f(1", repair=")")
+    put("x = ???4\n")
+    done = diffu("fill", "f.py", *flags)
+    assert (done.code, done.out) == (code, b"" if code else b"x = f(1\n")

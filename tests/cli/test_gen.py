@@ -157,7 +157,7 @@ def test_memory_that_runs_out_on_the_way_is_exit_4(diffu, loaded, monkeypatch):
         raise MemoryError
         yield
 
-    monkeypatch.setattr("diffucli.tasks.engine.denoise", denoise)
+    monkeypatch.setattr("diffucli.tasks.write.denoise", denoise)
     done = diffu("gen", "x")
     assert done.code == 4
     assert len(done.lines) == 1
@@ -172,15 +172,12 @@ def test_mini_writes_a_quicksort_that_sorts(diffu, mini):
     assert sort([3, 1, 2, 3]) == [1, 2, 3, 3]
 
 
-def test_an_answer_that_does_not_parse_is_written_again_with_more_care(diffu, says):
-    says("x = (\n```", ANSWER)
-    done = diffu("gen", "set x", "-v")
-    assert (done.code, done.out) == (0, CODE.encode())
-    assert "written again with more care" in done.err
+def test_an_answer_that_does_not_parse_is_repaired(diffu, says):
+    says("x = (1\n```", repair=")")
+    done = diffu("gen", "set x")
+    assert (done.code, done.out) == (0, b"x = (1)\n")
 
 
-@pytest.mark.parametrize("flags", [("--preset", "exact"), ("--steps", "9"), ("--verify", "warn")])
-def test_it_is_not_written_again_where_the_flags_say_how_to_write(diffu, says, flags):
-    seen = says("x = (\n```", ANSWER)
-    diffu("gen", "set x", *flags)
-    assert len(seen) == 1
+def test_an_answer_is_not_repaired_where_the_steps_were_given(diffu, says):
+    says("x = (1\n```", repair=")")
+    assert diffu("gen", "set x", "--steps", "9").code == 3

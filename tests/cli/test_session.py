@@ -30,7 +30,7 @@ def test_flags_become_the_options_of_their_names():
 
 
 def test_steps_that_cannot_be_replayed_are_told_of_once_with_v(diffu, checkpoint, monkeypatch):
-    """Of a run that is written twice, as it does not parse the first time."""
+    """Of a text that is repaired, so that many runs follow the first."""
 
     def fails(_):
         raise RuntimeError(why)
@@ -43,7 +43,7 @@ def test_steps_that_cannot_be_replayed_are_told_of_once_with_v(diffu, checkpoint
     line = f"steps are not replayed as a CUDA graph, so they are slower: {why}"
     done = diffu("gen", "x", "--length", "16", "-v")
     assert done.lines.count(line) == 1
-    assert "written again with more care" in done.err
+    assert done.code == 3, "nothing parses"
     assert line not in diffu("gen", "x", "--length", "16").err
 
 

@@ -548,7 +548,7 @@ def test_what_a_run_asked_before_it_was_removed_is_not_evaluated(fake, kit):
         if number == 1:
             driver.remove(0)
     assert network.forwards == [(1, 30)]
-    assert list(driver._predictor._slots) == [1]
+    assert list(driver._predictor._slots) == [(1,)]
 
 
 @pytest.mark.parametrize("name", ["exact", "balanced", "fast", "factor", "entropy-bound"])

@@ -6,8 +6,8 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from diffucli.decode.commit import EntropyBound, Factor, Threshold, TopK, dream, linear
-from diffucli.decode.policy import PRESETS, RETRY_BLOCK, Policy, retry_policy
+from diffucli.decode.commit import EntropyBound, Factor, Independent, Threshold, TopK, dream, linear
+from diffucli.decode.policy import PRESETS, Policy, repair_policy
 from diffucli.decode.sample import Sampling
 
 
@@ -34,19 +34,25 @@ def test_the_other_bounds_have_presets_too():
 
 
 @pytest.mark.parametrize("name", ["balanced", "fast", "factor", "entropy-bound"])
-def test_a_text_is_written_again_one_token_a_step_in_short_blocks(name):
-    """By confidence, whatever ranked before; all else stays."""
-    policy = replace(PRESETS[name], seed=5, speculate=3, by_line=True)
-    again = retry_policy(policy)
-    assert (again.commit, again.block, RETRY_BLOCK) == (TopK(linear), 8, 8)
-    assert (again.sampling.order, again.sampling.tempered, again.steps) == ("confidence", False, None)
-    assert replace(again, commit=policy.commit, block=policy.block, sampling=policy.sampling) == policy
+def test_a_repair_takes_the_likeliest_tokens_by_the_rule_that_wrote_the_text(name):
+    """Neither a temperature nor guesses: a few masks in a text that stands. All else stays."""
+    hot = replace(PRESETS[name].sampling, temperature=0.9, top_p=0.5)
+    policy = replace(PRESETS[name], seed=5, speculate=3, by_line=True, sampling=hot)
+    careful = repair_policy(policy)
+    assert careful == replace(PRESETS[name], seed=5, by_line=True)
 
 
-def test_a_text_is_not_written_again_where_the_number_of_steps_was_given():
-    assert retry_policy(PRESETS["exact"]) is None
-    assert retry_policy(replace(PRESETS["balanced"], budget=9)) is None
-    assert retry_policy(replace(PRESETS["balanced"], budget=0)) is None
+@pytest.mark.parametrize("commit", [TopK(dream), TopK(dream, 0.5), Independent()], ids=["dream", "drawn", "origin"])
+def test_a_repair_follows_no_schedule_and_draws_no_order(commit):
+    careful = repair_policy(replace(PRESETS["exact"], commit=commit, steps=9))
+    assert (careful.commit, careful.steps) == (TopK(linear), None)
+    assert not careful.commit.drawn
+
+
+def test_nothing_is_repaired_where_a_budget_of_steps_was_given():
+    assert repair_policy(replace(PRESETS["balanced"], budget=9)) is None
+    assert repair_policy(replace(PRESETS["balanced"], budget=0)) is None
+    assert repair_policy(PRESETS["balanced"]) is not None
 
 
 def test_a_number_of_guesses_is_not_negative():

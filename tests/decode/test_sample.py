@@ -213,11 +213,11 @@ def test_what_is_behind_the_first_sure_end_of_a_line_waits():
         ([0.5, 0.80, 1.0, 0.9, 1.0], 4),  # an end that is not sure is none
         ([1.0, 0.10, 1.0, 0.2, 1.0], 5),
     ]:
-        found = constraints.defer(Proposal(tokens, torch.tensor(scores)))
+        found = constraints.defer(Proposal(tokens, torch.tensor(scores), torch.zeros(5)))
         assert found.scores.isfinite().tolist() == [i < kept for i in range(5)]
         assert found.scores[:kept].tolist() == pytest.approx(scores[:kept])
         assert torch.equal(found.tokens, tokens)
-    given = Proposal(tokens, torch.ones(5))
+    given = Proposal(tokens, torch.ones(5), torch.zeros(5))
     assert Constraints().defer(given) is given
 
 
@@ -236,8 +236,10 @@ def test_nothing_waits_for_the_device_until_all_of_it_comes_at_once(order, tempe
 
 
 def test_a_proposal_comes_over_as_it_is():
-    proposal = Proposal(torch.tensor([0, 152_063, 2**24 - 1]), torch.tensor([0.1, -torch.inf, 1.0]).double())
+    scores, logprobs = torch.tensor([0.1, -torch.inf, 1.0]).double(), torch.tensor([-2.5, -torch.inf, 0.0])
+    proposal = Proposal(torch.tensor([0, 152_063, 2**24 - 1]), scores, logprobs)
     found = proposal.cpu()
     assert found.tokens.tolist() == proposal.tokens.tolist()
     assert found.tokens.dtype == torch.int64
     assert torch.equal(found.scores, proposal.scores.float())
+    assert torch.equal(found.logprobs, logprobs)

@@ -14,7 +14,7 @@ from diffucli.decode import speculate as module
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.commit import Progress, Threshold, TopK, linear
 from diffucli.decode.loop import Driver, Returned, alone, denoise, together
-from diffucli.decode.policy import PRESETS, Policy, retry_policy
+from diffucli.decode.policy import PRESETS, Policy
 from diffucli.decode.predict import Answer, Query
 from diffucli.decode.resize import Resizing
 from diffucli.decode.sample import Constraints, Sampling
@@ -161,7 +161,9 @@ def test_the_golden_checkpoint_writes_the_same_with_any_number_of_guesses(checkp
 
 
 @pytest.mark.parametrize(
-    ("policy", "gain"), [(PRESETS["exact"], 1.4), (retry_policy(PRESETS["balanced"]), 1.3)], ids=["exact", "retry"]
+    ("policy", "gain"),
+    [(PRESETS["exact"], 1.4), (replace(PRESETS["balanced"], commit=TopK(linear), block=8), 1.3)],
+    ids=["exact", "short blocks"],
 )
 def test_mini_writes_the_same_in_far_fewer_forwards(mini, kit, policy, gain):
     runs = []

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.decode.policy import PRESETS, Policy, retry_policy
+from diffucli.decode.policy import PRESETS, Policy
 from diffucli.eval.evaluate import Writer, evaluate, solver
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, RepairProblem, Sample, judge
 from diffucli.eval.report import group_reports
-from diffucli.events import Finished, Started
-from diffucli.tasks.fill import DEFAULT_HOLE_TOKENS
+from diffucli.tasks.engine import Effort
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
+    from tests.conftest import Script
+
     from diffucli.decode.canvas import Canvas
     from diffucli.decode.loop import Run
     from diffucli.decode.sample import Constraints
+    from diffucli.events import Finished
     from diffucli.model.load import Checkpoint
 
 BALANCED = PRESETS["balanced"]
@@ -94,26 +96,17 @@ def test_an_error_of_a_solver_comes_out() -> None:
         list(evaluate(PROBLEMS, solve, seeds=[0], judge=always))
 
 
-class Scripted:
-    """In place of the loop: writes the texts one after the other, or that of the seed; a run has 4 forwards in 0.25 s.
+FILLING = FillProblem("g", "a = 0\n", "z = 3", "\nb = 1\n")
 
-    canvases, policies: what each run was given.
-    """
 
-    def __init__(self, checkpoint: Checkpoint, *texts: str, by_seed: bool = False) -> None:
-        self.words, self.texts, self.by_seed = checkpoint.tokenizer, texts, by_seed
-        self.canvases: list[str] = []
-        self.policies: list[Policy] = []
+class BySeed:
+    """Decodes as a script of its own for each seed says."""
+
+    def __init__(self, *scripts: Script) -> None:
+        self.scripts = scripts
 
     def __call__(self, canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Finished]:
-        text = self.texts[policy.seed if self.by_seed else len(self.policies)]
-        self.canvases.append(self.words.decode(canvas.tokens.tolist()))
-        self.policies.append(policy)
-        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
-        ids, start = [*self.words.encode(text, special=True), *[self.words.pad] * 3], canvas.holes[0].start
-        canvas.commit(range(start, start + len(ids)), ids)
-        yield (finished := Finished(tuple(canvas.tokens.tolist()), "end", 4, 0.25, canvas.spans))
-        return finished
+        return self.scripts[policy.seed](canvas, policy, constraints)
 
 
 @pytest.fixture
@@ -122,51 +115,58 @@ def padding(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, config=replace(checkpoint.config, hole_padding=True))
 
 
-def test_a_sample_is_the_answer_by_the_seed(checkpoint: Checkpoint) -> None:
-    decode = Scripted(checkpoint, "x = 1\n<|im_end|>", "y = 2\n<|im_end|>", by_seed=True)
+def test_a_sample_is_the_answer_by_the_seed(checkpoint: Checkpoint, script: type[Script]) -> None:
+    decode = BySeed(*(script(checkpoint, f"{name} = 1\n<|im_end|><|dlm_pad|>") for name in "xy"))
     solve = solver(Writer(checkpoint, BALANCED, decode))
     samples = [solve(PROBLEMS[0], seed) for seed in (0, 1)]
-    assert [(s.text, s.nfe, s.seconds) for s in samples] == [("x = 1\n", 4, 0.25), ("y = 2\n", 4, 0.25)]
+    assert [(s.text, s.nfe) for s in samples] == [("x = 1\n", 2), ("y = 1\n", 2)]
     assert samples[0].tokens == len(checkpoint.tokenizer.encode("x = 1\n")), "what ends and pads it is no text"
-    assert "add 0" in decode.canvases[0]
+    assert samples[0].seconds > 0
+    assert "add 0" in decode.scripts[0].canvases[0]
 
 
-def test_a_hole_is_filled_from_both_sides(padding: Checkpoint) -> None:
-    decode = Scripted(padding, "x = 1<|dlm_pad|>", "y = 2<|dlm_pad|>", by_seed=True)
-    sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", "y = 2", "\nb = 1\n"), 1)
-    assert (sample.text, sample.nfe, sample.seconds) == ("y = 2", 4, 0.25)
+def test_a_hole_is_filled_from_both_sides_in_several_lengths(padding: Checkpoint, script: type[Script]) -> None:
+    decode = script(padding, "y = 2")
+    sample = solver(Writer(padding, BALANCED, decode))(FILLING, 1)
+    assert sample.text == "y = 2"
     assert sample.tokens == len(padding.tokenizer.encode("y = 2"))
-    assert decode.canvases == [f"a = 0\n{'<|mask|>' * DEFAULT_HOLE_TOKENS}\nb = 1\n"]
+    assert sample.nfe > 2 * len(decode.canvases) > 2, "all lengths count, and what was asked of their ends"
+    assert all(canvas.startswith("a = 0\n<|mask|>") for canvas in decode.canvases)
+    assert all(canvas.endswith("<|mask|>\nb = 1\n") for canvas in decode.canvases)
 
 
-def test_a_hole_has_the_length_that_a_writer_is_given(padding: Checkpoint) -> None:
-    decode = Scripted(padding, "y = 2")
-    writer = Writer(padding, BALANCED, decode, length=(9, 9))
-    assert solver(writer)(FillProblem("g", "a = 0\n", "y = 2", "\nb = 1\n"), 0).text.startswith("y = 2")
+def test_a_hole_has_the_length_that_a_writer_is_given(padding: Checkpoint, script: type[Script]) -> None:
+    decode = script(padding, "y = 2")
+    sample = solver(Writer(padding, BALANCED, decode, length=(9, 9)))(FILLING, 0)
+    assert (sample.text, sample.nfe) == ("y = 2", 2)
     assert decode.canvases == [f"a = 0\n{'<|mask|>' * 9}\nb = 1\n"]
 
 
-def test_the_model_does_not_see_what_stood_in_a_hole_nor_is_its_text_judged_by_it(padding: Checkpoint) -> None:
+def test_the_model_does_not_see_what_stood_in_a_hole_nor_is_its_text_judged_by_it(
+    padding: Checkpoint, script: type[Script]
+) -> None:
     """The text is refused or not as for `???` in a file, whatever stood there."""
-    decode = Scripted(padding, *["y = 2<|dlm_pad|>"] * 4)
-    for expected in ("z = 3", "z = = 3"):
-        sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", expected, "\nb = 1\n"), 0)
+    decodes = [script(padding, "y = 2") for _ in range(2)]
+    for decode, expected in zip(decodes, ("z = 3", "z = = 3"), strict=True):
+        sample = solver(Writer(padding, BALANCED, decode))(replace(FILLING, expected=expected), 0)
         assert (sample.text, sample.refused) == ("y = 2", False)
-    assert len(set(decode.canvases)) == 1
+    assert decodes[0].canvases == decodes[1].canvases
 
 
-def test_a_broken_program_is_mended_as_by_the_command_and_is_the_sample(padding: Checkpoint) -> None:
+def test_a_broken_program_is_mended_as_by_the_command_and_is_the_sample(
+    padding: Checkpoint, script: type[Script]
+) -> None:
     broken, original = "a = 0\nx = (1\nb = 2\n", "a = 0\nx = (1)\nb = 2\n"
-    decode = Scripted(padding, "x = (1)<|dlm_pad|>")
+    decode = script(padding, "x = (1)", repair=")")
     sample = solver(Writer(padding, BALANCED, decode))(RepairProblem("g", broken, original, ""), 0)
-    assert (sample.text, sample.nfe, sample.refused) == (original, 4, False)
-    assert decode.canvases[0].startswith("a = 0\n")
-    assert decode.canvases[0].endswith("\nb = 2\n")
+    assert (sample.text, sample.refused) == (original, False)
+    seen = [*decode.canvases, *decode.repairs]
+    assert seen
+    assert all(canvas.startswith("a = 0\n") and canvas.endswith("\nb = 2\n") for canvas in seen)
 
 
-def test_what_a_command_would_refuse_is_marked(padding: Checkpoint) -> None:
-    decode = Scripted(padding, "x = (<|dlm_pad|>", "x = [<|dlm_pad|>")
-    sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", "z = 3", "\nb = 1\n"), 0)
+def test_what_a_command_would_refuse_is_marked(padding: Checkpoint, script: type[Script]) -> None:
+    sample = solver(Writer(padding, BALANCED, script(padding, "x = ["), length=(4, 4)))(FILLING, 0)
     assert (sample.text, sample.refused) == ("x = [", True)
 
 
@@ -179,53 +179,57 @@ def test_seeds_draw_different_samples_and_the_same_again(checkpoint: Checkpoint)
     assert first.nfe == 2
 
 
-@pytest.mark.parametrize("refused", [BROKEN, EMPTY], ids=["broken", "empty"])
-def test_an_answer_that_is_no_code_is_written_again_by_the_retry_policy_and_both_count(
-    checkpoint: Checkpoint, refused: str
+def test_an_answer_that_does_not_parse_is_repaired_and_all_versions_count(
+    checkpoint: Checkpoint, script: type[Script]
 ) -> None:
-    decode = Scripted(checkpoint, refused, RIGHT)
+    decode = script(checkpoint, "x = (1\n<|im_end|>", repair=")")
     sample = solver(Writer(checkpoint, BALANCED, decode))(PROBLEMS[0], 7)
-    assert (sample.text, sample.nfe, sample.seconds) == ("x = 1\n", 8, 0.5)
-    assert sample.tokens == len(checkpoint.tokenizer.encode("x = 1\n")), "of the text that is judged alone"
-    seeded = replace(BALANCED, seed=7)
-    assert decode.policies == [seeded, retry_policy(seeded)]
-    assert decode.canvases[0] == decode.canvases[1]
+    assert (sample.text, sample.refused) == ("x = (1)\n", False)
+    assert sample.nfe == 2 + 2 * len(decode.repairs)
+    assert sample.tokens == len(checkpoint.tokenizer.encode("x = (1\n")) + 1, "of the text that is judged alone"
+    assert decode.policies == [replace(BALANCED, seed=7)]
 
 
-def test_a_filled_hole_that_breaks_the_code_is_written_again_and_both_count(padding: Checkpoint) -> None:
-    decode = Scripted(padding, "x = (<|dlm_pad|>", "y = 2<|dlm_pad|>")
-    sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", "z = 3", "\nb = 1\n"), 0)
-    assert (sample.text, sample.nfe, sample.seconds) == ("y = 2", 8, 0.5)
+def test_a_filled_hole_that_breaks_the_code_is_repaired(padding: Checkpoint, script: type[Script]) -> None:
+    decode = script(padding, "x = f(1", repair=")")
+    sample = solver(Writer(padding, BALANCED, decode, length=(6, 6)))(FILLING, 0)
+    assert (sample.text, sample.refused) == ("x = f(1)", False)
 
 
-def test_only_the_errors_that_a_fill_adds_are_held_against_it(padding: Checkpoint) -> None:
-    decode = Scripted(padding, "y = 2<|dlm_pad|>")
-    sample = solver(Writer(padding, BALANCED, decode))(FillProblem("g", "a = 0\n", "z = 3", "\nb = = 1\n"), 0)
-    assert (sample.text, sample.nfe) == ("y = 2", 4)
+def test_only_the_errors_that_a_fill_adds_are_held_against_it(padding: Checkpoint, script: type[Script]) -> None:
+    decode = script(padding, "y = 2")
+    writer = Writer(padding, BALANCED, decode, length=(9, 9))
+    sample = solver(writer)(replace(FILLING, after="\nb = = 1\n"), 0)
+    assert (sample.text, sample.nfe) == ("y = 2", 2)
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "kept"), [(EMPTY, BROKEN, "def f(:\n"), (BROKEN, EMPTY, "")], ids=["broken", "empty"]
-)
-def test_of_two_attempts_that_are_no_code_the_second_is_judged(
-    checkpoint: Checkpoint, first: str, second: str, kept: str
+@pytest.mark.parametrize(("text", "kept"), [(EMPTY, ""), (BROKEN, "def f(:\n")], ids=["empty", "broken"])
+def test_what_cannot_be_repaired_is_judged_as_it_is(
+    checkpoint: Checkpoint, script: type[Script], text: str, kept: str
 ) -> None:
-    sample = solver(Writer(checkpoint, BALANCED, Scripted(checkpoint, first, second)))(PROBLEMS[0], 0)
-    assert (sample.text, sample.nfe) == (kept, 8)
+    sample = solver(Writer(checkpoint, BALANCED, script(checkpoint, text)))(PROBLEMS[0], 0)
+    assert (sample.text, sample.refused) == (kept, True)
 
 
-@pytest.mark.parametrize("policy", [PRESETS["exact"], replace(BALANCED, budget=9)], ids=["schedule", "budget"])
-def test_a_number_of_steps_that_was_given_is_kept_to(checkpoint: Checkpoint, policy: Policy) -> None:
-    sample = solver(Writer(checkpoint, policy, Scripted(checkpoint, BROKEN)))(PROBLEMS[0], 0)
-    assert (sample.text, sample.nfe, sample.seconds) == ("def f(:\n", 4, 0.25)
+@pytest.mark.parametrize("steps", [True, False], ids=["budget", "effort"])
+def test_nothing_is_repaired_where_the_steps_or_the_effort_do_not_allow_it(
+    checkpoint: Checkpoint, script: type[Script], steps: bool
+) -> None:
+    decode = script(checkpoint, BROKEN)
+    policy = replace(BALANCED, budget=9) if steps else BALANCED
+    writer = Writer(checkpoint, policy, decode, effort=Effort() if steps else Effort(repair=0))
+    sample = solver(writer)(PROBLEMS[0], 0)
+    assert (sample.text, sample.nfe, decode.repairs) == ("def f(:\n", 2, [])
 
 
-def test_an_answer_has_the_default_number_of_masks_unless_another_is_given(checkpoint: Checkpoint) -> None:
-    writer = Writer(checkpoint, BALANCED, Scripted(checkpoint, RIGHT, RIGHT))
+def test_an_answer_has_the_default_number_of_masks_unless_another_is_given(
+    checkpoint: Checkpoint, script: type[Script]
+) -> None:
+    writer = Writer(checkpoint, BALANCED, script(checkpoint, RIGHT))
     results = [pull(writer.answer("do it", length=length)) for length in (None, 20)]
     assert [each.chosen.written.masks for each in results] == [DEFAULT_ANSWER_TOKENS, 20]
 
 
-def test_an_answer_that_is_not_verified_is_written_once(checkpoint: Checkpoint) -> None:
-    result = pull(Writer(checkpoint, BALANCED, Scripted(checkpoint, BROKEN)).answer("do it", verify="off"))
-    assert (result.text, result.nfe, len(result.attempts)) == ("def f(:\n", 4, 1)
+def test_an_answer_that_is_not_verified_is_written_once(checkpoint: Checkpoint, script: type[Script]) -> None:
+    result = pull(Writer(checkpoint, BALANCED, script(checkpoint, BROKEN)).answer("do it", verify="off"))
+    assert (result.text, result.nfe, len(result.attempts)) == ("def f(:\n", 2, 1)

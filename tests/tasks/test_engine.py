@@ -1,4 +1,4 @@
-"""The pipeline of every task: what a run wrote, one more attempt where it was refused, the best attempt of all."""
+"""The pipeline of every task: candidates are written and repaired, the best version of the best one wins."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from diffucli.decode.canvas import Span
-from diffucli.decode.policy import PRESETS, retry_policy
+from diffucli.decode.commit import Independent
+from diffucli.decode.policy import PRESETS, repair_policy
 from diffucli.errors import UsageError
 from diffucli.syntax.check import CheckResult, Diagnostic
 from diffucli.tasks import engine
-from diffucli.tasks.engine import Attempt, Result, RunOutput, attempt_and_retry, check_length, pick
+from diffucli.tasks.attempt import Attempt
+from diffucli.tasks.engine import Effort, Task, check_length, policies, solve
 from diffucli.tasks.prompt import Layout
 from diffucli.tasks.verify import Check, Refused
+from diffucli.tasks.write import Decoding, RunOutput, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,105 +26,102 @@ if TYPE_CHECKING:
     from diffucli.decode.policy import Policy
 
 POLICY = replace(PRESETS["balanced"], seed=7)
-OUTPUT = RunOutput(((1, 2),), (True,), tokens=2, masks=8, masks_left=0, nfe=2.5, seconds=0.5)
+LAYOUT = Layout((1, 2), (Span(0, 2),), Span(0, 2))
 
 
-def attempt(text: str, faults: int = 0, *, refused: bool = True) -> Attempt:
-    """An attempt with so many syntax errors."""
-    errors = tuple(Diagnostic(1, 1, "invalid syntax", 0, 1) for _ in range(faults))
-    message = "does not parse" if faults else ""
-    return Attempt(
-        text, (text,), True, Check(CheckResult(True, errors), message, refused=refused and faults > 0), OUTPUT
-    )
+def attempt(text: str, errors: int = 0, *, logprob: float = -0.5, refused: bool = True) -> Attempt:
+    """An attempt with so many syntax errors, all of them at its only token."""
+    output = RunOutput(LAYOUT, (Written((1,), (logprob,)),), masks=8, masks_left=0, nfe=2.5, seconds=0.5)
+    found = tuple(Diagnostic(1, 1, "invalid syntax", 0, 1) for _ in range(errors))
+    message = "does not parse" if errors else ""
+    check = Check(CheckResult(True, found), message, refused=refused and errors > 0)
+    return Attempt(text, (text,), True, check, output, offsets=((0, len(text)),))
 
 
-def retried(result_of: Callable[..., Any], golden: Any, attempts: list[Attempt], policy: Policy = POLICY, **more: Any):
-    """The result of the attempts, one after the other, and the policies that they were made by."""
-    policies, coming = [], iter(attempts)
+@pytest.fixture
+def solved(checkpoint: Any, scripted: Any, result_of: Callable[..., Any]) -> Callable[..., Any]:
+    """solved(firsts, repairs, effort, policy): the result, and the policies of the first texts and of the repairs."""
 
-    def once(policy: Policy):
-        policies.append(policy)
-        yield from ()
-        return next(coming)
+    def run(firsts: list[Attempt], repairs: list[Attempt] = [], effort: Effort = Effort(), policy: Policy = POLICY):  # noqa: B006, B008
+        written, coming, mended = [], iter(firsts), iter(repairs)
+        decode = scripted(checkpoint, "x")
+        plain = engine.constraints_of(checkpoint, policy, ends=frozenset(), forbidden=frozenset(), min_tokens=[])
+        careful: list[Policy] = []
 
-    checkpoint: Any = SimpleNamespace(folder=golden)
-    return result_of(attempt_and_retry(checkpoint, once, policy, **more)), policies
+        def first(policy: Policy):
+            written.append(policy)
+            yield from ()
+            return next(coming)
+
+        def decoding(canvas: Any, policy: Policy, constraints: Any):
+            careful.append(policy)
+            return decode(canvas, policy, constraints)
+
+        task = Task(first, lambda _: next(mended, attempt("(", 9)), Decoding(checkpoint, POLICY, plain, decoding))
+        named: Any = SimpleNamespace(folder=checkpoint.folder)
+        return result_of(solve(named, task, policy, effort, ["n"])), written, careful
+
+    return run
 
 
-def test_what_is_accepted_is_written_once(result_of, golden):
-    result, policies = retried(result_of, golden, [attempt("x\n")], notes=("n",))
+def test_what_is_clean_is_written_once(solved, golden):
+    result, written, careful = solved([attempt("x\n")])
     assert (result.text, result.pieces, result.ended, result.ok) == ("x\n", ("x\n",), True, True)
-    assert (policies, result.notes, result.seed, result.model) == ([POLICY], ("n",), 7, golden.name)
-    assert (result.nfe, result.seconds) == (2.5, 0.5)
+    assert (written, result.notes, result.seed, result.model) == ([POLICY], ("n",), 7, golden.name)
+    assert (result.nfe, careful, len(result.attempts)) == (2.5, [], 1)
+    assert result.seconds > 0
 
 
-def test_what_is_refused_is_written_once_more_with_care_and_both_count(result_of, golden):
-    result, policies = retried(result_of, golden, [attempt("x(", 1), attempt("x\n")], notes=["n"])
-    assert policies == [POLICY, retry_policy(POLICY)]
+def test_what_has_errors_is_repaired_by_the_policy_of_repairs(solved):
+    result, written, careful = solved([attempt("x(", 1)], [attempt("x\n")])
     assert result.text == "x\n"
-    assert (result.nfe, result.seconds, len(result.attempts)) == (5.0, 1.0, 2)
-    assert result.notes == ("n", "the first text did not parse; it was written again with more care")
-    assert result.policy == POLICY, "that of the first attempt"
+    assert (written, result.policy) == ([POLICY], POLICY)
+    assert set(careful) == {repair_policy(POLICY)}
+    assert (len(result.attempts), result.attempts[0].text) == (2, "x(")
 
 
-def test_there_is_no_third_attempt(result_of, golden):
-    result, policies = retried(result_of, golden, [attempt("a(", 2), attempt("b(", 1), attempt("c")])
-    assert (result.text, len(policies)) == ("b(", 2)
+def test_a_text_that_stays_broken_is_refused_as_it_was_first(solved):
+    result, _, careful = solved([attempt("a(", 2)])
+    assert (result.text, result.chosen) == ("a(", result.attempts[0])
+    assert careful
     with pytest.raises(Refused) as refused:
         result.accepted()
-    assert (refused.value.text, refused.value.check.faults) == ("b(", 1)
+    assert (refused.value.text, refused.value.check.faults) == ("a(", 2)
 
 
-def test_what_is_only_warned_of_is_not_written_again(result_of, golden):
-    result, policies = retried(result_of, golden, [attempt("a(", 1, refused=False)])
-    assert (len(policies), result.ok, result.accepted()) == (1, False, result)
+def test_what_is_only_warned_of_is_accepted(solved):
+    result, *_ = solved([attempt("a(", 1, refused=False)])
+    assert (result.ok, result.accepted()) == (False, result)
 
 
-@pytest.mark.parametrize("policy", [PRESETS["exact"], replace(POLICY, budget=9)], ids=["schedule", "budget"])
-def test_a_number_of_steps_that_was_given_allows_no_second_attempt(result_of, golden, policy):
-    _, policies = retried(result_of, golden, [attempt("a(", 1)], policy)
-    assert len(policies) == 1
+def test_no_rounds_are_no_repairs(solved):
+    result, _, careful = solved([attempt("a(", 1)], [attempt("x")], Effort(repair=0))
+    assert (result.text, careful) == ("a(", [])
 
 
-def test_the_attempt_with_the_fewest_faults_is_picked_and_the_latest_of_equals():
-    one, two, other = attempt("one", 1), attempt("two", 2), attempt("other", 1)
-    assert pick([one, two]) is one
-    assert pick([two, one]) is one
-    assert pick([one, other, two]) is other
-    result = Result("one", ("one",), True, one.check, (one, two), "m", POLICY)
-    assert result.chosen is one
+def test_a_budget_of_steps_leaves_none_for_repairs(solved):
+    _, _, careful = solved([attempt("a(", 1)], [attempt("x")], policy=replace(POLICY, budget=9))
+    assert careful == []
 
 
-def layout(checkpoint: Any, *sizes: int) -> Layout:
-    """`a`, then holes of these sizes with an `a` behind each."""
-    tokens, holes = checkpoint.tokenizer.encode("a"), []
-    for size in sizes:
-        holes.append(Span(len(tokens), len(tokens) + size))
-        tokens = [*tokens, *[checkpoint.tokenizer.mask] * size, *checkpoint.tokenizer.encode("a")]
-    return Layout(tuple(tokens), tuple(holes), Span(0, len(tokens)))
+def test_of_several_candidates_the_one_with_the_fewest_faults_is_first_then_the_likeliest(solved):
+    firsts = [attempt("bad(", 1), attempt("unlikely", logprob=-2.0), attempt("likely", logprob=-0.1)]
+    result, written, _ = solved(firsts, effort=Effort(candidates=3, repair=0))
+    assert [each.text for each in result.candidates] == ["likely", "unlikely", "bad("]
+    assert [each.text for each in result.attempts] == ["bad(", "unlikely", "likely"]
+    assert (result.nfe, [policy.seed for policy in written]) == (7.5, [7, 8, 9])
 
 
-def test_an_output_has_each_hole_up_to_its_end_token(checkpoint, scripted, result_of):
-    tokenizer = checkpoint.tokenizer
-    decode, constraints = (
-        scripted(checkpoint, "x = 1<|im_end|>y", "y"),
-        engine.constraints_of(checkpoint, POLICY, ends=tokenizer.ends, forbidden=frozenset(), min_tokens=[0, 0]),
-    )
-    written = result_of(engine.write(checkpoint, layout(checkpoint, 8, 1), constraints, POLICY, decode))
-    assert [tokenizer.decode(hole) for hole in written.holes] == ["x = 1", "y"]
-    assert written.ended == (True, False)
-    assert written.tokens == len(tokenizer.encode("x = 1")) + len(tokenizer.encode("y"))
-    assert (written.masks, written.nfe, written.seconds) == (9, 2, 0.25)
-
-
-def test_masks_that_were_never_written_are_left_and_no_text(checkpoint, scripted, result_of):
-    constraints = engine.constraints_of(
-        checkpoint, POLICY, ends=checkpoint.tokenizer.ends, forbidden=frozenset(), min_tokens=[0]
-    )
-    written = result_of(engine.write(checkpoint, layout(checkpoint, 6), constraints, POLICY, scripted(checkpoint, "y")))
-    text = checkpoint.tokenizer.encode("y")
-    assert (written.holes, written.ended) == ((tuple(text),), (False,))
-    assert (written.tokens, written.masks_left) == (len(text), 6 - len(text))
+def test_the_first_candidate_is_written_as_asked_and_the_others_vary():
+    hot = replace(POLICY, sampling=replace(POLICY.sampling, temperature=0.3))
+    assert policies(POLICY, 1) == [POLICY]
+    first, second, third = policies(POLICY, 3)
+    assert first == POLICY
+    varied = replace(POLICY.sampling, temperature=engine.VARIED)
+    assert (second, third) == (replace(POLICY, sampling=varied, seed=8), replace(POLICY, sampling=varied, seed=9))
+    assert policies(hot, 2)[1] == replace(hot, seed=8), "a temperature that was given stays"
+    drawn = replace(PRESETS["exact"], commit=Independent())
+    assert policies(drawn, 2)[1] == replace(drawn, seed=1), "an order that is drawn varies by itself"
 
 
 def test_only_a_policy_by_line_needs_to_know_what_ends_a_line(checkpoint):

@@ -11,8 +11,12 @@ from diffucli.decode.loop import alone
 from diffucli.decode.policy import PRESETS
 from diffucli.edit import source
 from diffucli.errors import UsageError
+from diffucli.events import Finished, Started, Stepped
 from diffucli.syntax.languages import by_name
-from diffucli.tasks.fill import DEFAULT_HOLE_TOKENS, Wanted, crop_context, fill, hole_length, jobs_of
+from diffucli.tasks import length
+from diffucli.tasks.engine import Effort
+from diffucli.tasks.fill import fill
+from diffucli.tasks.jobs import Wanted, jobs_of
 
 BALANCED, EXACT = PRESETS["balanced"], PRESETS["exact"]
 PYTHON = by_name("python")
@@ -24,16 +28,35 @@ def job_of(text: str, *regions: str, name: str | None = None, **wanted):
     return jobs_of([(read, path)], Wanted(regions, **wanted))[0]
 
 
+class Told:
+    """Writes a text for each number of masks; the more masks, the likelier."""
+
+    def __init__(self, checkpoint, texts):
+        self.tokenizer, self.texts = checkpoint.tokenizer, texts
+
+    def __call__(self, canvas, policy, constraints):
+        del policy, constraints
+        (hole,) = canvas.holes
+        ids = self.tokenizer.encode(self.texts[len(hole)])[: len(hole)]
+        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
+        where = tuple(range(hole.start, hole.start + len(ids)))
+        canvas.commit(where, ids)
+        sure = (-1.0 / len(hole),) * len(ids)
+        yield Stepped(1, where, tuple(ids), sure, (hole.start, hole.stop), canvas.masks_left, 1, 0.1, (), sure)
+        yield (finished := Finished(tuple(canvas.tokens.tolist()), "complete", 1, 0.1, canvas.spans))
+        return finished
+
+
 @pytest.fixture(scope="module")
 def padding(checkpoint):
     """The golden checkpoint as if it were trained to pad inside holes."""
     return replace(checkpoint, config=replace(checkpoint.config, hole_padding=True))
 
 
-def test_all_holes_stand_in_one_canvas_and_come_back_in_order(checkpoint, scripted, result_of):
+def test_holes_of_given_lengths_stand_in_one_canvas_and_come_back_in_order(checkpoint, scripted, result_of):
     decode = scripted(checkpoint, " 1", " b + c")
-    done = result_of(fill(checkpoint, job_of("a = ???\nreturn_ = ???\n"), BALANCED, decode=decode))
-    assert decode.canvases == ["a =" + "<|mask|>" * 40 + "\nreturn_ =" + "<|mask|>" * 40 + "\n"]
+    done = result_of(fill(checkpoint, job_of("a = ???4\nreturn_ = ???8\n"), BALANCED, decode=decode))
+    assert decode.canvases == ["a =" + "<|mask|>" * 4 + "\nreturn_ =" + "<|mask|>" * 8 + "\n"]
     assert done.result.pieces == ("1", "b + c"), "the blanks belong to the holes"
     assert done.result.text == "a = 1\nreturn_ = b + c\n"
     assert done.new == done.result.text.encode()
@@ -47,18 +70,91 @@ def test_a_file_that_comes_back_as_it_was_is_unchanged(checkpoint, scripted, res
 
 def test_crlf_files_keep_their_line_ends_and_the_model_sees_lf(checkpoint, scripted, result_of):
     decode = scripted(checkpoint, " 1\nb = 2")
-    done = result_of(fill(checkpoint, job_of("a = ???\r\nc = 3\r\n"), BALANCED, decode=decode))
+    done = result_of(fill(checkpoint, job_of("a = ???9\r\nc = 3\r\n"), BALANCED, decode=decode))
     assert "\r" not in decode.canvases[0]
     assert done.new == b"a = 1\r\nb = 2\r\nc = 3\r\n"
 
 
-def test_an_edit_that_adds_an_error_is_written_again_and_refused_if_it_stays(checkpoint, scripted, result_of):
-    decode = scripted(checkpoint, " (", " (1")
-    done = result_of(fill(checkpoint, job_of("a = ???\n", name="x.py"), BALANCED, decode=decode))
-    assert len(done.result.attempts) == 2
+def test_an_edit_that_adds_an_error_is_refused_if_repair_does_not_mend_it(checkpoint, scripted, result_of):
+    decode = scripted(checkpoint, " (")
+    done = result_of(fill(checkpoint, job_of("a = ???2\n", name="x.py"), BALANCED, decode=decode))
+    assert decode.repairs
     assert done.result.check.refused
     assert done.result.check.message.startswith("x.py:1:5: ")
-    assert ">    1 a = (1" in done.result.check.excerpt
+    assert ">    1 a = (" in done.result.check.excerpt
+
+
+def test_an_edit_that_adds_an_error_is_repaired_and_the_rest_of_its_text_stays(checkpoint, scripted, result_of):
+    decode = scripted(checkpoint, " f(1", repair=")")
+    done = result_of(fill(checkpoint, job_of("a = ???4\nb = 2\n"), BALANCED, decode=decode))
+    assert (done.result.text, done.result.pieces) == ("a = f(1)\nb = 2\n", ("f(1)",))
+    assert done.result.ok
+
+
+def test_without_rounds_nothing_is_repaired(checkpoint, scripted, result_of):
+    decode = scripted(checkpoint, " f(1", repair=")")
+    done = result_of(fill(checkpoint, job_of("a = ???4\n"), BALANCED, decode=decode, effort=Effort(repair=0)))
+    assert (done.result.text, decode.repairs) == ("a = f(1\n", [])
+
+
+def test_a_free_hole_is_written_in_several_lengths_and_the_longest_of_equals_wins(checkpoint, scripted, result_of):
+    """Only the promising lengths are written out where the checkpoint does not pad. All count."""
+    decode = scripted(checkpoint, " 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 11 + 12 + 13 + 14 + 15 + 16 + 17")
+    done = result_of(fill(checkpoint, job_of("a = ???\n"), BALANCED, decode=decode, effort=Effort(repair=0)))
+    masks = [canvas.count("<|mask|>") for canvas in decode.canvases]
+    assert len(masks) == length.FINALISTS
+    assert set(masks) < set(length.LADDER)
+    texts = [done.result.chosen.written.holes[0].tokens[:count] for count in sorted(masks)]
+    assert done.result.chosen.written.holes[0].tokens == texts[-1], "all are equally likely"
+    assert done.result.nfe == pytest.approx(2 * length.FINALISTS + len(length.LADDER))
+
+
+@pytest.mark.parametrize(
+    ("texts", "chosen"),
+    [
+        ({2: " 1", 3: " [", 4: " b"}, "1"),
+        ({2: " [", 3: " 2", 4: " ]"}, "2"),
+        ({2: " 1", 3: " 2", 4: " 3"}, "3"),
+        ({2: " [", 3: " c", 4: " ]"}, "c"),
+    ],
+)
+def test_of_the_lengths_of_a_hole_the_likeliest_clean_text_wins(checkpoint, result_of, texts, chosen):
+    """Of none that is clean, that with the fewest faults: a warning is less than an error."""
+    decode = Told(checkpoint, texts)
+    done = result_of(fill(checkpoint, job_of("a = ???2-4\n"), BALANCED, decode=decode, effort=Effort(repair=0)))
+    assert done.result.text == f"a = {chosen}\n"
+
+
+def test_holes_of_free_length_are_written_one_after_the_other_with_those_before_in_view(
+    checkpoint, scripted, result_of
+):
+    decode = scripted(checkpoint, " 1", " 2")
+    done = result_of(fill(checkpoint, job_of("a = ???\nb = ???3\n"), BALANCED, decode=decode))
+    assert done.result.text == "a = 1\nb = 2\n"
+    assert all(canvas.endswith("\nb =" + "<|mask|>" * 40 + "\n") for canvas in decode.canvases[:-1])
+    assert decode.canvases[-1] == "a = 1\nb =" + "<|mask|>" * 3 + "\n"
+
+
+def test_a_hole_behind_an_indentation_begins_with_no_blank(checkpoint):
+    """Else the line is indented further than where the hole stands."""
+    for seed in range(4):
+        hot = replace(BALANCED, seed=seed, sampling=replace(BALANCED.sampling, temperature=3.0))
+        run = fill(checkpoint, job_of("if a:\n    ???4\nb = ???4\n"), hot, verify="off")
+        *_, final = alone(checkpoint.network, run)
+        first = checkpoint.tokenizer.decode([final.tokens[final.holes[0][0]]])
+        assert not first[1:2].isspace(), "one blank belongs to the hole"
+
+
+def test_warnings_and_offsets_are_those_of_the_new_text(checkpoint, scripted, result_of):
+    decode = scripted(checkpoint, " bbb", " é + ccc")
+    job = job_of("a = ???9\r\nx = 'ü'; é = ???9\r\n")
+    done = result_of(fill(checkpoint, job, BALANCED, decode=decode, effort=Effort(repair=0)))
+    chosen = done.result.chosen
+    found = [chosen.text[one.start : one.stop] for one in chosen.warnings]
+    assert found == ["bbb", "é", "ccc"]
+    for hole, offsets, content in zip(chosen.written.holes, chosen.offsets, (" bbb", " é + ccc"), strict=True):
+        assert len(offsets) == len(hole.tokens) + 1
+        assert chosen.text[offsets[0] : offsets[-1]] == content
 
 
 def test_errors_that_were_there_before_do_not_count(checkpoint, scripted, result_of):
@@ -66,23 +162,6 @@ def test_errors_that_were_there_before_do_not_count(checkpoint, scripted, result
     done = result_of(fill(checkpoint, job, BALANCED, decode=scripted(checkpoint, "a = 2")))
     assert not done.result.check.refused
     assert len(done.result.attempts) == 1
-
-
-def test_how_many_masks_a_hole_gets(checkpoint, padding):
-    """Slack can be padded, or else the length must be right."""
-    bounds = [(None, None), (8, 8), (1, 41), (None, 41)]
-    assert [hole_length(checkpoint, "", low, high) for low, high in bounds] == [40, 8, 21, 21]
-    assert [hole_length(padding, "", low, high) for low, high in bounds] == [40, 8, 41, 41]
-    tokens = len(checkpoint.tokenizer.encode("x = 1 + 1"))
-    assert hole_length(checkpoint, "x = 1 + 1", None, None) == tokens
-    assert hole_length(padding, "x = 1 + 1", None, None) == tokens + 16
-    assert DEFAULT_HOLE_TOKENS == 40
-
-
-def test_a_long_region_gets_half_as_much_again_where_slack_is_padded(padding):
-    old = "x = 1 + 1\n" * 20
-    tokens = len(padding.tokenizer.encode(old))
-    assert hole_length(padding, old, None, None) == tokens + tokens // 2
 
 
 def test_no_run_writes_a_special_token_into_a_hole(checkpoint):
@@ -95,13 +174,14 @@ def test_no_run_writes_a_special_token_into_a_hole(checkpoint):
 
 
 def test_a_padding_checkpoint_may_pad_but_not_before_the_least_length(checkpoint, padding, scripted, result_of):
-    job, pad = job_of("x = ???12-40\ny = ???\n"), checkpoint.tokenizer.pad
-    for model, ends in ((padding, (pad,)), (checkpoint, ())):
+    job, pad = job_of("x = ???12-40\n"), checkpoint.tokenizer.pad
+    for model, ends in ((padding, {(), (pad,)}), (checkpoint, {()})):
         decode = scripted(model, " 1")
         result_of(fill(model, job, EXACT, decode=decode))
-        (constraints,) = decode.constraints
-        assert (constraints.ends, constraints.min_tokens) == (ends, (12, 1))
-        assert set(constraints.forbidden) == model.tokenizer.specials - set(ends)
+        assert {each.ends for each in decode.constraints} == ends
+        for each in decode.constraints:
+            assert each.min_tokens == (12,)
+            assert set(each.forbidden) == model.tokenizer.specials - set(each.ends)
 
 
 def test_far_lines_are_left_out_and_counted(checkpoint, scripted, result_of):
@@ -115,22 +195,6 @@ def test_far_lines_are_left_out_and_counted(checkpoint, scripted, result_of):
     assert done.result.text.startswith(far)
 
 
-def test_short_files_are_seen_whole_and_without_a_note(checkpoint):
-    parts = ["a\n" * 5, "b\n" * 5]
-    assert crop_context(checkpoint, parts, masks=40, request=None, language=PYTHON) == (parts, ())
-
-
-def test_the_prompt_is_reckoned_in_the_language_it_is_written_in(checkpoint, monkeypatch):
-    """A tag of more tokens leaves less room for the file."""
-    parts, rust = ["y = 1\n" * 3000, "z\n"], by_name("rust")
-    longer = replace(rust, name="rust " * 200)
-    some, fewer = (
-        crop_context(checkpoint, parts, masks=40, request="do it", language=language)[0][0]
-        for language in (rust, longer)
-    )
-    assert len(fewer) < len(some)
-
-
 def test_regions_too_far_apart_are_refused_with_the_numbers(checkpoint, result_of):
     job = job_of("a = ???\n" + "b = 2\n" * 9000 + "c = ???\n")
     with pytest.raises(UsageError, match=r"tokens long, more than the \d+ the model can take"):
@@ -142,37 +206,3 @@ def test_an_instruction_puts_the_file_into_a_fence(checkpoint, scripted, result_
     result_of(fill(checkpoint, job_of("a = ???\n"), BALANCED, instruction="set a", decode=decode))
     assert "user\nset a\n" in decode.canvases[0]
     assert decode.canvases[0].endswith("\n```<|im_end|>")
-
-
-def test_files_without_anything_to_fill_are_left_out_or_refused():
-    read = source.from_bytes(b"a = 1\n", Path("a.py")), Path("a.py")
-    holes = source.from_bytes(b"b = ???\n", Path("b.py")), Path("b.py")
-    lenient = Wanted(lenient=True)
-    assert [job.name for job in jobs_of([read, holes], lenient)] == ["b.py"]
-    with pytest.raises(UsageError, match="none of the 1 files holds what to fill"):
-        jobs_of([read], lenient)
-    with pytest.raises(UsageError, match=r"^a\.py: there is no"):
-        jobs_of([read], Wanted())
-    with pytest.raises(UsageError, match=r"^<stdin>: there is no"):
-        job_of("a = 1\n")
-
-
-def test_a_patch_names_the_real_file_from_the_current_folder(checkpoint, scripted, result_of, tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    for name in ("here/below.py", "above.py"):
-        (tmp_path / name).write_text("a = ???\n")
-    (tmp_path / "here" / "link.py").symlink_to("below.py")
-    monkeypatch.chdir(tmp_path / "here")
-    for name, shown in (("link.py", "below.py"), ("../above.py", str(tmp_path / "above.py"))):
-        job = job_of("a = ???\n", name=name)
-        patch = result_of(fill(checkpoint, job, BALANCED, decode=scripted(checkpoint, " 1"))).diff().decode()
-        assert f"--- a/{shown.lstrip('/')}\n+++ b/{shown.lstrip('/')}\n" in patch
-        assert patch.endswith("-a = ???\n+a = 1\n")
-
-
-def test_a_character_that_the_files_encoding_lacks_is_told(checkpoint, scripted, result_of):
-    raw = "# coding: latin-1\na = ???\n".encode("latin-1")
-    (job,) = jobs_of([(source.from_bytes(raw, Path("a.py")), Path("a.py"))], Wanted())
-    done = result_of(fill(checkpoint, job, BALANCED, decode=scripted(checkpoint, ' "→"')))
-    with pytest.raises(UsageError, match="cannot be written in"):
-        done.new  # noqa: B018 — a property

@@ -15,6 +15,7 @@ from diffucli.model import registry
 from diffucli.model.load import load
 from diffucli.syntax.languages import by_name
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
+from diffucli.tasks.verify import Refused
 
 BALANCED = PRESETS["balanced"]
 DOCSTRING = 'def f():\n    """\n    ```\n    f()\n    ```\n    """\n'  # with a fence in it
@@ -58,39 +59,45 @@ def test_the_default_answer_has_room_for_256_tokens(checkpoint, scripted, result
     assert result.attempts[0].written.masks == DEFAULT_ANSWER_TOKENS == 256
 
 
-def test_what_does_not_parse_is_written_again_with_care_and_both_attempts_count(checkpoint, scripted, result_of):
-    decode = scripted(checkpoint, "def f(:\n```<|im_end|>", "x = 1\n```<|im_end|>")
+def test_what_does_not_parse_is_repaired_and_all_versions_count(checkpoint, scripted, result_of):
+    """One token is missing: every edit is a run, and the text has the same beginning."""
+    decode = scripted(checkpoint, "x = (1\n```<|im_end|>", repair=")")
     result = result_of(generate(checkpoint, Request("do it", length=20), BALANCED, decode=decode))
-    assert result.text == "x = 1\n"
-    assert result.ok
-    assert (result.nfe, result.seconds, len(result.attempts)) == (4, 0.5, 2)
-    assert [policy.block for policy in decode.policies] == [32, 8]
-    assert any("written again" in note for note in result.notes)
+    assert (result.text, result.ok, result.ended) == ("x = (1)\n", True, True)
+    assert len(result.attempts) == 2
+    assert result.nfe == 2 * (1 + len(decode.repairs))
     assert result.policy == BALANCED
 
 
-def test_the_attempt_with_the_fewest_faults_is_the_result(checkpoint, scripted, result_of):
-    decode = scripted(checkpoint, "<|im_end|>", "def f(:\n```<|im_end|>")
+@pytest.mark.parametrize("text", ["def f(:\n```<|im_end|>", "<|im_end|>"], ids=["broken", "empty"])
+def test_what_cannot_be_repaired_comes_back_as_it_was_and_is_refused(checkpoint, scripted, result_of, text):
+    decode = scripted(checkpoint, text)
     result = result_of(generate(checkpoint, Request("do it", length=20), BALANCED, decode=decode))
-    assert result.text == "def f(:\n", "of equals the latest"
+    assert result.text == text.partition("```")[0].partition("<")[0]
     assert not result.ok
-    assert result.check.refused
+    with pytest.raises(Refused):
+        result.accepted()
 
 
-@pytest.mark.parametrize("verify", ["warn", "off"])
-def test_without_verify_error_nothing_is_written_again(checkpoint, scripted, result_of, verify):
-    decode = scripted(checkpoint, "def f(:\n```<|im_end|>")
-    result = result_of(generate(checkpoint, Request("do it", length=20, verify=verify), BALANCED, decode=decode))
-    assert len(result.attempts) == 1
-    assert not result.check.refused
-    assert result.accepted() is result
-    assert bool(result.check.message) == (verify == "warn")
+def test_with_verify_warn_a_text_is_repaired_but_never_refused(checkpoint, scripted, result_of):
+    request = Request("do it", length=20, verify="warn")
+    for text, ok in (("x = (1", True), ("def f(:", False)):
+        decode = scripted(checkpoint, f"{text}\n```<|im_end|>", repair=")" if ok else "(")
+        result = result_of(generate(checkpoint, request, BALANCED, decode=decode))
+        assert (result.ok, bool(result.check.message), result.accepted()) == (ok, not ok, result)
 
 
-def test_steps_that_were_given_are_not_exceeded_by_a_second_attempt(checkpoint, scripted, result_of):
-    decode = scripted(checkpoint, "def f(:\n```<|im_end|>")
+@pytest.mark.parametrize("text", ["x = (1\n```<|im_end|>", "x = undefined\n```<|im_end|>"], ids=["error", "warning"])
+def test_without_verification_no_critic_reads_the_text(checkpoint, scripted, result_of, text):
+    decode = scripted(checkpoint, text, repair=")")
+    result = result_of(generate(checkpoint, Request("do it", length=20, verify="off"), BALANCED, decode=decode))
+    assert (len(result.attempts), decode.repairs, result.chosen.diagnostics) == (1, [], ())
+
+
+def test_steps_that_were_given_are_not_exceeded_by_repairs(checkpoint, scripted, result_of):
+    decode = scripted(checkpoint, "x = (1\n```<|im_end|>", repair=")")
     result = result_of(generate(checkpoint, Request("do it", length=20), replace(BALANCED, budget=3), decode=decode))
-    assert len(result.attempts) == 1
+    assert (len(result.attempts), decode.repairs) == (1, [])
 
 
 def test_the_language_is_in_the_prompt_and_judges_the_answer(checkpoint, scripted, result_of):

@@ -16,6 +16,7 @@ from diffucli.bench.report import Findings
 from diffucli.decode.loop import alone
 from diffucli.edit.source import from_bytes as read
 from diffucli.lab import markdown
+from diffucli.tasks.engine import Effort
 from diffucli.tasks.fill import fill as fill_job
 from diffucli.tasks.jobs import Wanted, jobs_of
 from diffucli.ui.live import pull
@@ -94,11 +95,11 @@ def measure(name: str, fill: Fill, *, rounds: int = 1) -> Growth:
 
 
 def fill_with(checkpoint: Checkpoint, policy: Policy) -> Fill:
-    """A callable that fills a region as `diffu fill` does, without a retry, and returns the number of forwards."""
+    """A callable that fills a region as `diffu fill` does, without repairs, and returns the number of forwards."""
 
     def fill(text: str, region: str) -> float:
         (job,) = jobs_of([(read(text.encode(), NAME), NAME)], Wanted((region,)))
-        run = fill_job(checkpoint, job, policy, verify="warn")
+        run = fill_job(checkpoint, job, policy, verify="warn", effort=Effort(repair=0))
         return pull(alone(checkpoint.network, run)).result.nfe
 
     return fill

@@ -8,6 +8,7 @@ from diffucli.bench.reference import PublishedLoop
 from diffucli.decode.commit import Threshold
 from diffucli.decode.policy import PRESETS, Policy
 from diffucli.eval.evaluate import Writer
+from diffucli.tasks.engine import Effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 REFERENCE = "reference"
 DUAL_CACHE = "dual-cache"
+UNREPAIRED = Effort(repair=0)  # the published loop has no other way to write
 FAST_DLLM = Policy(Threshold(0.9), block=32, cache="dual", stop=False)  # Fast-dLLM, arXiv 2505.22618
 
 
@@ -26,7 +28,7 @@ def writers(checkpoint: Checkpoint, policies: Mapping[str, Policy], against: Seq
     own loop: blocks of 32 with a dual cache, threshold 0.9, no early stop.
     """
     yardsticks: dict[str, Callable[[], Writer]] = {
-        REFERENCE: lambda: Writer(checkpoint, PRESETS["exact"], PublishedLoop.of(checkpoint)),
+        REFERENCE: lambda: Writer(checkpoint, PRESETS["exact"], PublishedLoop.of(checkpoint), effort=UNREPAIRED),
         DUAL_CACHE: lambda: Writer(checkpoint, FAST_DLLM),
     }
     return {name: yardsticks[name]() for name in against} | {

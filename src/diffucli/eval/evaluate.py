@@ -16,6 +16,7 @@ from diffucli.edit import source
 from diffucli.errors import UsageError
 from diffucli.eval.everyday import HOLE
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, RepairProblem, Sample, judge
+from diffucli.tasks.engine import DEFAULT_EFFORT, Effort
 from diffucli.tasks.fill import fill
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
 from diffucli.tasks.jobs import Wanted, jobs_of
@@ -41,20 +42,23 @@ Judge = Callable[[Problem, str], Judgement]
 class Writer:
     """A checkpoint, the policy that it writes by, and the decoding: our loop, or a reference in its place.
 
-    length: bounds on the tokens of a hole, as of `diffu fill --length`; None: the default.
+    length: bounds on the tokens of a hole, as of `diffu fill --length`; None: the default. effort: candidates and
+    repairs.
     """
 
     checkpoint: Checkpoint
     policy: Policy
     decode: Decode = default_decode
     length: tuple[int, int] | None = None
+    effort: Effort = DEFAULT_EFFORT
 
     def answer(
         self, request: str, *, length: int | None = None, min_tokens: int = 0, verify: Verify = "error"
     ) -> Generator[Event, None, Result]:
         """The events of an answer to `request`, and its result. length: masks for it; None: the default."""
         wanted = Request(request, PYTHON, length or DEFAULT_ANSWER_TOKENS, min_tokens, verify)
-        return alone(self.checkpoint.network, generate(self.checkpoint, wanted, self.policy, decode=self.decode))
+        run = generate(self.checkpoint, wanted, self.policy, effort=self.effort, decode=self.decode)
+        return alone(self.checkpoint.network, run)
 
     def fill(self, problem: FillProblem) -> Result:
         """The result of `diffu fill` on the code of `problem` with `???` as its hole."""
@@ -66,7 +70,8 @@ class Writer:
 
     def _fill(self, text: str, wanted: Wanted) -> Result:
         (job,) = jobs_of([(source.from_bytes(text.encode()), None)], wanted)
-        return pull(alone(self.checkpoint.network, fill(self.checkpoint, job, self.policy, decode=self.decode))).result
+        run = fill(self.checkpoint, job, self.policy, effort=self.effort, decode=self.decode)
+        return pull(alone(self.checkpoint.network, run)).result
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def _result(
 
 
 def solver(writer: Writer) -> Solver:
-    """A solver that uses `writer` with each sample's seed and, as the commands do, retries what does not parse."""
+    """A solver that uses `writer` with each sample's seed and, as the commands do, repairs what does not parse."""
 
     def solve(problem: Problem, seed: int) -> Sample:
         seeded = replace(writer, policy=replace(writer.policy, seed=seed))

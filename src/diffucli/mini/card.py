@@ -63,10 +63,9 @@ variables; a line of a task's solution with renamed variables; and a line of a f
 ({held_out}). Repairs are solutions and compositions such as it was trained on, each broken in one
 place so that it does not compile, and mended as by `diffu fill -r :errors`; what it was not trained on is the fault. An
 answer passes if it passes the tests of the problem in the sandbox. A hole or a repair passes if the new code passes its
-tests; a line of open code has no tests and must equal the original line, white space aside. An
-answer that does not parse is generated once more with the retry policy, as the commands do it; NFE and s include both
-runs. ± is the standard error over the problems. NFE: forwards per answer; tokens: of text per answer; TPF: tokens per
-forward; s: seconds of decoding per answer on the training machine.
+tests; a line of open code has no tests and must equal the original line, white space aside. What does not parse is
+repaired, as the commands do it; NFE and s include that. ± is the standard error over the problems. NFE: forwards per
+answer; tokens: of text per answer; TPF: tokens per forward; s: seconds of decoding per answer on the training machine.
 {tables}
 ## What it cannot do
 

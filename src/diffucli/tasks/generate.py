@@ -59,7 +59,8 @@ def generate(
         code, ended = _code(text, ended=hole.ended)
         check = verify_answer(code, request.language, request.verify)
         offsets = token_offsets(tokenizer, hole.tokens, start=len(text.lstrip("\n")) - len(text))
-        warnings = () if check.faults else warnings_of("", code, [NewText(0, len(code))], request.language)
+        judged = request.verify != "off" and not check.faults
+        warnings = warnings_of("", code, [NewText(0, len(code))], request.language) if judged else ()
         far = depth(code, request.language, check)
         return Attempt(code, (code,), ended, check, written, warnings, (offsets,), far)
 
