@@ -165,13 +165,13 @@ ROWS = [
     ),
     Row(
         "diffu gen x",
-        "diffu: the answer does not parse: line 1: invalid syntax; nothing was written (try --temp 0.7 with another --seed, or --verify warn)",
+        "diffu: the answer does not parse: line 1: invalid syntax; nothing was written (ask for one function at a time, or see the text with --verify warn)",
         3,
         answer="Sorry, no.\n",
     ),
     Row(
         "diffu gen x",
-        "diffu: the answer holds no code; nothing was written (try --temp 0.7 with another --seed, or --verify warn)",
+        "diffu: the answer holds no code; nothing was written (say what the code does and what it is called, such as: a function add(a, b) that returns the sum)",
         3,
         answer="Sorry\n",
     ),
@@ -279,9 +279,15 @@ ROWS = [
     ),
     Row(
         "diffu fill hole.py",
-        "diffu: hole.py:1:5: '(' was never closed; nothing was written (try --temp 0.7 with another --seed, or --verify warn)",
+        "diffu: hole.py:1:5: '(' was never closed; nothing was written (give it another size with --length, such as 1-20, or see the text with --verify warn)",
         3,
         answer="(",
+    ),
+    Row(
+        "diffu fill broken.py -r :errors --length 9",
+        "diffu: broken.py:2:7: invalid syntax; nothing was written (name the lines with -r to write them anew, or see the text with --verify warn)",
+        3,
+        answer="def f(:",
     ),
     Row("diffu check", "diffu: there is no file to check (name one, or pipe text into it)"),
     Row("diffu check broken.py folder", "diffu: folder: is a directory (name a file in it)"),

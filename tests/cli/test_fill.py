@@ -163,10 +163,27 @@ def test_the_excerpt_has_three_lines_on_either_side_and_the_first_of_two_errors_
     assert len(json.loads(diffu("fill", "f.js", "--json").out)["problems"]) > 1
 
 
-def test_only_new_errors_count(diffu, says):
+def test_only_new_errors_count_and_old_ones_are_told(diffu, says):
     says("1")
     put("def broken(:\n    pass\n" + HOLE)
-    assert diffu("fill", "f.py").code == 0
+    done = diffu("fill", "f.py", "-v")
+    assert done.code == 0
+    assert "diffu: f.py:1:12: invalid syntax; this was wrong before and may hide other errors" in done.lines
+    assert done.lines[-1].endswith("no new errors, 1 old one left")
+    (told,) = json.loads(diffu("fill", "f.py", "--json").out)["files"]
+    assert (told["parses"], told["problems"]) == (False, [])
+    assert told["old_problems"] == [{"line": 1, "column": 12, "message": "invalid syntax"}]
+
+
+def test_errors_are_mended_or_nothing_is_written(diffu, says):
+    says("def add(a, b):")
+    broken = "def add(a, b:\n    return a + b\n"
+    put(broken)
+    assert diffu("fill", "f.py", "-r", ":errors", "--length", "20").out == broken.replace("b:", "b):").encode()
+    says("def add(a, b)")
+    done = diffu("fill", "f.py", "-r", ":errors", "--length", "20", "-w")
+    assert done.code == 3
+    assert Path("f.py").read_text() == broken
 
 
 def test_verify_warn_writes_and_tells(diffu, says):
@@ -323,6 +340,19 @@ def test_a_filter_turns_stdin_into_stdout_and_says_nothing(diffu, says):
     done = diffu("fill", "-", "--verify", "warn", stdin=HOLE.encode())
     assert (done.code, done.out, done.err) == (0, b"x = (\n", "")
     assert diffu("fill", stdin=HOLE.encode()).out == b"x = 1\n"
+
+
+PART = b"        total = 0\n        for x in xs:\n            ???\n        return total\n"
+
+
+def test_a_part_of_a_function_is_judged_as_one(diffu, says):
+    says("total += x")
+    done = diffu("fill", "-", "-v", stdin=PART)
+    assert (done.code, done.out) == (0, PART.replace(b"???", b"total += x"))
+    assert done.lines[-1].endswith("parses \N{CHECK MARK}")
+    says("if x:")
+    done = diffu("fill", "-", stdin=PART)
+    assert (done.code, done.out) == (3, PART)
 
 
 def test_a_coding_comment_counts_on_stdin_too(diffu, says):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from diffucli.tasks.verify import remedy
+
 CODE = "x = 1\n"
 ANSWER = "x = 1\n```<|im_end|>"
 
@@ -80,7 +82,8 @@ def test_no_code_is_exit_3_with_the_text_on_stderr_and_nothing_written(diffu, sa
     assert (done.code, done.out) == (3, b"")
     text = answer.partition("```")[0]
     assert done.err.startswith(text)
-    assert done.lines[-1].endswith("nothing was written (try --temp 0.7 with another --seed, or --verify warn)")
+    hint = remedy("request" if "def" in answer else "empty")
+    assert done.lines[-1].endswith(f"nothing was written ({hint})")
     assert not Path("x.py").exists()
     told = json.loads(diffu("gen", "it", "--json").out)
     assert (told["schema"], told["status"], told["text"].rstrip()) == ("diffu.error/1", 3, text.rstrip())

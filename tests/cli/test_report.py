@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from diffucli.cli.report import Report, figures, shown
-from diffucli.syntax.check import CheckResult
+from diffucli.cli.report import Report, figures, mark, shown
+from diffucli.syntax.check import CheckResult, Diagnostic
 
 WRITTEN = SimpleNamespace(tokens=118, masks=128, masks_left=3)
 RESULT: Any = SimpleNamespace(
@@ -29,6 +29,24 @@ def test_the_figures_are_one_line(capsys):
     Report(verbose=True).figures(RESULT, 0.4)
     line = "seed 8124 · NFE 64 · 118/128 tokens · load 0.4 s · 3.1 s · 38 tok/s · parses ✓"
     assert capsys.readouterr().err == f"{line}\n"
+
+
+WRONG = Diagnostic(1, 1, "invalid syntax", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (CheckResult(checked=True), "parses ✓"),
+        (CheckResult(checked=True, diagnostics=(WRONG,), old=(WRONG,)), "does not parse"),
+        (CheckResult(checked=True, old=(WRONG,)), "no new errors, 1 old one left"),
+        (CheckResult(checked=True, old=(WRONG, WRONG)), "no new errors, 2 old ones left"),
+        (CheckResult(checked=False, note="no grammar"), "no grammar"),
+        (CheckResult(checked=False), "not checked"),
+    ],
+)
+def test_only_a_text_that_parses_is_said_to_parse(verdict, told):
+    assert mark(verdict) == told
 
 
 @pytest.mark.parametrize(("nfe", "shown"), [(64.0, 64), (2.5, 2.5), (1 / 3, 0.33)])

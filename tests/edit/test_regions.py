@@ -122,6 +122,12 @@ def test_regions_that_overlap_are_refused_by_name(specs):
     assert refusal.value.hint == "name each part of the file once"
 
 
+def test_what_touches_is_mended_only_if_both_are() -> None:
+    for one, other in ((True, True), (True, False)):
+        (both,) = regions.arrange([Region(0, 2, mend=one), Region(2, 4, mend=other)])
+        assert both.mend is (one and other)
+
+
 def test_columns_that_touch_are_one_region_and_a_blank_between_keeps_them_two():
     assert cut(parse("1:1-1:3", "1:4-1:5")) == ["def f"]
     assert cut(parse("1:1-1:3", "1:5-1:5")) == ["def", "f"]

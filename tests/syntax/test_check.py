@@ -1,4 +1,4 @@
-"""What parses, where it does not, and which problems an edit is to blame for."""
+"""What parses, and where it does not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffucli.syntax import languages
-from diffucli.syntax.check import CheckResult, check, is_substantial, new_diagnostics
+from diffucli.syntax.check import CheckResult, check, is_substantial
 from diffucli.syntax.languages import LANGUAGES, Language, by_name
 
 PYTHON = by_name("python")
@@ -158,21 +158,13 @@ def test_a_text_has_two_seconds_to_be_parsed(monkeypatch: pytest.MonkeyPatch) ->
     given = []
     monkeypatch.setattr(languages, "parse", lambda text, language, *, seconds: given.append(seconds))
     assert not check("{", by_name("json")).checked
-    assert not new_diagnostics("{", "[", by_name("json")).checked
-    assert given == [2.0, 2.0]
-
-
-def test_an_error_on_an_old_line_is_not_counted_where_no_parser_can_compare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CPython tells only its first error, and the tree that could tell the others took too long."""
-    before, after = "a = (\nb = ]\n", "b = ]\n"
-    monkeypatch.setattr(languages, "parse", lambda text, language, *, seconds: None)
-    assert check(after, PYTHON).diagnostics
-    assert new_diagnostics(before, after, PYTHON).diagnostics == ()
+    assert given == [2.0]
 
 
 def test_a_missing_grammar_is_no_verdict_and_never_a_pass() -> None:
     absent = Language("absent", (), ("tree_sitter_absent", "language"))
-    for verdict in (check("x", absent), new_diagnostics("x", "y", absent), new_diagnostics(None, "y", absent)):
+    for verdict in (check("x", absent), check("", absent)):
+        assert verdict.parses is None
         assert not verdict.checked
         assert not verdict.ok
         assert "absent" in verdict.note
@@ -186,65 +178,6 @@ def test_every_problem_lies_in_the_text_at_the_line_and_column_it_names(text: st
     for problem in verdict.diagnostics:
         assert 0 <= problem.start <= problem.stop <= len(text)
         assert problem.start == starts[problem.line - 1] + problem.column - 1
-
-
-MACROS = "FOO(x)\nint main() { BAR(a) return 0; }\n"
-
-
-@each_language
-@settings(max_examples=10, deadline=None)
-@given(st.text("(){};= \nab", max_size=20))
-def test_an_edit_that_changes_nothing_is_to_blame_for_nothing(language: Language, text: str) -> None:
-    verdict = new_diagnostics(text, text, language, seconds=0.5)
-    assert not verdict.diagnostics
-
-
-def test_c_that_already_shows_errors_stays_writable() -> None:
-    c = by_name("c")
-    assert not check(MACROS, c).ok
-    assert new_diagnostics(MACROS, "// one more line\n" + MACROS + "int g(void) { return 1; }\n", c).ok
-
-
-def test_a_new_error_beside_old_ones_counts_and_so_does_a_second_copy_of_one() -> None:
-    c = by_name("c")
-    added = new_diagnostics(MACROS, MACROS + "int g(void) { return (1; }\n", c).diagnostics
-    assert [(problem.line, problem.message) for problem in added] == [(3, "missing `)`")]
-    old = "int g(void) { return (1; }\n"
-    assert len(new_diagnostics(old, old + old, c).diagnostics) == 1
-
-
-@pytest.mark.parametrize("before", [None, "x = 1\n"])
-def test_without_earlier_errors_every_problem_counts(before: str | None) -> None:
-    assert len(new_diagnostics(before, "x = (\n", PYTHON).diagnostics) == 1
-
-
-def test_python_that_did_not_compile_may_be_edited_elsewhere() -> None:
-    before = "a = 1\nif x:\nprint 'old'\n"
-    assert new_diagnostics(before, before.replace("a = 1", "a = 2\nb = 3"), PYTHON).ok
-
-
-def test_python_that_did_not_compile_is_not_a_licence_to_break_more() -> None:
-    before = "a = 1\nb = 2\nprint 'old'\nc = 3\n"
-    earlier = new_diagnostics(before, before.replace("a = 1", "a = )"), PYTHON)
-    later = new_diagnostics(before, before.replace("c = 3", "c = [3"), PYTHON)
-    assert [problem.line for problem in earlier.diagnostics] == [1]
-    assert later.diagnostics
-
-
-def test_mending_the_first_of_two_python_errors_is_not_blamed_for_the_second() -> None:
-    before = "x = )\ny = 1\nprint 'old'\n"
-    assert new_diagnostics(before, before.replace(")", "1"), PYTHON).ok
-
-
-def test_a_neutral_hole_hides_no_error_behind_it() -> None:
-    after = "try:\n    a()\nb = 1\n"
-    assert not new_diagnostics("_\nb = 1\n", after, PYTHON).ok
-
-
-@each_language
-def test_filling_a_hole_is_not_blamed_for_the_holes_own_error(language: Language) -> None:
-    text = HOLES[language.name]
-    assert new_diagnostics(text.replace("@", "???"), text.replace("@", "1"), language).ok
 
 
 @pytest.mark.parametrize("name", sorted(VALID))

@@ -174,9 +174,54 @@ def test_symbols_are_found_although_a_hole_stands_in_the_text() -> None:
     assert cut(CODE + "z = ???\n", "f") == ["y = x\n    return y", "???"]
 
 
-def test_errors_are_the_lines_that_do_not_parse() -> None:
+def test_errors_are_the_statements_that_do_not_parse() -> None:
     assert cut("a = 1\nb = )\nc = 2\n", ":errors") == ["b = )"]
     assert cut("let a = ;\nlet b = 1;\nlet c = );\n", ":errors", language=by_name("js")) == ["let a = ;", "let c = );"]
+    assert cut("x = [\n  1\n  2\n]\n", ":errors") == ["x = [\n  1\n  2\n]"]
+
+
+def test_errors_are_to_be_mended_and_other_regions_are_not() -> None:
+    found = find("a = 1\nb = )\n", ":errors")
+    assert [(region.mend, region.label) for region in found.regions] == [(True, ":errors of line 2")]
+    assert found.mends
+    both = find("a = 1\nb = )\n", ":errors", "1")
+    assert [region.mend for region in both.regions] == [False, True]
+    assert both.mends
+    assert not find("a = 1\n", "1").mends
+
+
+def test_errors_in_one_statement_are_one_region() -> None:
+    assert cut("fn f( -> i32 {\n    1\n}\n", ":errors", language=by_name("rust")) == ["fn f( -> i32 {"]
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "sound"),
+    [
+        ("x = 1\ny = (\n", "2", True),
+        ("x = 1\ny = (\n", "1", False),
+        ("def f(x)\n    return x\n", "1", True),
+        ("def f():\n    return ???\n", "1", True),
+    ],
+)
+def test_a_text_is_sound_if_no_error_lies_outside_of_the_regions(text: str, spec: str, sound: bool) -> None:
+    assert find(text, spec).sound is sound
+
+
+def test_other_languages_are_never_sound_because_their_grammars_are_not() -> None:
+    assert not find("let a = 1;\n", "1", language=by_name("js")).sound
+
+
+def test_a_part_of_a_function_is_one_only_where_that_is_asked_for() -> None:
+    text = "    x = 1\n    return ???\n"
+    assert targets.find(text, PYTHON, (), all_holes=False, lenient=False, fragments=True).fragment
+    assert not find(text).fragment
+    assert not targets.find("x = ???\n", PYTHON, (), all_holes=False, lenient=False, fragments=True).fragment
+
+
+def test_in_a_part_of_a_function_a_comment_has_no_holes() -> None:
+    text = "    # ???\n    return '???' + ???\n"
+    found = targets.find(text, PYTHON, (), all_holes=False, lenient=False, fragments=True)
+    assert [region.start for region in found.regions] == [text.rindex("???")]
 
 
 def test_a_hole_is_no_error() -> None:

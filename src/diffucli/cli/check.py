@@ -38,7 +38,7 @@ def check(
         read = source.from_bytes(streams.read_stdin(), named) if is_stdin else source.read(path)
         name, language = str(named or "<stdin>"), languages.detect(read.text, named, lang)
         verdict = judge(read.text, language, name=name)
-        results.append({"file": name, "parses": verdict.ok if verdict.checked else None, "problems": places(verdict)})
+        results.append({"file": name, "parses": verdict.parses, "problems": places(verdict.diagnostics)})
         status = status if verdict.ok else 1
         for problem in () if report.json else verdict.diagnostics:
             tell(f"{name}:{problem.line}:{problem.column}: {problem.message}")

@@ -111,5 +111,5 @@ def _line(error: DiffuError, *, quiet: bool) -> None:
 def _object(error: DiffuError, code: int) -> bytes:
     values: dict[str, object] = {"schema": "diffu.error/1", "status": code, "error": error.message, "hint": error.hint}
     if isinstance(error, Refused):
-        values |= {"text": error.text, "problems": places(error.check.result)}
+        values |= {"text": error.text, "problems": places(error.check.diagnostics)}
     return json.dumps(values).encode() + b"\n"

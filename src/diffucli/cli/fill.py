@@ -57,7 +57,15 @@ class FillInput:
 
         length = None if self.length is None else holes.length(self.length, label=f"--length {self.length}")
         own = {path: regions for path, regions in paths.items() if regions}
-        wanted = Wanted(tuple(self.region or ()), self.hole, self.lang, length, lenient=len(paths) > 1, own=own)
+        wanted = Wanted(
+            tuple(self.region or ()),
+            self.hole,
+            self.lang,
+            length,
+            lenient=len(paths) > 1,
+            own=own,
+            fragments=STDIN in paths,
+        )
         named = [(path, self.stdin_filename if path == STDIN else path) for path in paths]
         sources = [source.from_bytes(stdin, name) if path == STDIN else source.read(path) for path, name in named]
         return jobs_of(zip(sources, (name for _, name in named), strict=True), wanted)

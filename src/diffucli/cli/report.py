@@ -12,7 +12,9 @@ from diffucli.cli import streams
 from diffucli.tasks.verify import NOT_CHECKED
 
 if TYPE_CHECKING:
-    from diffucli.syntax.check import CheckResult
+    from collections.abc import Iterable
+
+    from diffucli.syntax.check import CheckResult, Diagnostic
     from diffucli.tasks.engine import Result
 
 
@@ -83,6 +85,8 @@ class Report:
             self.warn(check.result.note)
         if check.message and not check.refused:
             self.warn(check.message)
+        if check.warning:
+            self.warn(check.warning)
 
     def object(self, schema: str, status: int, **values: object) -> None:
         """The object of --json, in ASCII, which every encoding holds."""
@@ -92,20 +96,27 @@ class Report:
 def run_values(result: Result, load_seconds: float) -> dict[str, object]:
     """What --json says of a run."""
     checked = result.check.result
-    parses = checked.ok if checked.checked else None
-    return {"run": figures(result, load_seconds), "parses": parses, "problems": places(checked)}
+    return {
+        "run": figures(result, load_seconds),
+        "parses": checked.parses,
+        "problems": places(checked.diagnostics),
+        "old_problems": places(checked.old),
+    }
 
 
-def places(verdict: CheckResult) -> list[dict[str, object]]:
-    """The problems of a verdict as plain values."""
-    return [{"line": p.line, "column": p.column, "message": p.message} for p in verdict.diagnostics]
+def places(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:
+    """Problems as plain values."""
+    return [{"line": one.line, "column": one.column, "message": one.message} for one in diagnostics]
 
 
 def mark(verdict: CheckResult) -> str:
-    """A verdict in two words."""
+    """A verdict in a few words."""
     if not verdict.checked:
         return verdict.note or "not checked"
-    return "does not parse" if verdict.diagnostics else "parses ✓"
+    if verdict.diagnostics:
+        return "does not parse"
+    left = len(verdict.old)
+    return f"no new errors, {left} old one{'s' if left > 1 else ''} left" if left else "parses ✓"
 
 
 def say(text: str) -> None:

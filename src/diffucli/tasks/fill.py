@@ -71,8 +71,6 @@ class _Filling:
         """Finds what does not change from try to try."""
         tokenizer, regions = self.checkpoint.tokenizer, self.job.targets.regions
         parts, self._olds = _parts(self.job)
-        mended = [region for region in regions if region.mend]
-        self._before = holes.fill(self.job.targets.plain, mended, ["pass"] * len(mended), newline="\n")
         lengths = [len(tokenizer.encode(old)) for old in self._olds]
         pads = self.checkpoint.config.hole_padding
         self.sizes = [length.sizes(n, r.low, r.high, pads=pads) for n, r in zip(lengths, regions, strict=True)]
@@ -201,7 +199,7 @@ class _Filling:
         plain = self.job.targets.plain
         base = source.text if len(regions) == len(self.job.targets.regions) else plain
         text = holes.fill(base, regions, pieces, newline=source.newline)
-        check = verify_edit(self.job.name, self._before, text, language, self.verify)
+        check = verify_edit(self.job.name, self.job.targets, text, language, self.verify)
         new: list[NewText] = []
         offsets, moved = [], 0
         for region, part, piece, content, hole in zip(regions, self._parts, pieces, contents, texts, strict=False):

@@ -26,7 +26,8 @@ class Wanted:
     """What to fill in files. regions: as `-r` has them. all_holes: `???` counts even where it is legal code.
 
     language: by its name; None: by the file's. length: bounds on the tokens of regions and holes that name none.
-    lenient: a file may have nothing to fill. own: regions of single files.
+    lenient: a file may have nothing to fill. own: regions of single files. fragments: a text may be part of a function
+    or class, as what an editor filters is.
     """
 
     regions: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Wanted:
     length: tuple[int, int] | None = None
     lenient: bool = False
     own: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
+    fragments: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,14 @@ def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
     name, language = str(path or "<stdin>"), languages.detect(source.text, path, wanted.language)
     regions = wanted.regions + (wanted.own.get(path, ()) if path else ())
     try:
-        found = targets.find(source.text, language, regions, all_holes=wanted.all_holes, lenient=wanted.lenient)
+        found = targets.find(
+            source.text,
+            language,
+            regions,
+            all_holes=wanted.all_holes,
+            lenient=wanted.lenient,
+            fragments=wanted.fragments,
+        )
     except UsageError as error:
         raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
     return Job(source, name, language, found.bounded(wanted.length) if wanted.length else found)

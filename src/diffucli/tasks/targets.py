@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from diffucli.edit import holes
 from diffucli.edit.regions import Region, arrange, marks, parse, todos
 from diffucli.errors import UsageError
-from diffucli.syntax import symbols
-from diffucli.syntax.check import check, new_diagnostics
+from diffucli.syntax import cpython, neutral, symbols
+from diffucli.syntax.compare import new_diagnostics
+from diffucli.syntax.faults import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,12 +29,20 @@ _NAME = "_"  # replaces each character of a hole, so that the text parses and of
 class Targets:
     """Regions of a text, sorted and disjoint.
 
-    plain: the text with each hole replaced by a name of the same length. holes: the ranges of the holes.
+    plain: the text with each hole replaced by a name of the same length. holes: the ranges of the holes. fragment: it
+    is part of a function or class of Python. sound: Python in which no error lies outside of the regions.
     """
 
     regions: tuple[Region, ...]
     plain: str
     holes: frozenset[tuple[int, int]]
+    fragment: bool = False
+    sound: bool = False
+
+    @property
+    def mends(self) -> bool:
+        """Whether errors are to be mended."""
+        return any(region.mend for region in self.regions)
 
     def is_hole(self, region: Region) -> bool:
         """Whether a region is a hole, so that there is no old text in it."""
@@ -45,18 +54,29 @@ class Targets:
         return replace(self, regions=tuple(r if r.high else replace(r, low=low, high=high) for r in self.regions))
 
 
-def find(text: str, language: Language, specs: Sequence[str], *, all_holes: bool, lenient: bool) -> Targets:
+def find(
+    text: str,
+    language: Language,
+    specs: Sequence[str],
+    *,
+    all_holes: bool,
+    lenient: bool,
+    fragments: bool = False,
+) -> Targets:
     """The regions that `specs` name in `text`, and its holes; a hole inside a region is part of that region.
 
     all_holes: `???` is a hole even if it is valid code, as in bash, a string or comment. lenient: `:todo`, `:marks` and
-    `:errors` may find nothing, and there may be no region. UsageError: no region, or an impossible one.
+    `:errors` may find nothing, and there may be no region. fragments: Python may be part of a function or class.
+    UsageError: no region, or an impossible one.
     """
-    found_holes = _holes(text, language, all_holes=all_holes)
+    found_holes = _holes(text, language, all_holes=all_holes, fragments=fragments)
     plain = _without(text, found_holes)
+    is_python = language.name == "python"
+    fragment = fragments and is_python and cpython.is_fragment(plain)
     finders: dict[str, Callable[[str], Sequence[Region]]] = {
         ":todo": todos,
         ":marks": marks,
-        ":errors": partial(_broken, language),
+        ":errors": partial(_broken, language, fragment=fragment),
     }
     wanted = [spec for spec in specs if not (lenient and spec in finders and not finders[spec](plain))]
     found = parse(wanted, plain, find_symbol=partial(_symbol, plain, language), find_errors=finders[":errors"])
@@ -68,10 +88,12 @@ def find(text: str, language: Language, specs: Sequence[str], *, all_holes: bool
         if "???" in text:
             raise UsageError("every ??? stands where it is legal, so it is no hole", hint="add --hole, or a region")
         raise UsageError("there is no ???, and no region is named", hint="name one, such as -r 10:40")
-    return Targets(regions, plain, frozenset(bounds))
+    parts = [(region.start, region.stop, region.lead) for region in regions]
+    sound = is_python and neutral.parses_without(plain, parts, fragment=fragment)
+    return Targets(regions, plain, frozenset(bounds), fragment, sound)
 
 
-def _holes(text: str, language: Language, *, all_holes: bool) -> tuple[Region, ...]:
+def _holes(text: str, language: Language, *, all_holes: bool, fragments: bool) -> tuple[Region, ...]:
     """The holes of a text: each `???` that is a syntax error in a text where all others are replaced by names."""
     seen = holes.find(text) if "???" in text else ()
     if all_holes or not seen:
@@ -79,12 +101,13 @@ def _holes(text: str, language: Language, *, all_holes: bool) -> tuple[Region, .
     if language.hole_is_legal:
         return ()
     plain = _without(text, seen)
-    return tuple(hole for hole in seen if not _is_legal(text, plain, hole, language))
+    fragment = fragments and language.name == "python" and cpython.is_fragment(plain)
+    return tuple(hole for hole in seen if not _is_legal(text, plain, hole, language, fragment=fragment))
 
 
-def _is_legal(text: str, plain: str, hole: Region, language: Language) -> bool:
+def _is_legal(text: str, plain: str, hole: Region, language: Language, *, fragment: bool) -> bool:
     alone = plain[: hole.start] + text[hole.start : hole.stop] + plain[hole.stop :]
-    result = new_diagnostics(plain, alone, language)
+    result = new_diagnostics(plain, alone, language, fragment=fragment)
     return result.checked and not result.diagnostics
 
 
@@ -112,7 +135,9 @@ def _symbol(text: str, language: Language, name: str) -> Region:
     return Region(start, stop, lead="\n" + text[line : found.body.first])
 
 
-def _broken(language: Language, text: str) -> tuple[Region, ...]:
-    """The lines with syntax errors."""
-    lines = sorted({diagnostic.line for diagnostic in check(text, language).diagnostics})
-    return parse([str(line) for line in lines], text, find_symbol=lambda _: Region(0, 0))
+def _broken(language: Language, text: str, *, fragment: bool) -> tuple[Region, ...]:
+    """The statements with syntax errors."""
+    return tuple(
+        Region(start, stop, label=f":errors of line {error.line}", mend=True)
+        for error, (start, stop) in faults(text, language, fragment=fragment)
+    )

@@ -1,0 +1,139 @@
+"""Where a text is broken: the statements around its errors, and in Python the errors behind the first one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from diffucli.syntax import languages, neutral
+from diffucli.syntax.check import Diagnostic, check
+from diffucli.syntax.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import tree_sitter
+
+    from diffucli.syntax.languages import Language
+    from diffucli.syntax.statements import Statement
+
+MOST = 20  # errors looked for in a text
+Span = tuple[int, int]
+_HEAD_LINE = re.compile(r"expected an indented block after .* on line ([0-9]+)")
+_OWN_BODY = frozenset({"def", "class", "async", "@", "else", "elif", "except", "finally", "case"})
+_LISTS = ("block", "body", "declaration_list", "compound_statement", "statement_list", "do_group", "subshell")
+_SEQUENCES = frozenset({"ERROR", "object", "array", "element"})
+
+
+def faults(text: str, language: Language, *, fragment: bool = False) -> list[tuple[Diagnostic, Span]]:
+    """The errors of a text, each with the half-open range of the statement around it.
+
+    Python's compiler stops at its first error; those behind it are found with that statement replaced, as far as this
+    is possible. fragment: as in `check`.
+    """
+    if language.name == "python":
+        return _python(text, language, fragment=fragment)
+    tree = languages.parse(text, language)
+    if tree is None:
+        return []
+    return [(one, _around(text, tree.root_node, one)) for one in check(text, language).diagnostics]
+
+
+def _python(text: str, language: Language, *, fragment: bool) -> list[tuple[Diagnostic, Span]]:
+    found: list[tuple[Diagnostic, Span]] = []
+    left = text
+    while len(found) < MOST and (wrong := check(left, language, fragment=fragment).diagnostics):
+        start, stop = _statement(left, wrong[0])
+        if any(start < other.stop and other.start < stop for other in map(_as_slice, found)):
+            break
+        found.append((wrong[0], (start, stop)))
+        word = neutral.filler(left, start, stop)
+        if len(word) > stop - start:
+            break
+        left = left[:start] + word + re.sub(r"[^\r\n]", " ", left[start + len(word) : stop]) + left[stop:]
+    return found
+
+
+def _as_slice(fault: tuple[Diagnostic, Span]) -> slice:
+    return slice(*fault[1])
+
+
+def _statement(text: str, error: Diagnostic) -> Span:
+    """The range of the Python statement around an error; of a wrong indentation with the lines that decide on it."""
+    found = statements(text)
+    at = max((i for i, one in enumerate(found) if one.line <= error.start), default=None)
+    if at is None:
+        return error.start, error.stop
+    at = next(
+        (i for i, one in enumerate(found[: at + 1]) if one.opened), at
+    )  # it takes the lines behind it for its own
+    here = found[at]
+    head = _HEAD_LINE.match(error.message)
+    if head is not None:
+        return _headed(text, found, int(head[1]))
+    if error.message == "unexpected indent":
+        start = found[at - 1].start if at else here.line
+        return start, _deeper(found, at)
+    if "unindent" in error.message or "inconsistent use of tabs" in error.message:
+        outer = next((one for one in reversed(found[:at]) if one.indent < here.indent), found[max(at - 1, 0)])
+        return outer.start, _deeper(found, at)
+    if error.message.startswith("expected 'except'"):
+        tries = [i for i in range(at) if found[i].first == "try" and found[i].indent >= here.indent]
+        return (found[tries[-1]].start, found[at - 1].stop) if tries else (here.start, here.stop)
+    return here.start, max(here.stop, _line_end(text, here.stop))
+
+
+def _headed(text: str, found: Sequence[Statement], line: int) -> Span:
+    """A head that lacks its block, with the line that may have been meant as one."""
+    number = [text.count("\n", 0, one.line) + 1 for one in found]  # \r alone ends no line for most tools
+    at = max((i for i, n in enumerate(number) if n <= line), default=0)
+    head, stop = found[at], found[at].stop
+    if at + 1 < len(found):
+        below = found[at + 1]
+        blank = text[stop : below.line].count("\n") > 1
+        if below.indent == head.indent and below.first not in _OWN_BODY and not blank:
+            stop = below.stop
+    return head.start, stop
+
+
+def _deeper(found: Sequence[Statement], at: int) -> int:
+    """The end of the statements from `at` on that are indented at least as far as it."""
+    stop = found[at].stop
+    for one in found[at + 1 :]:
+        if one.indent < found[at].indent:
+            break
+        stop = one.stop
+    return stop
+
+
+def _line_end(text: str, offset: int) -> int:
+    """The end of the line of `offset`, without blanks: a comment there belongs to the statement."""
+    found = re.compile(r"[^\r\n]*").match(text, offset)
+    return offset + len(found[0].rstrip()) if found else offset
+
+
+def _around(text: str, root: tree_sitter.Node, error: Diagnostic) -> Span:
+    """The lines of an error, with the rest of the statement in which it lies."""
+    start = max(text.rfind(end, 0, error.start) for end in "\r\n") + 1
+    stop = _line_end(text, error.start)
+    start += len(text[start:stop]) - len(text[start:stop].lstrip())
+    if error.message.startswith("unclosed"):
+        return start, stop
+    offset = languages.characters(text)
+    before, after = len(text[: error.start].encode()), len(text[: error.stop].encode())
+    node = root.named_descendant_for_byte_range(before, after)
+    if node is None or _is_list(node):
+        return start, stop
+    while node.parent is not None and not _is_list(node.parent):
+        node = node.parent
+    body = node.child_by_field_name("body") or node.child_by_field_name("consequence")
+    end = node.end_byte
+    if body is not None and before <= body.start_byte:
+        end = body.start_byte
+    covered = text[offset(node.start_byte) : offset(end)]
+    return min(start, offset(node.start_byte)), max(stop, offset(node.start_byte) + len(covered.rstrip()))
+
+
+def _is_list(node: tree_sitter.Node) -> bool:
+    """Whether a node is a sequence of statements or the like, or nothing that a grammar knows."""
+    return node.parent is None or node.type in _SEQUENCES or node.type.endswith(_LISTS)
