@@ -41,6 +41,15 @@ def commits(steps, *, scores: bool = True):
     ]
 
 
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_guesses_are_scored_as_the_run_scores_what_it_draws(temperature):
+    """By the tempered scores, where its rule goes by these: a threshold would promise other steps otherwise."""
+    policy = Policy(Threshold(0.9), Sampling(temperature=temperature, tempered=True))
+    logits = torch.tensor([[3.0, 1.0, 0.0], [0.0, 0.5, 0.0]])
+    wanted = torch.softmax(logits / temperature, -1).amax(-1)
+    torch.testing.assert_close(module._expected(logits, policy).scores, wanted)
+
+
 @settings(max_examples=60)
 @given(st.sampled_from([0, 1]), st.integers(1, 8), st.data())
 def test_every_policy_writes_the_same_in_no_more_forwards(fake, kit, shift, count, data):

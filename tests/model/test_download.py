@@ -23,6 +23,7 @@ from pulling import (
 
 from diffucli.errors import BadCheckpoint, ModelError
 from diffucli.model import download, registry
+from diffucli.model import hub as client
 from diffucli.model import pull as module
 from diffucli.model.pull import offer, pull
 from diffucli.units import JobProgress
@@ -46,6 +47,13 @@ def test_what_the_hub_client_has_in_its_own_cache_is_taken_from_there(hub, publi
     pulled()
     assert hub.sent - sent == sum((published / n).stat().st_size for n in PUBLISHED if not n.endswith(".safetensors"))
     assert Path(huggingface_hub.hf_hub_download(NAME, FIRST)).read_bytes() == (published / FIRST).read_bytes()
+
+
+def test_a_file_of_another_commit_is_not_taken_from_the_hub_clients_cache(hub):
+    huggingface_hub.hf_hub_download(NAME, FIRST)
+    listing = module.look(NAME, None)
+    assert client.cached(listing, FIRST) is not None
+    assert client.cached(replace(listing, commit="0" * 40), FIRST) is None
 
 
 def test_a_cached_file_of_the_wrong_size_is_fetched_anew(hub, published):

@@ -99,6 +99,15 @@ def test_a_split_fits_and_moves_no_layer_more_than_it_must(free, main):
         assert 0 < split.offloaded < 28
 
 
+@pytest.mark.parametrize(("spare", "fits"), [(0, True), (-1, False)])
+def test_one_layer_on_the_device_and_room_for_another_is_enough_to_the_byte(monkeypatch, spare, fits):
+    monkeypatch.setattr(module, "free_memory", lambda device: 64 * GB)
+    whole = plan(SEVEN, quant="none", device="cuda")
+    layer = 2 * (2 * 3584 * (3584 + 512) + 3 * 3584 * 18_944)
+    split = offload(SEVEN, replace(whole, free=whole.total - 26 * layer + spare))
+    assert (split and split.offloaded) == (27 if fits else None)
+
+
 @pytest.mark.parametrize(("main", "fits"), [(15.0, False), (15.3, True)])
 def test_layers_in_main_memory_need_room_for_the_weights_there(memory, main, fits):
     memory(cuda=5, cpu=main)

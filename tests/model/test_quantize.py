@@ -23,7 +23,7 @@ from diffucli.train.hf_reference import configure
 
 pytest.importorskip("bitsandbytes", reason="bitsandbytes has no wheel for this machine")
 from bitsandbytes import functional as bnb
-from transformers import Qwen2ForCausalLM
+from transformers import BitsAndBytesConfig, Qwen2ForCausalLM
 
 from diffucli.model import nf4
 
@@ -69,6 +69,15 @@ def test_transformers_and_bitsandbytes_load_it_back_straight(packed):
     with torch.no_grad():
         theirs = model(input_ids=TOKENS[None]).logits[0].float()
     assert torch.cosine_similarity(ours(TOKENS[None], [ROWS]), theirs).min() > 0.99
+
+
+def test_transformers_reads_the_settings_that_are_written(checkpoint):
+    """transformers loads a checkpoint also where it does not use all of them."""
+    read = BitsAndBytesConfig.from_dict(module.quantization_config(checkpoint.config))
+    assert read.load_in_4bit
+    assert (read.bnb_4bit_quant_type, read.bnb_4bit_use_double_quant) == ("nf4", True)
+    assert (read.bnb_4bit_compute_dtype, read.bnb_4bit_quant_storage) == (torch.bfloat16, torch.uint8)
+    assert read.llm_int8_skip_modules[0] == "lm_head"
 
 
 def test_packed_files_and_packing_while_loading_are_the_same(golden, packed):
