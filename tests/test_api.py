@@ -18,7 +18,7 @@ from diffucli import api
 from diffucli.errors import UsageError
 from diffucli.tasks.options import DecodingOptions
 
-NAMES = ["Checkpoint", "DecodingOptions", "Result", "fill", "generate", "generate_many", "load"]
+NAMES = ["Checkpoint", "DecodingOptions", "Effort", "Result", "fill", "generate", "generate_many", "load"]
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 GREEDY = DecodingOptions(seed=0)
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from diffucli.api import Checkpoint, DecodingOptions, Result, fill, generate, generate_many, load
+    from diffucli.api import Checkpoint, DecodingOptions, Effort, Result, fill, generate, generate_many, load
 
-__all__ = ["Checkpoint", "DecodingOptions", "Result", "fill", "generate", "generate_many", "load"]
+__all__ = ["Checkpoint", "DecodingOptions", "Effort", "Result", "fill", "generate", "generate_many", "load"]
 
 
 def __getattr__(name: str) -> object:

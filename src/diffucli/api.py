@@ -14,7 +14,7 @@ from diffucli.model.load import Checkpoint
 from diffucli.model.load import load as load_folder
 from diffucli.syntax import languages
 from diffucli.tasks import generate as generation
-from diffucli.tasks.engine import Result
+from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Result
 from diffucli.tasks.fill import fill as fill_job
 from diffucli.tasks.jobs import Filled, Wanted, jobs_of
 from diffucli.tasks.options import DecodingOptions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from diffucli.model.config import Quant
     from diffucli.tasks.verify import Verify
 
-__all__ = ["Checkpoint", "DecodingOptions", "Result", "fill", "generate", "generate_many", "load"]
+__all__ = ["Checkpoint", "DecodingOptions", "Effort", "Result", "fill", "generate", "generate_many", "load"]
 DEFAULT = DecodingOptions()
 
 
@@ -48,15 +48,18 @@ def generate(
     length: int = generation.DEFAULT_ANSWER_TOKENS,
     verify: Verify = "error",
     options: DecodingOptions = DEFAULT,
+    effort: Effort = DEFAULT_EFFORT,
 ) -> Result:
     """Writes new code for a request; `Result.text` is the code.
 
-    length: tokens that the answer may have. verify: what does not parse after its repair is an error ("error") or
+        length: tokens that the answer may have. verify: what does not parse after its repair is an error ("error") or
     accepted ("warn"), or nothing is looked for nor repaired ("off"). `Result.ok` says whether the text parses,
     `Result.accepted()` raises if it must not be used. Raises UsageError for a request too long for the model, NoRoom if
     memory runs out.
     """
-    (result,) = generate_many(model, [request], language=language, length=length, verify=verify, options=options)
+    (result,) = generate_many(
+        model, [request], language=language, length=length, verify=verify, options=options, effort=effort
+    )
     return result
 
 
@@ -68,6 +71,7 @@ def generate_many(
     length: int = generation.DEFAULT_ANSWER_TOKENS,
     verify: Verify = "error",
     options: DecodingOptions = DEFAULT,
+    effort: Effort = DEFAULT_EFFORT,
 ) -> list[Result]:
     """Writes code for several requests together, which takes less time than one after the other.
 
@@ -75,7 +79,8 @@ def generate_many(
     """
     chosen, policy = languages.by_name(language), options.policy()
     runs = [
-        generation.generate(model, generation.Request(text, chosen, length, verify=verify), policy) for text in requests
+        generation.generate(model, generation.Request(text, chosen, length, verify=verify), policy, effort=effort)
+        for text in requests
     ]
     results = {number: event.result for number, event in together(model.network, runs) if isinstance(event, Returned)}
     return [results[number] for number in range(len(runs))]
@@ -91,6 +96,7 @@ def fill(
     length: str | None = None,
     verify: Verify = "error",
     options: DecodingOptions = DEFAULT,
+    effort: Effort = DEFAULT_EFFORT,
 ) -> Result:
     """Fills the holes (`???`) and regions of a text; `Result.text` is the new text, `Result.pieces` the new parts.
 
@@ -101,7 +107,7 @@ def fill(
     bounds = None if length is None else holes.length(length, label=f"length {length}")
     wanted = Wanted(tuple(regions), language=language, length=bounds)
     (job,) = jobs_of([(source.from_bytes(text.encode()), None)], wanted)
-    run = fill_job(model, job, options.policy(), instruction=instruction, verify=verify)
+    run = fill_job(model, job, options.policy(), instruction=instruction, verify=verify, effort=effort)
     return _result(alone(model.network, run)).result
 
 

@@ -100,6 +100,26 @@ ROWS = [
         "diffu: prompt and canvas are … tokens long, more than the … the model can take (give it less context, a smaller region or a smaller --length)",
         loads=True,
     ),
+    Row(
+        "diffu gen x -n 0",
+        "diffu: Invalid value for '-n' / '--candidates': Input should be greater than or equal to 1 (diffu gen --help)",
+    ),
+    Row("diffu gen x --test ''", 'diffu: --test names no command (such as --test "pytest -q")'),
+    Row(
+        "diffu gen x --test 'echo bad; exit 4'",
+        "diffu: the text failed the test (exit status 4); nothing was written (more candidates (-n 8) may have one that passes; -v shows what the test says)",
+        3,
+        answer="x = 1\n```",
+    ),
+    Row(
+        "diffu fill hole.py --pick all -w",
+        "diffu: --pick all does not go with -w, --diff, --check or --ask (use -o, or leave it out)",
+    ),
+    Row("diffu fill hole.py --ask", "diffu: --ask needs a file to write (add -w or -o FILE)"),
+    Row(
+        "diffu fill hole.py -w --ask",
+        "diffu: --ask needs a terminal on stdin, where the answers are typed (leave it out)",
+    ),
     Row("diffu gen x -l klingon", "diffu: no language is named `klingon` (use one of: python, …)"),
     Row("diffu gen x -o nowhere/x.py", "diffu: nowhere/x.py: its folder does not exist (mkdir -p …/nowhere)"),
     Row("diffu gen x -o folder", "diffu: …/folder: is not a regular file (name another file, or use stdout)"),

@@ -469,10 +469,10 @@ def test_mini_fills_a_hole_with_what_both_sides_ask_for(diffu, mini):
 
 @pytest.mark.parametrize("flags", [(), ("--preset", "exact"), ("--verify", "warn")])
 def test_what_does_not_parse_is_repaired(diffu, says, flags):
-    says("f(1", repair=")")
+    says("[1", repair="]")
     put("x = ???4\n")
     done = diffu("fill", "f.py", *flags)
-    assert (done.code, done.out, done.err) == (0, b"x = f(1)\n", "")
+    assert (done.code, done.out, done.err) == (0, b"x = [1]\n", "")
 
 
 @pytest.mark.parametrize(("flags", "code"), [(("--steps", "9"), 3), (("--verify", "off"), 0)])

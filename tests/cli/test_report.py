@@ -20,7 +20,7 @@ RESULT: Any = SimpleNamespace(
     seed=8124,
     nfe=64,
     seconds=3.1,
-    chosen=SimpleNamespace(written=WRITTEN),
+    chosen=SimpleNamespace(written=WRITTEN, tested=None),
     check=SimpleNamespace(result=CheckResult(checked=True)),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,19 +67,38 @@ class Destination:
         bool, flag.output("--check", metavar=flag.FLAG, help="Print nothing; exit with 1 if a file would change.")
     ] = False
     output: flag.Output = None
+    ask: Annotated[bool, flag.output("--ask", metavar=flag.FLAG, help=flag.ASK_HELP)] = False
 
-    def require(self, paths: list[Path], report: Report) -> None:
-        """UsageError where it does not go with these files, or a target cannot be written."""
+    def require(self, paths: list[Path], report: Report, *, several: bool = False) -> None:
+        """UsageError where it does not go with these files, or a target cannot be written.
+
+        several: all candidates of each file are wanted.
+        """
+        if several and (self.write or self.diff or self.check or self.ask):
+            raise UsageError("--pick all does not go with -w, --diff, --check or --ask", hint="use -o, or leave it out")
+        if self.ask:
+            self._require_terminal(paths, report)
         if self.write + self.diff + self.check + bool(self.output) > 1:
             raise UsageError("-w, -o, --diff and --check exclude each other", hint="give one of them")
         if self.write and STDIN in paths:
             raise UsageError("-w cannot write stdin back", hint="leave it out; the text goes to stdout")
-        if len(paths) > 1 and not (self.write or self.diff or self.check or (report.json and not self.output)):
+        if len(paths) > 1 and not (
+            self.write or self.diff or self.check or ((several or report.json) and not self.output)
+        ):
             raise UsageError("several files do not fit into one output", hint="add -w, --diff, --check or --json")
         for path in paths:
             streams.refuse_own_output(path)
         for target in paths if self.write else [self.output] if self.output else []:
             require_target(target)
+
+    def _require_terminal(self, paths: list[Path], report: Report) -> None:
+        """UsageError where nobody can be asked."""
+        if not (self.write or self.output):
+            raise UsageError("--ask needs a file to write", hint="add -w or -o FILE")
+        if STDIN in paths or not sys.stdin.isatty():
+            raise UsageError("--ask needs a terminal on stdin, where the answers are typed", hint="leave it out")
+        if report.json:
+            raise UsageError("--ask does not go with --json", hint="use --pick all, and choose yourself")
 
     def put(self, filled: list[Filled], report: Report, *, load_seconds: float) -> None:
         """Writes or prints what was filled; typer.Exit says the exit code if it is not 0."""

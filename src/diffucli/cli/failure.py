@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from diffucli.cli import streams
 from diffucli.cli.report import places, say
 from diffucli.errors import DiffuError, UsageError, WriteFailed
+from diffucli.tasks.attempt import FailedTest
 from diffucli.tasks.verify import Refused
 
 if TYPE_CHECKING:
@@ -112,4 +113,6 @@ def _object(error: DiffuError, code: int) -> bytes:
     values: dict[str, object] = {"schema": "diffu.error/1", "status": code, "error": error.message, "hint": error.hint}
     if isinstance(error, Refused):
         values |= {"text": error.text, "problems": places(error.check.diagnostics)}
+    if isinstance(error, FailedTest):
+        values |= {"text": error.text, "test": "failed"}
     return json.dumps(values).encode() + b"\n"

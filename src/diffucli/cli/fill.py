@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from diffucli.cli import candidates, places, streams
 from diffucli.cli import options as flag
-from diffucli.cli import places, streams
 from diffucli.cli.destination import Destination
+from diffucli.cli.effort import Trying
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Showing
 from diffucli.cli.report import Report
 from diffucli.cli.streams import STDIN
 
 if TYPE_CHECKING:
-    from diffucli.tasks.jobs import Job
+    from diffucli.tasks.jobs import Filled, Job
+    from diffucli.tasks.trial import Project
 
 EXAMPLES = flag.examples(
     "diffu fill app.py:10-14 -w",
@@ -82,6 +85,7 @@ def fill(
         flag.output("--on-fail", help="What to print on failure if the text comes from stdin."),
     ] = "echo",
     verify: flag.Verification = "error",
+    trying: Trying,
     report: Report,
     showing: Showing,
     choice: Choice,
@@ -102,21 +106,36 @@ def fill(
     try:
         own = places.split(given.files)
         paths = streams.inputs(list(own), purpose="fill")
-        destination.require(paths, report)
+        destination.require(paths, report, several=trying.is_all)
         instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
         read = streams.read_stdin() if STDIN in paths else b""
         jobs = given.jobs({path: own.get(path, ()) for path in paths}, stdin=read)
+        projects = [trying.project(job.source.path, f"text{job.language.suffixes[0]}") for job in jobs]
         at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
         from diffucli.tasks import fill as task
 
-        filled = []
-        for job in jobs:
-            run = task.fill(at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify)
-            filled.append(at_work.run(run, language=job.language.name))
-            report.of_run(filled[-1].result)
-            filled[-1].result.accepted()
+        filled: list[Filled] = []
+        for job, project in zip(jobs, projects, strict=True):
+            effort = trying.effort(project, verify, encode=job.source.encode, others=placed(filled, projects))
+            run = task.fill(
+                at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify, effort=effort
+            )
+            done = at_work.run(run, language=job.language.name)
+            report.of_run(done.result, job.name)
+            done.result.accepted()
+            filled.append(candidates.ask(done, report) if destination.ask else done)
     except BaseException:
         if is_filter and on_fail == "echo":
             streams.echo(read)
         raise
+    if trying.is_all:
+        for one in filled:
+            candidates.put_all(one.result, destination.output, report, encode=one.job.source.encode, name=one.job.name)
+            report.figures(one.result, at_work.load_seconds)
+        return
     destination.put(filled, report, load_seconds=at_work.load_seconds)
+
+
+def placed(filled: Sequence[Filled], projects: Sequence[Project | None]) -> dict[Path, bytes]:
+    """The new contents of files that are filled already, by their places in the copy of a project."""
+    return {project.place: one.new for one, project in zip(filled, projects, strict=False) if project}

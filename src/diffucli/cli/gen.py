@@ -8,6 +8,7 @@ import typer
 
 from diffucli.cli import options as flag
 from diffucli.cli import streams
+from diffucli.cli.effort import Trying
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Showing
 from diffucli.cli.report import Report, run_values
@@ -31,6 +32,7 @@ def gen(
     ] = None,
     output: flag.Output = None,
     verify: flag.Verification = "error",
+    trying: Trying,
     report: Report,
     showing: Showing,
     choice: Choice,
@@ -39,22 +41,28 @@ def gen(
 
     If a request is given, what comes on stdin is context that the model reads with it.
     """
-    from diffucli.cli import destination, session
+    from diffucli.cli import candidates, destination, session
     from diffucli.syntax import languages
 
     language = languages.by_name(lang or "python")
     if output is not None:
         destination.require_target(output)
         language = language if lang else languages.of_path(output) or language
+    project = trying.project(None, output.name if output else f"answer{language.suffixes[0]}")
     text = given.request()
     at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
     from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
 
     request = Request(text, language, length or DEFAULT_ANSWER_TOKENS, verify=verify)
-    result = at_work.run(generate(at_work.checkpoint, request, at_work.policy), language=language.name)
+    run = generate(at_work.checkpoint, request, at_work.policy, effort=trying.effort(project, verify))
+    result = at_work.run(run, language=language.name)
     if not result.ended and not result.chosen.written.masks_left:
         report.warn("the canvas is full before the code came to its end; try a larger --length")
     report.of_run(result)
+    if trying.is_all:
+        candidates.put_all(result, output, report, encode=str.encode)
+        report.figures(result, at_work.load_seconds)
+        return
     code = result.accepted().text
     undo = destination.write_output(output, code.encode(), report) if output else None
     if report.json:

@@ -73,6 +73,7 @@ SPECULATE_HELP = "Guesses evaluated with each forward; the text stays the same, 
 VERIFY_HELP = "Refuse text that does not parse, warn of it, or do not check it."
 OUTPUT_HELP = "Write to this file instead of stdout; `diffu undo` restores it."
 LANG_HELP = "Language of the code. (default: that of the file's name, else python)"
+ASK_HELP = "Show each candidate as a diff, and write the one that is accepted; needs -w or -o, and a terminal."
 STDIN_HELP = "Name of what comes on stdin: for its language and for messages."
 TEMP_HELP = "Sampling temperature; 0 takes the likeliest token. (default: 0)"
 ALG_TEMP_HELP = "Temperature of the ranking; needs --preset exact. (default: 0)"

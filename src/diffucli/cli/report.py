@@ -12,10 +12,14 @@ from diffucli.cli import streams
 from diffucli.tasks.verify import NOT_CHECKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from diffucli.syntax.check import CheckResult, Diagnostic
+    from diffucli.tasks.attempt import Attempt
     from diffucli.tasks.engine import Result
+
+MOST_WARNINGS = 3  # lines on stderr
+TAIL_LINES = 20  # of a failed test's output
 
 
 def figures(result: Result, load_seconds: float) -> dict[str, float]:
@@ -71,12 +75,18 @@ class Report:
             f"seed {of['seed']} · NFE {of['nfe']} · {tokens}/{of['canvas']} tokens · load {load_seconds:.1f} s · "
             f"{seconds:.1f} s · {rate:.0f} tok/s · {mark(result.check.result)}"
         )
+        if tested := test_mark(result.chosen):
+            line += f" · test: {tested}"
         self.notice(_spelled(line))
 
-    def of_run(self, result: Result) -> None:
-        """Tells the notes of a run, and what is wrong with a text that is accepted all the same."""
+    def of_run(self, result: Result, name: str = "") -> None:
+        """Tells the notes of a run, and what is wrong with a text that is accepted all the same. name: of the file."""
         for note in result.notes:
             self.note(note)
+        if rounds := result.chosen.rounds:
+            self.note(f"repaired in {rounds} {'round' if rounds == 1 else 'rounds'}")
+        self._of_test(result.chosen)
+        self._warnings(result.chosen.warnings, name)
         if left := result.chosen.written.masks_left:
             masks = "mask" if left == 1 else "masks"
             self.warn(f"--steps ended the run with {left} {masks} left, so parts of the text are missing")
@@ -88,20 +98,53 @@ class Report:
         if check.warning:
             self.warn(check.warning)
 
+    def _of_test(self, chosen: Attempt) -> None:
+        """The end of a failed test's output for those who ask, and that the text is accepted all the same."""
+        tested = chosen.tested
+        if tested is None or tested.passed:
+            return
+        if tail := tested.output.rstrip():
+            self.note("\n".join(tail.splitlines()[-TAIL_LINES:]))
+        if not tested.refused:
+            self.warn(f"the text failed the test ({tested.reason})")
+
+    def _warnings(self, warnings: Sequence[Diagnostic], name: str) -> None:
+        """The first warnings of the critics, a line each."""
+        for one in warnings[:MOST_WARNINGS]:
+            place = f"{name}:{one.line}:{one.column}" if name else f"line {one.line}"
+            self.warn(f"{place}: {one.message}")
+        if (more := len(warnings) - MOST_WARNINGS) > 0:
+            self.warn(f"and {more} more {'warning' if more == 1 else 'warnings'}")
+
     def object(self, schema: str, status: int, **values: object) -> None:
         """The object of --json, in ASCII, which every encoding holds."""
         streams.put(json.dumps({"schema": schema, "status": status, **values}).encode() + b"\n")
 
 
-def run_values(result: Result, load_seconds: float) -> dict[str, object]:
-    """What --json says of a run."""
-    checked = result.check.result
+def test_mark(attempt: Attempt) -> str:
+    """Either "passed" or "failed"; "" if no test of the user's own judged the text."""
+    if attempt.tested is None:
+        return ""
+    return "passed" if attempt.tested.passed else "failed"
+
+
+def attempt_values(attempt: Attempt) -> dict[str, object]:
+    """What JSON says of a text beside the text."""
+    checked = attempt.check.result
     return {
-        "run": figures(result, load_seconds),
         "parses": checked.parses,
         "problems": places(checked.diagnostics),
         "old_problems": places(checked.old),
+        "warnings": places(attempt.warnings),
+        "mean_logprob": round(attempt.written.mean_logprob, 4),
+        "test": test_mark(attempt) or None,
     }
+
+
+def run_values(result: Result, load_seconds: float) -> dict[str, object]:
+    """What --json says of a run."""
+    counts = {"candidates": len(result.candidates), "attempts": len(result.attempts)}
+    return {"run": figures(result, load_seconds), **counts, **attempt_values(result.chosen)}
 
 
 def places(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:

@@ -92,7 +92,11 @@ def is_filter(given: Mapping[str, object]) -> bool:
     """Whether `fill` with these parameters turns stdin into stdout."""
     files = given.get("files")
     reads = STDIN in files if isinstance(files, Sequence) and files else stdin_is_given()
-    return reads and not any(given.get(name) for name in ("json", "diff", "check", "output", "write"))
+    return (
+        reads
+        and not any(given.get(name) for name in ("json", "diff", "check", "output", "write"))
+        and given.get("pick") != "all"
+    )
 
 
 def echo(given: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Run untrusted Python in a limited child process and report how it ended.
+"""Run untrusted Python in a limited child process and report how it ended; commands of the user are in `command`.
 
 Knows nothing of models or problems.
 
@@ -23,6 +23,7 @@ file system outside /run; bugs of the kernel or of CPython; code that searches i
 says "passed"; on Windows, memory and CPU time within the wall clock. Use a virtual machine for hostile code.
 """
 
+from diffucli.sandbox.command import Commands, Ended
 from diffucli.sandbox.run import Outcome, run_tests
 
-__all__ = ["Outcome", "run_tests"]
+__all__ = ["Commands", "Ended", "Outcome", "run_tests"]

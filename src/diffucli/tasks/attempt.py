@@ -6,6 +6,8 @@ import codecs
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from diffucli.errors import Unparsable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -16,13 +18,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Tested:
+    """What a test of the user's own says of a text.
+
+    refused: it failed, so the text must not be written. reason: of a failure, in words. output: the end of what the
+    test wrote.
+    """
+
+    passed: bool
+    refused: bool = False
+    reason: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One version of a text.
 
     text: as a whole; pieces: of each hole. ended: the text came to its end by itself. check: what verification found.
     written: the tokens. warnings: what the other critics found. offsets: for each hole the character offset in `text`
     at which each of its tokens begins, and the one at which the last ends. depth: of the syntax errors, as
-    `critics.depth` measures it.
+    `critics.depth` measures it. tested: by the user's own test, if there is one. rounds: of repair that led to it.
     """
 
     text: str
@@ -33,6 +49,8 @@ class Attempt:
     warnings: tuple[Diagnostic, ...] = ()
     offsets: tuple[tuple[int, ...], ...] = ()
     depth: tuple[int, int] = (0, 0)
+    tested: Tested | None = None
+    rounds: int = 0
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -45,12 +63,23 @@ class Attempt:
         return not self.check.faults and not self.warnings
 
 
-def faults(attempt: Attempt) -> tuple[int, int, int, int]:
-    """How far an attempt is from being clean: errors, how many and how early where a parser tells, and warnings."""
-    return attempt.check.faults, *attempt.depth, len(attempt.warnings)
+class FailedTest(Unparsable):
+    """New text that failed the user's own test, and was not written."""
+
+    def __init__(self, text: str, tested: Tested, candidates: int) -> None:
+        failed = "the text failed the test" if candidates == 1 else f"none of {candidates} candidates passed the test"
+        hint = "more candidates (-n 8) may have one that passes; -v shows what the test says"
+        super().__init__(f"{failed} ({tested.reason}); nothing was written", hint=hint)
+        self.text, self.tested = text, tested
 
 
-def badness(attempt: Attempt) -> tuple[tuple[int, int, int, int], float]:
+def faults(attempt: Attempt) -> tuple[int, int, int, int, int]:
+    """How far an attempt is from being clean: errors, how many and how early, a failed test, and warnings."""
+    failed = attempt.tested is not None and not attempt.tested.passed
+    return attempt.check.faults, *attempt.depth, int(failed), len(attempt.warnings)
+
+
+def badness(attempt: Attempt) -> tuple[tuple[int, int, int, int, int], float]:
     """A key to sort attempts by, the best first: faults, and how improbable the tokens are."""
     return faults(attempt), -attempt.written.mean_logprob
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -15,7 +15,7 @@ from diffucli.decode.lanes import side_by_side
 from diffucli.decode.policy import repair_policy
 from diffucli.decode.sample import Constraints
 from diffucli.errors import UsageError
-from diffucli.tasks.attempt import Attempt, badness
+from diffucli.tasks.attempt import Attempt, FailedTest, badness
 from diffucli.tasks.repair import repaired
 from diffucli.tasks.verify import Check, Refused
 
@@ -25,18 +25,36 @@ if TYPE_CHECKING:
     from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
     from diffucli.model.load import Checkpoint
+    from diffucli.tasks.attempt import Tested
     from diffucli.tasks.write import Decoding, RunOutput
 
 MAX_CONTEXT_FACTOR = 2  # a canvas may be this many times what the checkpoint was trained for
+MAX_CANDIDATES = 32  # rows of one batch
 VARIED = 0.7  # temperature of all candidates but the first, if none is given
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is done for a text. candidates: texts to choose from. repair: rounds of repair without progress."""
+    """How much is done for a text.
+
+    candidates: texts to choose from; the first is written as if it were alone, the others with the next seeds, and at
+    temperature 0.7 where none is given. repair: rounds of repair without progress. pick: "best" is the one with the
+    fewest faults, then the likeliest; "first" keeps the order of the seeds. test: judges texts that have no syntax
+    errors, all at once.
+    """
 
     candidates: int = 1
     repair: int = 2
+    pick: Literal["best", "first"] = "best"
+    test: Callable[[Sequence[str]], Sequence[Tested]] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what is no number of candidates or rounds. Raises UsageError."""
+        if not 1 <= self.candidates <= MAX_CANDIDATES:
+            message = f"{self.candidates} is no number of candidates"
+            raise UsageError(message, hint=f"give one from 1 to {MAX_CANDIDATES}")
+        if self.repair < 0:
+            raise UsageError(f"{self.repair} is no number of rounds of repair", hint="0 switches repair off")
 
 
 DEFAULT_EFFORT = Effort()
@@ -113,10 +131,18 @@ class Result:
         return sum(attempt.written.nfe for attempt in self.attempts)
 
     def accepted(self) -> Result:
-        """The result itself. Refused: its text must not be written."""
+        """The result itself. Refused, FailedTest: its text must not be written."""
         if self.check.refused:
             raise Refused(self.text, self.check)
+        tested = self.chosen.tested
+        if tested is not None and tested.refused:
+            raise FailedTest(self.text, tested, len(self.candidates))
         return self
+
+    def acceptable(self) -> list[Attempt]:
+        """The candidates that may be written, those of equal text once. Raises as `accepted` if there are none."""
+        chosen = {each.text: each for each in reversed(self.candidates) if not _is_refused(each)}
+        return list(reversed(chosen.values())) or [self.accepted().chosen]
 
 
 def solve(
@@ -127,10 +153,25 @@ def solve(
     versions = yield from side_by_side(
         [_candidate(task, each, effort.repair) for each in policies(policy, effort.candidates)]
     )
-    best = sorted((min(each, key=badness) for each in versions), key=badness)
+    best = _tested([min(each, key=badness) for each in versions], effort)
+    if effort.pick == "best":
+        best.sort(key=badness)
     attempts = tuple(attempt for each in versions for attempt in each)
     name = checkpoint.folder.resolve().name
     return Result(tuple(best), attempts, name, policy, time.perf_counter() - begun, tuple(notes))
+
+
+def _tested(candidates: list[Attempt], effort: Effort) -> list[Attempt]:
+    """The candidates with what the test says of those without syntax errors."""
+    texts = list(dict.fromkeys(each.text for each in candidates if not each.check.faults))
+    if effort.test is None or not texts:
+        return candidates
+    found = dict(zip(texts, effort.test(texts), strict=True))
+    return [replace(each, tested=found.get(each.text)) for each in candidates]
+
+
+def _is_refused(attempt: Attempt) -> bool:
+    return attempt.check.refused or (attempt.tested is not None and attempt.tested.refused)
 
 
 def policies(policy: Policy, count: int) -> list[Policy]:

@@ -62,7 +62,8 @@ def repaired(
         outputs = yield from side_by_side([_try(decoding, best.written, edit) for edit in edits])
         read_all = [(read(output), edit) for output, edit in zip(outputs, edits, strict=True)]
         found, _ = min(read_all, key=lambda pair: (faults(pair[0]), _cost(best, *pair)))
-        found = replace(found, written=replace(found.written, nfe=sum(output.nfe for output in outputs)))
+        nfe = sum(output.nfe for output in outputs)
+        found = replace(found, written=replace(found.written, nfe=nfe), rounds=len(versions))
         versions.append(found)
         if faults(found) < faults(best):
             best, failed = found, 0

@@ -1,0 +1,99 @@
+"""Several candidates: all of them on stdout or in files, or shown one after the other until one is accepted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from diffucli.cli import destination, streams
+from diffucli.cli.report import Report, attempt_values, shown
+
+if TYPE_CHECKING:
+    from diffucli.tasks.engine import Result
+    from diffucli.tasks.jobs import Filled
+
+QUESTION = "write this? [y]es, [n]ext, [q]uit: "
+DECLINED = 1  # the exit code where no candidate was accepted
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def numbered(path: Path, number: int) -> Path:
+    """The file for candidate `number`: out.py becomes out.1.py."""
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def put_all(
+    result: Result, output: Path | None, report: Report, *, encode: Callable[[str], bytes], name: str | None = None
+) -> None:
+    """The candidates that may be written, those of equal text once, the best one first.
+
+    They go to stdout as JSON lines, or into numbered files. name: of the file that was filled.
+    """
+    accepted = result.acceptable()
+    kept = {each.text for each in accepted}
+    if refused := sum(each.text not in kept for each in result.candidates):
+        report.warn(f"{refused} of {len(result.candidates)} candidates were refused and left out")
+    from diffucli.edit.patch import Change
+
+    files = [numbered(output, number) for number in range(1, len(accepted) + 1)] if output else []
+    changes = [(file, Change.of_path(file, encode(each.text))) for file, each in zip(files, accepted, strict=False)]
+    undo = destination.write(changes, report) if changes else []
+    if output is None or report.json:
+        lines = []
+        for number, each in enumerate(accepted):
+            place = {"file": str(files[number]), "undo": undo[number]} if files else {"file": name, "undo": None}
+            times = sum(other.text == each.text for other in result.candidates)
+            line = {"schema": "diffu.candidate/1", "candidate": number + 1, "text": each.text, "times": times}
+            lines.append(json.dumps({**line, **place, **attempt_values(each)}) + "\n")
+        streams.put("".join(lines).encode())
+
+
+def ask(filled: Filled, report: Report) -> Filled:
+    """Shows each candidate that may be written as a diff, until one is accepted; `filled` with that one.
+
+    typer.Exit: none was, so nothing is written.
+    """
+    accepted = filled.result.acceptable()
+    for number, each in enumerate(accepted, 1):
+        one = replace(filled, result=replace(filled.result, candidates=(each,)))
+        print(f"candidate {number} of {len(accepted)}", file=sys.stderr)
+        _show(one.diff().decode(errors="replace"))
+        answer = _answer()
+        if answer == "y":
+            return one
+        if answer == "q":
+            break
+    report.say(f"nothing was written to {filled.job.name}")
+    raise typer.Exit(DECLINED)
+
+
+def _answer() -> str:
+    """The answer: "y", "n" or "q"; the end of the input and Ctrl-C are "q"."""
+    while True:
+        print(QUESTION, end="", file=sys.stderr, flush=True)
+        try:
+            line = sys.stdin.readline()
+        except KeyboardInterrupt:
+            line = ""
+        if not line.endswith("\n"):
+            print(file=sys.stderr)
+        answer = line.strip().lower()[:1] if line else "q"
+        if answer in {"y", "n", "q"}:
+            return answer
+
+
+def _show(diff: str) -> None:
+    """A diff on stderr, in colours where the terminal has them."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for line in diff.splitlines():
+        colour = "bold" if line.startswith(("+++", "---", "diff ")) else COLOURS.get(line[:1], "")
+        console.print(Text(shown(line, sys.stderr.encoding), style=colour))
