@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffucli.events import Finished, Started, Stepped, fold
+from diffucli.events import Finished, Resized, Started, Stepped, fold, logprobs_of
 
 MASK = 99
 
@@ -41,6 +41,21 @@ def test_positions_and_tokens_that_do_not_pair_are_refused():
     event = Stepped(1, (0, 1), (5,), (0.5, 0.5), (0, 2), 0, 1, 0.1)
     with pytest.raises(ValueError, match="shorter"):
         fold([Started((MASK, MASK), MASK, ((0, 2),)), event])
+
+
+def test_log_probabilities_move_with_their_tokens_and_go_with_them():
+    """Written, masked again, pushed behind an inserted mask, and deleted."""
+    events = [
+        Started((1, MASK, MASK, 2), MASK, ((1, 3),)),
+        Stepped(1, (1, 2), (7, 8), (0.9, 0.9), (1, 3), 0, 1, 0.1, (), (-0.5, -0.25)),
+        Resized(1, 2, ((1, 5),), 2),
+        Stepped(2, (1,), (6,), (0.9,), (1, 5), 2, 2, 0.2, (4,), (-0.125,)),
+    ]
+    assert logprobs_of(events[:1]) == (0, 0, 0, 0)
+    assert logprobs_of(events[:2]) == (0, -0.5, -0.25, 0)
+    assert logprobs_of(events) == (0, -0.125, 0, -0.5, 0, 0)
+    assert logprobs_of([*events, Resized(1, -2, ((1, 3),), 1)]) == (0, -0.5, 0, 0)
+    assert len(logprobs_of(events)) == len(fold(events))
 
 
 @pytest.mark.parametrize("event", [Started((1,), 1, ()), stepped(1, {}), Finished((1,), "end", 1, 0.0)])

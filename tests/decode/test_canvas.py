@@ -326,3 +326,14 @@ def test_a_span_is_half_open():
     assert 2 in Span(2, 4)
     assert 4 not in Span(2, 4)
     assert len(Span(2, 4)) == 2
+
+
+@given(layouts())
+def test_written_holes_keep_their_tokens_and_only_masks_among_them_are_open(layout):
+    tokens, holes = layout
+    tokens = [MASK if token == 11 else token for token in tokens]
+    canvas = Canvas(tokens, holes, mask=MASK, written=True)
+    assert canvas.tokens.tolist() == tokens
+    assert canvas.open_masks(Span(0, len(tokens))).tolist() == [i for i in inside(holes) if tokens[i] == MASK]
+    canvas.remask(inside(holes)[:1])
+    assert canvas.tokens.tolist() == [MASK if i == inside(holes)[0] else t for i, t in enumerate(tokens)]

@@ -243,3 +243,26 @@ def test_a_proposal_comes_over_as_it_is():
     assert found.tokens.dtype == torch.int64
     assert torch.equal(found.scores, proposal.scores.float())
     assert torch.equal(found.logprobs, logprobs)
+
+
+def test_what_may_not_be_first_is_banned_at_the_first_position_of_its_hole_alone():
+    holes, positions = (Span(2, 5), Span(7, 9), Span(9, 9)), torch.tensor([3, 2, 7, 8])
+    found = Constraints(not_first=((1, 4), (), (5,))).apply(torch.zeros(4, 6), positions, holes)
+    assert found.isinf().nonzero().tolist() == [[1, 1], [1, 4]]
+    whole = Constraints(not_first=((1,), (2, 3))).apply(torch.zeros(4, 6), positions, holes)
+    assert whole.isinf().nonzero().tolist() == [[1, 1], [2, 2], [2, 3]]
+
+
+def test_a_pair_is_banned_at_its_position_alone():
+    found = Constraints(banned=((8, 1), (3, 0), (5, 2))).apply(torch.zeros(3, 4), torch.tensor([3, 8, 9]), ())
+    assert found.isinf().nonzero().tolist() == [[0, 0], [1, 1]], "position 5 is not asked for"
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(0.0, 1.0), (0.7, 1.0), (1.5, 0.4)])
+@pytest.mark.parametrize("tempered", [True, False])
+def test_log_probabilities_are_the_networks_own_whatever_the_sampling(temperature, top_p, tempered):
+    logits = torch.randn(20, 9, generator=torch.Generator().manual_seed(1)) * 3
+    sampling = Sampling(temperature, top_p, "margin", tempered=tempered)
+    found = propose(logits.clone(), sampling, torch.Generator().manual_seed(2))
+    wanted = logits.log_softmax(-1).gather(1, found.tokens[:, None])[:, 0]
+    assert found.logprobs.tolist() == pytest.approx(wanted.tolist(), abs=1e-5)

@@ -161,6 +161,19 @@ def test_fences_are_the_ids_whose_bytes_begin_with_a_closing_fence():
     assert words.piece(1) == b"```\n"
 
 
+def test_blanks_are_the_ids_whose_text_begins_with_white_space(words):
+    """Behind a blank that belongs to the hole the first one does not count."""
+    plain, behind = (set(words.blanks(behind_blank=value)) for value in (False, True))
+    assert plain == {
+        i for i in range(words.vocab_size) if words.piece(i)[:1] in {b" ", b"\t", b"\n", b"\r", b"\v", b"\f"}
+    }
+    assert behind == {i for i in range(words.vocab_size) if words.piece(i)[1:2].strip() != words.piece(i)[1:2]}
+    (letter,), (blank,) = words.encode("x"), words.encode(" ")
+    assert blank in plain
+    assert not {letter, blank} & behind
+    assert not words.specials & plain
+
+
 def test_added_tokens_that_do_not_follow_the_vocabulary_are_refused():
     with pytest.raises(ValueError, match=r"<\|mask\|> does not follow"):
         build(models.BPE({"a": 0}, []), {MASK: 7})

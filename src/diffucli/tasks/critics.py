@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from diffucli.syntax.languages import Language
     from diffucli.tasks.verify import Check
 
-REPEATED = re.compile(r"(?P<unit>[^\w\s]\s*[^\s\"']{3,40}?)\s*(?P<again>(?P=unit))+", re.DOTALL)
+REPEATED = re.compile(r"(?P<unit>[^\w\s]\s*[^\s\"']{3,40}?)(?:\s*(?P=unit))+", re.DOTALL)
+LISTED = ",.;:()[]{}"  # a unit that begins with one of these often comes twice: arguments, fields, calls
+STRING = r"\"{3}.*?\"{3}|'{3}.*?'{3}|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
 MIN_LINE = 4  # characters of a line that may not come twice in a row
 
 
@@ -57,7 +59,7 @@ def depth(text: str, language: Language, check: Check) -> tuple[int, int]:
 def _of_shape(text: str, new: Sequence[NewText], language: Language) -> Iterator[Diagnostic]:
     for part in new:
         piece = text[part.start : part.stop]
-        for start, stop, message in (*_repeated(piece), *_suffix_again(piece, text[part.stop :])):
+        for start, stop, message in (*_repeated(piece, language), *_suffix_again(piece, text[part.stop :])):
             yield diagnostic(text, part.start + start, part.start + stop, message)
         if part.old and _acts(part.old, language) and not _acts(piece, language):
             yield diagnostic(text, part.start, part.stop, "code was replaced by none")
@@ -84,18 +86,26 @@ def _lost_symbols(before: str, after: str, new: Sequence[NewText], language: Lan
             yield diagnostic(after, part.start, part.stop, f"`{name}` is no longer defined")
 
 
-def _repeated(piece: str) -> Iterator[tuple[int, int, str]]:
+def _repeated(piece: str, language: Language) -> Iterator[tuple[int, int, str]]:
     """The same line twice in a row, or an expression that is repeated at once."""
     at = 0
-    for line, group in groupby(piece.splitlines(keepends=True), key=str.strip):
-        lines = list(group)
+    for indented, group in groupby(piece.splitlines(keepends=True), key=str.rstrip):
+        line, lines = indented.strip(), list(group)
         size = sum(map(len, lines))
         if len(lines) > 1 and len(line) >= MIN_LINE and any(letter.isalnum() for letter in line):
             yield at + len(lines[0]), at + size, f"the line `{line[:40]}` is repeated"
         at += size
-    for found in REPEATED.finditer(piece):
-        if any(letter.isalnum() for letter in found["unit"]):
-            yield found.start("again"), found.end(), f"`{found['unit'][:40]}` is repeated"
+    for found in REPEATED.finditer(_code_alone(piece, language)):
+        unit = found["unit"]
+        least = 3 if unit[0] in LISTED else 2
+        if found[0].count(unit) >= least and any(letter.isalnum() for letter in unit):
+            yield found.start() + len(unit), found.end(), f"`{unit[:40]}` is repeated"
+
+
+def _code_alone(piece: str, language: Language) -> str:
+    """`piece` with strings and comments blotted out, character by character."""
+    comment = f"|{re.escape(language.comment)}[^\\n]*" if language.comment else ""
+    return re.sub(f"(?s:{STRING}){comment}", lambda found: re.sub(r"[^\n]", "_", found[0]), piece)
 
 
 def _suffix_again(piece: str, behind: str) -> Iterator[tuple[int, int, str]]:

@@ -130,7 +130,7 @@ def edits_of(attempt: Attempt, *, width: int) -> list[Edit]:
     ]
     sizes = [len(hole.tokens) for hole in attempt.written.holes]
     fitting = (edit for edit in found if 0 <= edit.start <= edit.stop <= sizes[edit.hole])
-    real = (edit for edit in fitting if edit.masks > 0 or edit.stop - edit.start < sizes[edit.hole])
+    real = (edit for edit in fitting if edit.masks > 0 or 0 < edit.stop - edit.start < sizes[edit.hole])
     return list(dict.fromkeys(real))[:MOST_EDITS]
 
 
