@@ -143,3 +143,16 @@ def test_a_reader_that_leaves_early_is_no_error(command, environment):
 def test_a_background_job_of_a_script_ignores_ctrl_c_as_its_shell_asked(command, environment):
     line = f"trap '' INT; {' '.join(command)} check - <<<'x = 1' & child=$!; sleep 0.02; kill -INT $child; wait $child"
     assert subprocess.run(["bash", "-c", line], env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("typed", "code"), [(b"y\n", 0), (b"q\n", 1), (b"\x03", 1)])
+def test_ask_shows_a_diff_and_obeys(terminal, command, environment, tmp_path, *, typed, code):
+    (tmp_path / "f.py").write_bytes(b"x = ???1\n")
+    argv = [*command, "fill", "f.py", "-w", "--ask", "--seed", "1", "--verify", "off", "--live", "never"]
+    child = start(terminal, argv, {**environment, "DIFFU_STATE": str(tmp_path / "state")}, cwd=tmp_path)
+    terminal.read(until=b"[q]uit: ")
+    assert b"\x1b[31m-x = ???1" in terminal.seen
+    assert b"\x1b[32m+x = " in terminal.seen
+    os.write(terminal.master, typed)
+    assert child.wait(30) == code
+    assert ((tmp_path / "f.py").read_bytes() == b"x = ???1\n") is bool(code)

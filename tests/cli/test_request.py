@@ -24,15 +24,15 @@ def stdin(monkeypatch):
 
 
 def test_a_request_alone_is_itself_stripped(stdin):
-    assert GenInput(" set x ").request() == "set x"
+    assert GenInput(" set x ").parts() == ("set x", [])
     Path("r.txt").write_text("set y\n")
-    assert GenInput(file=Path("r.txt")).request() == "set y"
+    assert GenInput(file=Path("r.txt")).parts() == ("set y", [])
 
 
 @pytest.mark.parametrize("given", [GenInput(), GenInput("-"), GenInput(file=Path("-"))])
 def test_a_request_on_stdin(stdin, given):
     stdin("set x\n")
-    assert given.request() == "set x"
+    assert given.parts() == ("set x", [])
 
 
 def test_contexts_follow_in_fences_and_stdin_is_the_last(stdin):
@@ -40,12 +40,13 @@ def test_contexts_follow_in_fences_and_stdin_is_the_last(stdin):
     Path("a.py").write_text("a = 1\n")
     Path("empty.py").write_text("\n")
     wanted = GenInput("use a", context=[Path("a.py"), Path("empty.py")])
-    assert wanted.request() == "use a\n\n```\na = 1\n```\n\n```\nb = 2\n```"
+    assert wanted.parts() == ("use a", ["a = 1", "b = 2"])
+    assert request.joined("use a", ["a = 1", "b = 2"]) == "use a\n\n```\na = 1\n```\n\n```\nb = 2\n```"
 
 
 def test_without_any_request_a_hint_shows_one(stdin):
     with pytest.raises(UsageError, match="there is no request") as refused:
-        GenInput().request()
+        GenInput().parts()
     assert refused.value.hint == request.NO_REQUEST
 
 
@@ -62,4 +63,4 @@ def test_without_any_request_a_hint_shows_one(stdin):
 def test_mistakes_are_refused(stdin, given, message):
     stdin(" ")
     with pytest.raises(UsageError, match=message):
-        given.request()
+        given.parts()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,47 @@ def test_on_a_terminal_the_view_is_drawn_and_for_the_quiet_it_is_not(diffu, says
     assert diffu("gen", "x", "--length", "16", *quiet).err == ""
     monkeypatch.setattr("diffucli.ui.wants_live", lambda *_: False)
     assert "masks left" not in diffu("gen", "x", "--length", "16").err
+
+
+def test_mini_is_introduced_once_a_day(diffu, says, tmp_path):
+    says("x = 1\n```")
+    first, second = (diffu("gen", "set x", "-m", "mini", "-v") for _ in range(2))
+    assert first.lines[0].startswith("mini is a small demonstration model for common Python tasks; ")
+    assert "demonstration" not in second.err
+    stamp = tmp_path / "state" / "mini-notice"
+    os.utime(stamp, (stamp.stat().st_mtime - 90_000,) * 2)
+    assert "demonstration" in diffu("gen", "set x", "-m", "mini", "-v").err
+    assert "demonstration" not in diffu("gen", "set x", "-v").err
+
+
+def test_it_is_introduced_each_time_where_that_cannot_be_noted(diffu, says, tmp_path, monkeypatch):
+    says("x = 1\n```")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DIFFU_STATE", str(tmp_path / "file" / "state"))
+    for _ in range(2):
+        assert "demonstration" in diffu("gen", "set x", "-m", "mini", "-v").err
+
+
+def test_nothing_is_noted_where_nobody_was_told(diffu, says, tmp_path):
+    says("x = 1\n```")
+    assert diffu("gen", "set x", "-m", "mini").err == ""
+    assert not (tmp_path / "state" / "mini-notice").exists()
+
+
+def test_what_mini_was_not_trained_for_is_told_in_each_run(diffu, says):
+    says("x = 1\n```")
+    line = "diffu: mini was not trained to read context, so it will make little of it"
+    Path("c.py").write_text("y = 2\n")
+    for _ in range(2):
+        assert diffu("gen", "set x", "-m", "mini", "-c", "c.py").lines == [line]
+    assert diffu("gen", "set x", "-c", "c.py").lines == []
+    assert diffu("gen", "set x", "-m", "mini", "-c", "c.py", "-q").lines == []
+    says("let x = 1;\n```")
+    told = diffu("gen", "set x", "-m", "mini", "-l", "javascript").lines
+    assert told == ["diffu: mini knows no language but python, and javascript is asked for"]
+
+
+def test_fill_tells_it_too(diffu, says):
+    says("1")
+    Path("a.js").write_text("let x = ???1;\n")
+    assert "diffu: mini knows no language but python" in diffu("fill", "a.js", "-m", "mini").err

@@ -114,6 +114,8 @@ def fill(
         at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
         from diffucli.tasks import fill as task
 
+        for language in dict.fromkeys(job.language for job in jobs):
+            at_work.tell_limits(language, instruction or "")
         filled: list[Filled] = []
         for job, project in zip(jobs, projects, strict=True):
             effort = trying.effort(project, verify, encode=job.source.encode, others=placed(filled, projects))

@@ -12,7 +12,7 @@ from diffucli.cli.effort import Trying
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Showing
 from diffucli.cli.report import Report, run_values
-from diffucli.cli.request import GenInput
+from diffucli.cli.request import GenInput, joined
 
 EXAMPLES = flag.examples(
     'diffu gen "check whether a string is a palindrome"',
@@ -49,11 +49,12 @@ def gen(
         destination.require_target(output)
         language = language if lang else languages.of_path(output) or language
     project = trying.project(None, output.name if output else f"answer{language.suffixes[0]}")
-    text = given.request()
+    words, contexts = given.parts()
     at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
     from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
 
-    request = Request(text, language, length or DEFAULT_ANSWER_TOKENS, verify=verify)
+    at_work.tell_limits(language, words, contexts)
+    request = Request(joined(words, contexts), language, length or DEFAULT_ANSWER_TOKENS, verify=verify)
     run = generate(at_work.checkpoint, request, at_work.policy, effort=trying.effort(project, verify))
     result = at_work.run(run, language=language.name)
     if not result.ended and not result.chosen.written.masks_left:

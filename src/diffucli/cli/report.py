@@ -50,8 +50,13 @@ class Report:
 
     def notice(self, text: str) -> None:
         """For everybody at a terminal, and for those who ask."""
-        if not self.quiet and not self.json and (sys.stderr.isatty() or self.verbose):
+        if self.tells_notices:
             say(text)
+
+    @property
+    def tells_notices(self) -> bool:
+        """Whether a notice is told."""
+        return not self.quiet and not self.json and (sys.stderr.isatty() or self.verbose)
 
     def say(self, text: str) -> None:
         """For everybody but the quiet."""

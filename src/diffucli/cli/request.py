@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -31,8 +32,8 @@ class GenInput:
         typer.Option("-c", "--context", metavar="FILE", help="Let the model read this file too; repeatable."),
     ] = None
 
-    def request(self) -> str:
-        """The request, followed by every context in a fence of its own. Raises UsageError."""
+    def parts(self) -> tuple[str, list[str]]:
+        """The request and its contexts. Raises UsageError."""
         contexts = list(self.context or [])
         if self.file is not None and self.prompt is not None:
             raise UsageError("a PROMPT and -f are two requests", hint="give one of them; more files go to -c")
@@ -49,4 +50,9 @@ class GenInput:
         request = self.prompt if source is None else streams.text_of(source)
         texts = [streams.text_of(path).strip() for path in contexts]
         name = "the request" if source is None else f"the request in {'stdin' if source == STDIN else source}"
-        return "\n\n".join([streams.words(request or "", name=name), *(f"```\n{text}\n```" for text in texts if text)])
+        return streams.words(request or "", name=name), [text for text in texts if text]
+
+
+def joined(words: str, contexts: Sequence[str]) -> str:
+    """A request, followed by every context in a fence of its own."""
+    return "\n\n".join([words, *(f"```\n{text}\n```" for text in contexts)])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import environ
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from diffucli.cli.options import Choice, Live
     from diffucli.cli.report import Report
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from diffucli.decode.policy import Policy
     from diffucli.model.load import Checkpoint
     from diffucli.model.registry import Entry
+    from diffucli.syntax.languages import Language
 
 T = TypeVar("T")
+DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class Session:
     live: Live
     fps: float
     report: Report
+
+    def tell_limits(self, language: Language, words: str, contexts: Sequence[str] = ()) -> None:
+        """Says what is asked for that the model was not trained for: a request with texts to be read with it."""
+        from diffucli.tasks.limits import exceeded
+
+        tokenizer = self.checkpoint.tokenizer
+        for limit in exceeded(self.entry.limits, tokenizer, language=language, words=words, contexts=contexts):
+            self.report.warn(f"{self.entry.name} {limit}")
 
     def run(self, task: Run[T], *, language: str) -> T:
         """Runs a task to its end, drawn on the terminal where that is wanted; its result. Raises NoRoom."""
@@ -63,9 +73,25 @@ def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
 
         policy = choice.decoding().policy()
         checkpoint = load(entry.folder, device=choice.device, quant=choice.quant)
-    if entry.embedded:
-        report.notice(f"{entry.name} is a small demonstration model for common Python tasks; {registry.INVITATION}")
+    if entry.limits.purpose and report.tells_notices and _is_due(f"{entry.name}-notice"):
+        report.notice(f"{entry.name} is {entry.limits.purpose}; {registry.INVITATION}")
     return Session(entry, checkpoint, policy, time.perf_counter() - begun, live, fps, report)
+
+
+def _is_due(name: str) -> bool:
+    """Whether a notice was not told within a day, by the time of a file in the state folder, which is renewed."""
+    from diffucli.edit.undo import default_root
+
+    stamp = default_root().parent / name
+    try:
+        if 0 <= time.time() - stamp.stat().st_mtime < DAY:
+            return False
+    except OSError:
+        pass
+    with suppress(OSError):  # it is told again then
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
+    return True
 
 
 @contextmanager

@@ -62,6 +62,19 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a checkpoint was trained for. languages: by name, () for many. context: it reads texts given with a request.
+
+    english: it knows no other natural language. purpose: what it is, in words.
+    """
+
+    languages: tuple[str, ...] = ()
+    context: bool = True
+    english: bool = False
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A checkpoint that can be run. embedded: part of the package. record: of the pull, None if it was not pulled."""
 
@@ -69,6 +82,16 @@ class Entry:
     folder: Path
     embedded: bool
     record: store.Record | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What it can do, as far as it is known."""
+        return EMBEDDED_LIMITS if self.embedded else Limits()
+
+
+EMBEDDED_LIMITS = Limits(
+    ("python",), context=False, english=True, purpose="a small demonstration model for common Python tasks"
+)
 
 
 @dataclass(frozen=True, slots=True)
