@@ -49,11 +49,11 @@ def test_what_is_less_probable_than_the_threshold_is_in_doubt_and_says_how_proba
     [
         (SURE, False),
         (Evidence(-0.26, 0.0, repairs=0, warnings=0), True),
-        (Evidence(-0.01, 0.0, repairs=0, warnings=1), True),
+        (Evidence(-0.01, 0.0, repairs=0, warnings=1), False),
         (Evidence(-0.01, 0.0, repairs=2, warnings=0), False),
     ],
 )
-def test_without_a_calibration_the_log_probability_and_warnings_decide(evidence: Evidence, doubtful: bool) -> None:
+def test_without_a_calibration_the_log_probability_decides(evidence: Evidence, doubtful: bool) -> None:
     found = doubt.judge(evidence, None)
     assert (found.probability, found.doubtful) == (None, doubtful)
     assert bool(found.message) == doubtful

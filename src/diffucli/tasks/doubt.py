@@ -17,7 +17,7 @@ from diffucli.decode.canvas import Span
 from diffucli.decode.commit import Progress
 from diffucli.decode.lanes import side_by_side
 from diffucli.decode.predict import Answer, Query
-from diffucli.errors import BadCheckpoint
+from diffucli.errors import BadCheckpoint, Unparsable
 from diffucli.tasks.write import composed
 
 if TYPE_CHECKING:
@@ -92,10 +92,19 @@ class Doubt:
         )
 
 
+class Doubted(Unparsable):
+    """New text that the model was not sure of, and that was not written because doubt was to be refused."""
+
+    def __init__(self, text: str, doubt: Doubt) -> None:
+        hint = "leave --strict out to get the text, or try more candidates (-n 8)"
+        super().__init__(f"{doubt.message}; nothing was written", hint=hint)
+        self.text, self.doubt = text, doubt
+
+
 def judge(evidence: Evidence, calibration: Calibration | None) -> Doubt:
-    """The doubt that `evidence` gives. Without a calibration an unsure text or one with warnings is in doubt."""
+    """The doubt that `evidence` gives. Without a calibration the log-probability alone decides."""
     if calibration is None:
-        return Doubt(evidence, None, evidence.mean_logprob < UNSURE or evidence.warnings > 0)
+        return Doubt(evidence, None, evidence.mean_logprob < UNSURE)
     probability = calibration.probability(evidence)
     return Doubt(evidence, probability, probability < calibration.threshold)
 

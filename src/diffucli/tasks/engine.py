@@ -16,7 +16,7 @@ from diffucli.decode.policy import repair_policy
 from diffucli.decode.sample import Constraints
 from diffucli.errors import UsageError
 from diffucli.tasks.attempt import Attempt, FailedTest, badness
-from diffucli.tasks.doubt import doubt_of
+from diffucli.tasks.doubt import Doubted, doubt_of
 from diffucli.tasks.repair import repaired
 from diffucli.tasks.verify import Check, Refused
 
@@ -136,13 +136,15 @@ class Result:
         """Forwards of all attempts, and of reading the text again."""
         return sum(attempt.written.nfe for attempt in self.attempts) + self.rereading
 
-    def accepted(self) -> Result:
-        """The result itself. Refused, FailedTest: its text must not be written."""
+    def accepted(self, *, strict: bool = False) -> Result:
+        """The result itself. Refused, FailedTest, Doubted: its text must not be written. strict: doubt is refused."""
         if self.check.refused:
             raise Refused(self.text, self.check)
         tested = self.chosen.tested
         if tested is not None and tested.refused:
             raise FailedTest(self.text, tested, len(self.candidates))
+        if strict and self.doubt.doubtful:
+            raise Doubted(self.text, self.doubt)
         return self
 
     def acceptable(self) -> list[Attempt]:
