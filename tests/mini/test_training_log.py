@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from email.message import Message
 from importlib import metadata, resources
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from diffucli.errors import UsageError
 from diffucli.mini import training_log
 from diffucli.mini.recipe import Recipe, TrainingStarted, TrainingStep
-from diffucli.mini.training_log import NAME, POINTS, TrainedPackage, package
+from diffucli.mini.training_log import NAME, POINTS, LossPoint, TrainedPackage, package, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,10 +66,36 @@ def test_a_resumed_training_has_one_log(tmp_path: Path) -> None:
 
 
 def test_a_point_has_the_mean_loss_since_the_point_before(tmp_path: Path) -> None:
-    assert 600 / POINTS == 1.5
-    list(training_log.logged([STARTED, *(step(i, float(i)) for i in range(1, 7))], RECIPE, tmp_path))
+    assert 600 / POINTS == 3.0
+    list(training_log.logged([STARTED, *(step(i, float(i)) for i in range(1, 11))], RECIPE, tmp_path))
     points = training_log.read(tmp_path).points
-    assert [(p.seconds, p.tokens, p.loss) for p in points] == [(3.0, 300, 2.0), (6.0, 600, 5.0)]
+    assert [(p.seconds, p.tokens, p.loss) for p in points] == [(5.0, 500, 3.0), (10.0, 1000, 8.0)]
+
+
+def test_a_long_curve_is_thinned_stage_by_stage() -> None:
+    curve = [LossPoint(float(i), 10 * i, "causal" if i <= 30 else "diffusion", float(i)) for i in range(1, 101)]
+    few = thinned(curve, 12)
+    assert len(few) <= 12
+    assert few[-1].tokens == 1000
+    assert {point.stage for point in few} == {"causal", "diffusion"}
+    causal = [point for point in few if point.stage == "causal"]
+    assert causal[-1].tokens == 300
+    assert causal[0].loss == pytest.approx((1 + causal[0].tokens / 10) / 2)
+    assert thinned(curve, 100) == tuple(curve)
+    assert len(thinned(curve, 1)) == 2, "a stage keeps a point"
+
+
+def test_a_mean_of_points_is_weighted_by_their_tokens() -> None:
+    uneven = [LossPoint(1.0, 10, "polish", 4.0), LossPoint(2.0, 40, "polish", 8.0)]
+    assert thinned(uneven, 1) == (LossPoint(2.0, 40, "polish", 7.0),)
+
+
+def test_the_file_of_a_long_training_is_short(tmp_path: Path) -> None:
+    curve = tuple(LossPoint(i / 3, 12345 * i, "diffusion", 0.1234) for i in range(1, 3000))
+    list(training_log.logged([STARTED, step(1)], RECIPE, tmp_path))
+    training_log.write(replace(training_log.read(tmp_path), points=curve), tmp_path)
+    assert len(training_log.read(tmp_path).points) <= POINTS
+    assert (tmp_path / NAME).stat().st_size < 16_000
 
 
 def test_a_stage_ends_its_point(tmp_path: Path) -> None:

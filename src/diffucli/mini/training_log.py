@@ -10,6 +10,7 @@ import platform
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from diffucli.errors import UsageError
@@ -17,11 +18,11 @@ from diffucli.lab.machine import Machine, this_machine
 from diffucli.mini.recipe import Recipe, TrainingStarted, TrainingStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 NAME, SCHEMA = "training-log.json", "diffu.training/1"
-POINTS = 400  # of the loss curve, spread evenly over the time
+POINTS = 200  # most points of the loss curve, spread evenly over the time of a session
 WRITE_SECONDS = 60.0  # between two writes of the file
 
 
@@ -103,16 +104,42 @@ def concatenated(first: TrainingLog, second: TrainingLog) -> TrainingLog:
         seconds=round(first.seconds + second.seconds, 2),
         rows=dict(Counter(first.rows) + Counter(second.rows)),
         programs=max(first.programs, second.programs),
-        points=(*first.points, *later),
+        points=thinned((*first.points, *later)),
         sessions=(*first.sessions, *second.sessions),
         note=" ".join(note for note in (first.note, second.note) if note),
     )
 
 
+def thinned(points: Sequence[LossPoint], most: int = POINTS) -> tuple[LossPoint, ...]:
+    """At most `most` points, or one for each change of stage if these are more: neighbours of a stage become one.
+
+    A new point is at the end of those that it stands for and has their mean loss, weighted by tokens.
+    """
+    before = [0, *(point.tokens for point in points)]
+    weighted = [(point, point.tokens - tokens) for point, tokens in zip(points, before, strict=False)]
+    size = -(-len(points) // most)
+    while True:
+        runs = [list(run) for _, run in groupby(weighted, key=lambda each: each[0].stage)]
+        groups = [run[i : i + size] for run in runs for i in range(0, len(run), size)]
+        if len(groups) <= max(most, len(runs)):
+            return tuple(map(_merged, groups))
+        size += 1
+
+
+def _merged(group: Sequence[tuple[LossPoint, int]]) -> LossPoint:
+    """One point for several, each with its number of tokens."""
+    if len(group) == 1:
+        return group[0][0]
+    total = sum(tokens for _, tokens in group)
+    return replace(group[-1][0], loss=round(sum(point.loss * tokens for point, tokens in group) / max(total, 1), 4))
+
+
 def write(log: TrainingLog, folder: Path) -> None:
     """Writes the log to `folder`."""
-    values = {"schema": SCHEMA, **asdict(log), "points": [list(asdict(point).values()) for point in log.points]}
-    (folder / NAME).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    values = {"schema": SCHEMA, **asdict(log)}
+    values["points"] = [list(asdict(point).values()) for point in thinned(log.points)]
+    lines = (f" {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items())
+    (folder / NAME).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def read(folder: Path) -> TrainingLog:
