@@ -18,9 +18,12 @@ from diffucli.train import objective
 from diffucli.train.hf_reference import untrained
 from diffucli.train.objective import (
     BLOCK,
+    MAX_HOLE_WEIGHT,
     MAX_WEIGHT,
     MIN_TIME,
     PAD_WEIGHT,
+    USUAL_HOLE,
+    WHOLE_HOLES,
     Batch,
     causal_loss,
     collate,
@@ -77,7 +80,8 @@ def test_only_holes_are_masked(seed: int) -> None:
     masked, weight = corrupt(batch, torch.Generator().manual_seed(seed))
     assert not (masked & ~batch.holes).any()
     assert weight.shape == masked.shape
-    assert ((weight >= 1) & (weight <= MAX_WEIGHT)).all()
+    assert ((weight >= 1) & (weight <= MAX_WEIGHT * torch.where(batch.answers, 1, MAX_HOLE_WEIGHT)[:, None])).all()
+    assert masked.any(1)[~batch.answers].all(), "every hole has something to learn"
 
 
 def test_a_token_is_masked_with_the_probability_whose_inverse_it_weighs() -> None:
@@ -122,8 +126,18 @@ def test_fills_are_not_masked_block_by_block() -> None:
     starts = [block_start(list(range(90)), one.tolist()) for one in masked]
     assert sum(begin not in {None, 0} for begin in starts) < 6
     light = weight[:, 0] == 1
-    assert light.float().mean() == pytest.approx(0.1, abs=0.04), "those that are wholly masked"
+    assert light.float().mean() == pytest.approx(WHOLE_HOLES, abs=0.06), "those that are wholly masked"
     assert masked[light].sum() == 90 * light.sum()
+
+
+def test_a_small_hole_weighs_more_unless_it_is_an_answer() -> None:
+    def weights(size: int, *, answers: bool) -> torch.Tensor:
+        row = ([9] * 200, [Span(200 - size, 200)], answers)
+        return corrupt(collate([row] * 400, pad=PAD), torch.Generator().manual_seed(4))[1][:, 0]
+
+    assert weights(1, answers=False).min() == MAX_HOLE_WEIGHT
+    assert weights(USUAL_HOLE // 4, answers=False).min() == pytest.approx(2.0)
+    assert weights(2 * USUAL_HOLE, answers=False).min() == weights(1, answers=True).min() == 1.0
 
 
 def test_rows_are_padded_on_the_right() -> None:

@@ -24,7 +24,9 @@ MAX_WEIGHT = 5.0  # of a masked token
 PAD_WEIGHT = 0.1  # of a padding token after another one
 CAUSAL_CONTEXT_WEIGHT = 0.2  # of a token outside the holes, in the causal loss
 BLOCK = 32  # tokens of a block in block-wise decoding
-BLOCKWISE, WHOLE = 0.33, 0.1  # shares of the rows that are masked block-wise (answers only), and completely
+BLOCKWISE, WHOLE = 0.33, 0.1  # shares of the answers that are masked block-wise, and completely
+WHOLE_HOLES = 0.4  # share of the other rows whose holes are masked completely, as decoding begins
+USUAL_HOLE, MAX_HOLE_WEIGHT = 24, 2.5  # tokens; holes with fewer weigh more, since a row has its price in any case
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def corrupt(batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
 
     A token in a hole is masked with probability t and weighted by 1/t, at most MAX_WEIGHT. A third of the answers is
     masked as in block-wise decoding: nothing to the left of a random block, everything to the right. In a tenth of the
-    rows, every token in a hole is masked. The weights of these two kinds are 1.
+    answers, in 0.4 of the other rows, and where no token was drawn, every token in a hole is masked. The weights of
+    these two kinds are 1. Then small holes that are no answers weigh more.
     """
     time = times(len(batch.tokens), rng)[:, None]
     masked = batch.holes & (torch.rand(batch.tokens.shape, generator=rng) < time)
@@ -83,10 +86,13 @@ def corrupt(batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     begin = first + offset // BLOCK * BLOCK
     blockwise = batch.holes & (position >= begin) & (masked | (position >= begin + BLOCK))
     kind = torch.rand(time.shape, generator=rng)
-    by_block, whole = batch.answers[:, None] & (kind < BLOCKWISE), kind > 1 - WHOLE
+    answers = batch.answers[:, None]
+    by_block = answers & (kind < BLOCKWISE)
+    whole = (kind > 1 - torch.where(answers, WHOLE, WHOLE_HOLES)) | ~(by_block | masked.any(1, keepdim=True))
     masked = torch.where(by_block, blockwise, torch.where(whole, batch.holes, masked))
     weight = torch.where(by_block | whole, torch.ones(()), (1 / time).clamp(max=MAX_WEIGHT))
-    return masked, weight.expand_as(masked)
+    small = (USUAL_HOLE / batch.holes.sum(1, keepdim=True)).sqrt().clamp(1, MAX_HOLE_WEIGHT)
+    return masked, (weight * torch.where(answers, 1.0, small)).expand_as(masked)
 
 
 def diffusion_loss(model: Qwen2ForCausalLM, batch: Batch, *, mask: int, pad: int, rng: torch.Generator) -> Tensor:
