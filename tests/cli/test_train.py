@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.eval.problems import CodeProblem
+from diffucli.eval.problems import CodeProblem, FillProblem
 from diffucli.lab import chart
 from diffucli.mini import corpus, recipe, rows, training_log
 from diffucli.mini.classics import classics
@@ -34,7 +34,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(corpus, "functions", lambda *_: iter([Function("toys", "One.", "def one():\n    return 1\n")]))
     problem = CodeProblem("requests", "add one", "assert candidate(1) == 2\n")
-    monkeypatch.setattr("diffucli.eval.card.problems", lambda suite, limit: [problem])
+    hole = FillProblem("holes", "def one():\n    return ", "1", "\n")
+    monkeypatch.setattr("diffucli.eval.card.problems", lambda suite, limit: [problem, hole])
     monkeypatch.setattr("diffucli.eval.card.SAMPLES", 1)
     monkeypatch.setattr("diffucli.eval.evaluate.DEFAULT_ANSWER_TOKENS", 16)
 

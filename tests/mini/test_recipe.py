@@ -24,6 +24,7 @@ from diffucli.mini.recipe import (
     Recipe,
     TrainingStarted,
     TrainingStep,
+    averaged,
     can_compile,
     fast_bfloat16,
     optimizers,
@@ -218,6 +219,15 @@ def test_the_rate_goes_up_stays_and_goes_down_to_nothing() -> None:
     assert {schedule(done) for done in (0.02, 0.2, 0.5)} == {1.0}
     assert schedule(0.75) == pytest.approx(0.5)
     assert schedule(1.0) == schedule(1.1) == 0.0
+
+
+def test_the_average_forgets_the_first_weights_of_a_short_session() -> None:
+    average = torch.ones(3)
+    for number in range(1, 41):
+        average = averaged(average, torch.zeros(3), number)
+    assert float(average.max()) < 0.01
+    late = averaged(torch.ones(3), torch.zeros(3), 10_000)
+    assert late.tolist() == pytest.approx([recipe.AVERAGE_DECAY] * 3)
 
 
 def test_every_weight_has_one_optimizer_and_matrices_of_the_layers_have_muon(model: Qwen2ForCausalLM) -> None:

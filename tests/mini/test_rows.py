@@ -18,11 +18,21 @@ from diffucli.mini import rows
 from diffucli.mini.classics import classics, draw_summary, held_out_requests, programs
 from diffucli.mini.compositions import Composition, compose
 from diffucli.mini.compositions import held_out as is_held_out
-from diffucli.mini.rows import CAUSAL_PADDING, LONGEST, PADDING, SHARES, RowSampler, TrainingRow
+from diffucli.mini.holes import cut, cut_several
+from diffucli.mini.rows import (
+    CANVASES,
+    CAUSAL_PADDING,
+    EXACT,
+    LONGEST,
+    PADDING,
+    SHARES,
+    RowSampler,
+    TrainingRow,
+    hole_padding,
+)
 from diffucli.mini.wording import normalize
 from diffucli.model.tokenizer import read
 from diffucli.tasks import prompt
-from diffucli.tasks.fill import DEFAULT_HOLE_TOKENS
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 if TYPE_CHECKING:
@@ -65,8 +75,8 @@ def drawn(sampler: RowSampler, composed: list[Composition]) -> list[TrainingRow]
 
 
 def filled(row: TrainingRow, pad: int) -> list[int]:
-    """The content of a row's hole without the padding at its end."""
-    (hole,) = row.holes
+    """The content of a row's last hole without the padding at its end."""
+    hole = row.holes[-1]
     held = list(row.tokens[hole.start : hole.stop])
     while held and held[-1] == pad:
         held.pop()
@@ -90,10 +100,8 @@ def test_a_fill_is_laid_out_as_the_engine_lays_it_out(
     sampler: RowSampler, tokenizer: Tokenizer, seed: int, query: str | None
 ) -> None:
     rng = random.Random(seed)
-    state = rng.getstate()
-    row = sampler.fill(rng, rows.cut_hole(rng, CODE), query, kind="open fill")
-    rng.setstate(state)
-    start, stop = rows.hole_range(rng, CODE)
+    start, stop = cut(rng, CODE)
+    row = sampler.fill(rng, CODE, [(start, stop)], query, kind="open fill")
     (hole,) = row.holes
     laid = prompt.file(tokenizer, [CODE[:start], CODE[stop:]], [len(hole)], request=query)
     assert row.holes == laid.holes
@@ -104,11 +112,39 @@ def test_a_fill_is_laid_out_as_the_engine_lays_it_out(
     assert not row.answers
 
 
+@given(seed=seeds)
+def test_several_holes_are_laid_out_as_the_engine_lays_them_out(
+    sampler: RowSampler, tokenizer: Tokenizer, seed: int
+) -> None:
+    rng = random.Random(seed)
+    ranges = cut_several(rng, CODE, 4)
+    row = sampler.fill(rng, CODE, ranges, None, kind="open fill")
+    assert len(row.holes) == len(ranges)
+    if len(ranges) > 1:
+        assert tokenizer.pad not in row.tokens
+    bounds = [0, *(end for each in ranges for end in each), len(CODE)]
+    parts = [CODE[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
+    laid = prompt.file(tokenizer, parts, [len(hole) for hole in row.holes])
+    assert row.holes == laid.holes
+    assert tokenizer.decode([token for token in row.tokens if token != tokenizer.pad]) == CODE
+
+
+@given(seed=seeds)
+def test_holes_of_whole_tokens_leave_the_code_as_it_is_encoded(
+    sampler: RowSampler, tokenizer: Tokenizer, seed: int
+) -> None:
+    row = sampler.fill_tokens(random.Random(seed), CODE, kind="open fill")
+    assert list(row.tokens) == tokenizer.encode(CODE)
+    ends = [end for hole in row.holes for end in (hole.start, hole.stop)]
+    assert ends == sorted(ends)
+    assert all(1 <= len(hole) <= 12 for hole in row.holes)
+
+
 def test_holes_hold_content_and_then_only_padding(drawn: list[TrainingRow], tokenizer: Tokenizer) -> None:
     for row in drawn:
-        (hole,) = row.holes
-        outside = [*row.tokens[: hole.start], *row.tokens[hole.stop :]]
-        assert tokenizer.pad not in [*filled(row, tokenizer.pad), *outside]
+        inner = {i for hole in row.holes for i in range(hole.start, hole.stop)}
+        assert all(i in inner for i, token in enumerate(row.tokens) if token == tokenizer.pad)
+        assert tokenizer.pad not in filled(row, tokenizer.pad)
         assert tokenizer.mask not in row.tokens
 
 
@@ -147,14 +183,14 @@ def test_a_composition_that_fails_its_tests_is_not_used(monkeypatch: pytest.Monk
 
 def test_kinds_of_rows_come_in_their_shares(drawn: list[TrainingRow]) -> None:
     shares = Counter(row.kind for row in drawn)
-    tasks, long, compositions, known, of_open = SHARES
-    fills = {"task fill": 0.6 * known, "composition fill": 0.4 * known, "open fill": of_open}
+    tasks, long, compositions, known, ordinary, of_open = SHARES
+    fills = {"task fill": 0.6 * known, "composition fill": 0.4 * known, "everyday fill": ordinary, "open fill": of_open}
     expected = {"task": tasks + long, "composition": compositions, **fills}
     assert {name: 100 * times / len(drawn) for name, times in shares.items()} == pytest.approx(expected, abs=3)
 
 
 def test_a_kind_with_share_zero_is_not_drawn(sampler: RowSampler) -> None:
-    alone = RowSampler(sampler.tokenizer, sampler.functions, PADDING, (0, 0, 0, 0, 1))
+    alone = RowSampler(sampler.tokenizer, sampler.functions, PADDING, (0, 0, 0, 0, 0, 1))
     rng = random.Random(1)
     assert {row.kind for row in (alone.draw(rng) for _ in range(20)) if row} == {"open fill"}
 
@@ -179,38 +215,20 @@ def test_pads_after_an_answer_are_bounded(sampler: RowSampler, padding: dict[int
     )
 
 
-def test_a_hole_may_be_as_long_as_one_of_free_length(sampler: RowSampler) -> None:
+def test_half_of_the_holes_have_no_room_to_spare_and_the_others_often_that_of_a_canvas() -> None:
     rng = random.Random(0)
-    spare = Counter(sampler.hole_padding(rng, 30) for _ in range(400))
-    assert spare[0] > 40, "no room to spare"
-    assert spare[DEFAULT_HOLE_TOKENS - 30] > 120
-    assert max(spare) < 40
-    assert sampler.hole_padding(rng, DEFAULT_HOLE_TOKENS + 40) < 40
-
-
-@given(
-    seed=seeds, code=st.sampled_from([CODE, "x = 1\n", "def f():\n\n    pass\n", "import os\n\n\ndef f():\n    os\n"])
-)
-def test_a_hole_is_a_stretch_of_code_without_its_indentation(seed: int, code: str) -> None:
-    start, stop = rows.hole_range(random.Random(seed), code)
-    assert 0 <= start < stop <= len(code)
-    assert code[stop:].strip("\n") or stop >= len(code.rstrip("\n"))
-    if code[start - 1 : start] in {"", "\n"}:
-        assert not code[start:stop].startswith(" "), "the indentation of a hole's first line stays outside"
-
-
-def test_holes_are_lines_bodies_and_parts_of_lines() -> None:
-    cut = Counter(CODE[start:stop] for start, stop in (rows.hole_range(random.Random(i), CODE) for i in range(600)))
-    assert cut["return total"] > 20
-    assert cut[CODE.split("\n", 1)[1].strip()] > 50, "the whole body"
-    assert any(" " in text and "\n" not in text and text not in CODE.replace("    ", "").split("\n") for text in cut)
+    spare = Counter(hole_padding(rng, 9) for _ in range(1000))
+    assert spare[0] / 1000 == pytest.approx(EXACT, abs=0.05)
+    assert spare[CANVASES[1] - 9] > 150, "the smallest that has room"
+    assert spare[CANVASES[3] - 9] > 40
+    assert max(hole_padding(rng, CANVASES[-1] + 5) for _ in range(300)) < 16
 
 
 def test_known_code_is_filled_with_and_without_docstrings_and_neighbours(drawn: list[TrainingRow]) -> None:
     codes = [row.code for row in drawn if row.kind in {"task fill", "composition fill"}]
     documented = sum('    """' in code for code in codes) / len(codes)
     accompanied = sum("\n\n\ndef " in code for code in codes) / len(codes)
-    assert 0.15 < documented < 0.5
+    assert 0.1 < documented < 0.5
     assert 0.1 < accompanied < 0.4
     assert all(ast.parse(code) for code in codes)
 

@@ -14,6 +14,7 @@ from diffucli.lab import markdown
 from diffucli.lab.chart import chart
 from diffucli.mini import corpus
 from diffucli.mini.classics import classics
+from diffucli.mini.everyday import templates
 from diffucli.mini.recipe import SHAPES
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ diffusion model in the published file layout of Dream and DiffuCoder, and it wri
 
 {rows}
 
-The tasks and the generator of compositions are part of this repository. Every solution passed its tests before it was
-used. In most holes in this code the variables around the hole are renamed; some holes have a docstring or a request
-that describes the code, or other functions next to it. Open code is read from the packages installed on the training
-machine and is used for holes only; this repository does not contain it.
+The tasks, the generator of compositions and the templates of everyday code are part of this repository. Every solution
+passed its tests before it was used. Everyday code is small functions and classes with names as in scripts and
+applications, each drawn anew from a template; it is used for holes only. Holes are bodies, lines, conditions,
+expressions, names, operators, brackets and runs of tokens; half of them have exactly the room of their text, the others
+room to spare. In most holes in tasks and compositions the variables around the hole are renamed; some holes have a
+docstring or a request that describes the code, or other functions next to it. Open code is read from the packages
+installed on the training machine and is used for holes only; this repository does not contain it.
 
 {packages}
 
@@ -75,9 +79,8 @@ answer; tokens: of text per answer; TPF: tokens per forward; s: seconds of decod
 - It reads the key words of a request. It mostly ignores unknown conditions, negations and second sentences, and
   sometimes copies numbers and names wrongly.
 - It does not talk: no explanations, no questions, no languages other than English.
-- It is weak at filling: see the last three rows of the first table. About half of the bodies with a docstring in the
-  words of its data are right, a quarter of the lines in code with renamed variables, and hardly any line of another
-  project. It mixes up names and sometimes writes too much.
+- It is weak at filling: see the rows of the first table that are holes. It knows the idioms of its data and hardly any
+  line of another project. It mixes up names and sometimes writes too much.
 - Read and test its output before you use it, as with every model.
 
 ## Reproduction
@@ -162,6 +165,7 @@ def _rows(log: TrainingLog) -> str:
         "composition": (f"answers to compositions ({programs} distinct programs, holes included)", OWN),
         "task fill": ("holes in solutions of the tasks", OWN),
         "composition fill": ("holes in compositions", OWN),
+        "everyday fill": (f"holes in everyday code ({len(templates())} templates)", OWN),
         "open fill": (f"holes in {sum(p.functions for p in log.packages):,} functions of open code", "see below"),
     }
     rows = [[what, f"{log.rows.get(kind, 0):,}", licence] for kind, (what, licence) in known.items()]

@@ -67,7 +67,8 @@ def _functions(package: str, source: str, tree: ast.Module) -> Iterator[Function
             continue
         summary = (ast.get_docstring(node) or "").partition("\n")[0].strip()
         code = _code(lines, node)
-        if summary and summary.isascii() and code.isascii() and len(code) <= LONGEST and "\t" not in code:
+        fitting = summary.isascii() and code.isascii() and len(code) <= LONGEST and "\t" not in code
+        if summary and fitting and _parses(code):
             yield Function(package, summary[:120], code)
 
 
@@ -79,3 +80,12 @@ def _code(lines: list[str], node: ast.FunctionDef) -> str:
     while body and not body[0].strip():
         body = body[1:]
     return textwrap.dedent("".join([*head, *body]))
+
+
+def _parses(code: str) -> bool:
+    """Whether code without its docstring is still a function; text that is not indented may have left it broken."""
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return False
+    return True

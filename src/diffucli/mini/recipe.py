@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from diffucli.mini import corpus
 from diffucli.mini.batches import SeenData, batch_of, batches
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     Optimizers = list[tuple[torch.optim.Optimizer, float]]  # each with its learning rate
 
-AVERAGE_EVERY, AVERAGE_DECAY = 8, 0.98  # steps between two updates of the moving average, and its decay
+AVERAGE_EVERY, AVERAGE_DECAY = 8, 0.98  # steps between two updates of the moving average, and its last decay
 SAVE_SECONDS = 240.0  # between two writes of the weights
 PROGRAMS = 6000  # compositions that the vocabulary is learned from
 OPEN_FUNCTIONS = 2500  # functions of open code that the vocabulary is learned from
@@ -148,7 +148,7 @@ def train(recipe: Recipe, folder: Path) -> Iterator[TrainingStarted | TrainingSt
 
 
 def _steps(recipe: Recipe, model: Qwen2ForCausalLM, sampler: RowSampler, folder: Path) -> Iterator[TrainingStep]:
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY))  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, avg_fn=averaged)
     optimizing = optimizers(model, rate=recipe.rate, embed_rate=recipe.embed_rate)
     rng, seen, data = torch.Generator().manual_seed(recipe.seed), SeenData(), _data(recipe, sampler)
     begun = saved = time.monotonic()
@@ -197,6 +197,15 @@ def optimizers(model: Qwen2ForCausalLM, *, rate: float, embed_rate: float) -> Op
         (torch.optim.Muon(matrices, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"), rate),
         (torch.optim.AdamW(rest, lr=embed_rate, betas=(0.9, 0.98), weight_decay=0.0), embed_rate),
     ]
+
+
+def averaged(average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+    """The moving average after its update number `count` + 1.
+
+    Its decay grows to AVERAGE_DECAY, so that a short session does not end near the weights that it began with.
+    """
+    decay = min(AVERAGE_DECAY, (1 + int(count)) / (10 + int(count)))
+    return average.lerp(value, 1 - decay)
 
 
 def schedule(done: float) -> float:

@@ -13,13 +13,15 @@ import string
 import tokenize
 from typing import TYPE_CHECKING
 
+from diffucli.mini.nouns import compound
+
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 Parts = tuple[str, str, str]  # the code before, in and after a hole
 HOLE = 1  # index of the hole in Parts
-ANY_NAME = 0.4  # probability that a name becomes any other name, not one of its kind
+ANY_NAME, COMPOUND = 0.3, 0.35  # probabilities that a name becomes any other name or a compound, not one of its kind
 KINDS = tuple(
     names.split()
     for names in (
@@ -71,9 +73,7 @@ def rename(rng: random.Random, parts: Parts) -> Parts:
     taken = {name for node in ast.walk(tree) for name in _bound(node)} | {*dir(builtins), *keyword.kwlist}
     new: dict[str, str] = {}
     for name in sorted((_variables(tree) & seen) - _fixed(tree)):
-        similar = sorted({other for kind in KINDS if name in kind for other in kind})
-        pool = ANY if not similar or rng.random() < ANY_NAME else similar
-        if free := [other for other in pool if other not in taken]:
+        if free := [other for other in _pool(rng, name) if other not in taken]:
             new[name] = rng.choice(free)
             taken.add(new[name])
     renamed = list(parts)
@@ -82,6 +82,15 @@ def rename(rng: random.Random, parts: Parts) -> Parts:
         renamed[part] = text[:column] + new.get(token, token) + text[column + len(token) :]
     before, text, after = renamed
     return before, text, after
+
+
+def _pool(rng: random.Random, name: str) -> Sequence[str]:
+    """Names that `name` may become: those of its kind, any others, or compounds such as "user_scores"."""
+    similar = sorted({other for kind in KINDS if name in kind for other in kind})
+    draw = rng.random()
+    if draw < COMPOUND:
+        return [compound(rng, many=name.endswith("s")) for _ in range(3)]
+    return similar if similar and draw > COMPOUND + ANY_NAME else ANY
 
 
 def _names(parts: Parts) -> Iterator[tuple[int, int, str]]:

@@ -9,31 +9,35 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from diffucli.decode.canvas import Span
+from diffucli.mini import everyday
 from diffucli.mini.classics import classics, draw_request, draw_summary, programs
 from diffucli.mini.compositions import Composition, compose, held_out, verify
-from diffucli.mini.renaming import Parts, rename
+from diffucli.mini.holes import cut, cut_several
+from diffucli.mini.renaming import rename
 from diffucli.mini.wording import sentence
 from diffucli.tasks import prompt
-from diffucli.tasks.fill import DEFAULT_HOLE_TOKENS
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
 
-    from diffucli.decode.canvas import Span
     from diffucli.mini.corpus import Function
+    from diffucli.mini.holes import Range
     from diffucli.model.tokenizer import Tokenizer
 
 LONGEST = 320  # tokens of a row
 PADDING = {1: 15, 8: 25, 24: 25, 64: 20, 128: 10, DEFAULT_ANSWER_TOKENS: 5}  # bound on an answer's padding → weight
 CAUSAL_PADDING = {4: 1}  # the same in the causal stage, which cannot see the padding
-SHARES = (22, 14, 28, 28, 8)  # weights of tasks, programs, compositions, holes in these, and holes in open code
-POLISH_SHARES = (26, 14, 27, 27, 6)  # the same in the last stage; tasks have the longest answers and learn slowest
-RENAMED, REQUESTED, DOCUMENTED, ACCOMPANIED = 0.8, 0.2, 0.35, 0.25  # probabilities in `fill_known`
-FIRST_LINE = 0.3  # probability that the first line may be the start of a hole
+SHARES = (21, 5, 18, 25, 24, 7)  # weights of tasks, programs, compositions, and holes: in these, everyday, open code
+POLISH_SHARES = (23, 5, 18, 24, 24, 6)  # the same in the last stage; tasks have the longest answers and learn slowest
+RENAMED, REQUESTED, DOCUMENTED, ACCOMPANIED = 0.8, 0.15, 0.3, 0.25  # probabilities of holes in known code
+CUT_TOKENS, SEVERAL = 0.15, 0.15  # probabilities of holes at token boundaries, and of several small holes
+EXACT, TIGHT = 0.5, 0.5  # probabilities of no padding, and of the smallest canvas that has room if there is padding
+CANVASES = (6, 12, 20, 40)  # tokens of the padded holes in which decoding tries to fill a hole of free length
 HEAD = re.compile(r"^(?:def|class) [^\n]*:\n(?= +)", re.MULTILINE)
-RowKind = Literal["task", "composition", "task fill", "composition fill", "open fill"]
+RowKind = Literal["task", "composition", "task fill", "composition fill", "everyday fill", "open fill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class RowSampler:
             self.program,
             self.composition,
             self.fill_known,
+            self.fill_everyday,
             self.fill_open,
         )
         row = rng.choices(kinds, weights=self.shares)[0](rng)
@@ -96,7 +101,7 @@ class RowSampler:
         content = [*self.tokenizer.encode(code), *prompt.closing(self.tokenizer, request)]
         length = len(content) + self.answer_padding(rng, len(content))
         layout = prompt.answer(self.tokenizer, request, length=length)
-        return TrainingRow(self._with_content(layout, content), layout.holes, answers=True, kind=kind, code=code)
+        return TrainingRow(self._with_content(layout, [content]), layout.holes, answers=True, kind=kind, code=code)
 
     def answer_padding(self, rng: random.Random, used: int) -> int:
         """A random number of padding tokens after `used` tokens, so that answers end in canvases of any length."""
@@ -116,44 +121,85 @@ class RowSampler:
             item = trained_composition(rng)
             kind = "composition fill"
             request, code, summary = item.instruction, item.code, sentence(item.instruction)
-        parts = cut_hole(rng, code)
+        if rng.random() < CUT_TOKENS:
+            return self.fill_tokens(rng, rename(rng, (code, "", ""))[0], kind=kind)
+        if rng.random() < SEVERAL:
+            code = rename(rng, (code, "", ""))[0]
+            return self.fill(rng, code, cut_several(rng, code, rng.randint(2, 4)), None, kind=kind)
+        start, stop = cut(rng, code)
+        parts = code[:start], code[start:stop], code[stop:]
         before, text, after = rename(rng, parts) if rng.random() < RENAMED else parts
         before = with_docstring(before, summary) if rng.random() < DOCUMENTED else before
         above, below = neighbours(rng) if rng.random() < ACCOMPANIED else ("", "")
-        whole = (above + before, text, after + below)
-        return self.fill(rng, whole, request if rng.random() < REQUESTED else None, kind=kind)
+        before, after = above + before, after + below
+        hole = len(before), len(before + text)
+        shown = request if rng.random() < REQUESTED else None
+        return self.fill(rng, before + text + after, [hole], shown, kind=kind)
+
+    def fill_everyday(self, rng: random.Random) -> TrainingRow:
+        """A hole in a small program with ordinary names; sometimes another program is above or below it."""
+        program = everyday.draw(rng)
+        if rng.random() < CUT_TOKENS:
+            return self.fill_tokens(rng, program.code, kind="everyday fill")
+        if rng.random() < SEVERAL:
+            holes = cut_several(rng, program.code, rng.randint(2, 4))
+            return self.fill(rng, program.code, holes, None, kind="everyday fill")
+        start, stop = cut(rng, program.code)
+        above, below = everyday_neighbours(rng) if rng.random() < ACCOMPANIED else ("", "")
+        hole = len(above) + start, len(above) + stop
+        request = program.request if rng.random() < REQUESTED else None
+        return self.fill(rng, above + program.code + below, [hole], request, kind="everyday fill")
 
     def fill_open(self, rng: random.Random) -> TrainingRow:
         """A hole in open code."""
         function = rng.choice(self.functions)
-        request = function.summary if rng.random() < 0.15 else None
-        return self.fill(rng, cut_hole(rng, function.code), request, kind="open fill")
+        if rng.random() < CUT_TOKENS:
+            return self.fill_tokens(rng, function.code, kind="open fill")
+        request = function.summary if rng.random() < REQUESTED else None
+        return self.fill(rng, function.code, [cut(rng, function.code)], request, kind="open fill")
 
-    def fill(self, rng: random.Random, parts: Parts, request: str | None, *, kind: RowKind) -> TrainingRow:
-        """A hole with the content `parts[1]` and padding, between `parts[0]` and `parts[2]`."""
-        before, text, after = parts
-        content = self.tokenizer.encode(prompt.inside(before, text))
-        length = len(content) + self.hole_padding(rng, len(content))
-        layout = prompt.file(self.tokenizer, [before, after], [length], request=request)
-        tokens = self._with_content(layout, content)
-        return TrainingRow(tokens, layout.holes, answers=False, kind=kind, code="".join(parts))
+    def fill(
+        self, rng: random.Random, code: str, ranges: Sequence[Range], request: str | None, *, kind: RowKind
+    ) -> TrainingRow:
+        """Holes at `ranges` of characters of `code`, perhaps with padding if there is only one."""
+        ends = [0, *(end for each in ranges for end in each), len(code)]
+        parts = [code[start:stop] for start, stop in zip(ends[::2], ends[1::2], strict=True)]
+        texts = [code[start:stop] for start, stop in ranges]
+        held = [self.tokenizer.encode(prompt.inside(part, text)) for part, text in zip(parts, texts, strict=False)]
+        sizes = [len(each) for each in held]
+        if len(held) == 1:
+            sizes[0] += hole_padding(rng, sizes[0])
+        layout = prompt.file(self.tokenizer, parts, sizes, request=request)
+        return TrainingRow(self._with_content(layout, held), layout.holes, answers=False, kind=kind, code=code)
 
-    def hole_padding(self, rng: random.Random, used: int) -> int:
-        """A random number of padding tokens after `used` tokens in a hole; often that of a hole of free length."""
-        free = max(DEFAULT_HOLE_TOKENS - used, 0)
-        return rng.choice((0, rng.randrange(4), rng.randrange(16), rng.randrange(40), free, free, free))
+    def fill_tokens(self, rng: random.Random, code: str, *, kind: RowKind) -> TrainingRow:
+        """Holes of whole tokens of `code` without padding, as a repair masks them: one or more runs of tokens."""
+        tokens = tuple(self.tokenizer.encode(code))
+        runs, longest = rng.choice(((1, 3), (1, 12), (2, 3), (4, 1), (6, 1), (8, 2)))
+        starts = sorted(rng.sample(range(len(tokens)), min(runs, len(tokens))))
+        ends = [*starts[1:], len(tokens)]
+        holes = tuple(
+            Span(start, min(start + rng.randint(1, longest), end)) for start, end in zip(starts, ends, strict=True)
+        )
+        return TrainingRow(tokens, holes, answers=False, kind=kind, code=code)
 
-    def _with_content(self, layout: prompt.Layout, content: Sequence[int]) -> tuple[int, ...]:
-        """The canvas with `content` and padding in its only hole."""
-        (span,) = layout.holes
-        padding = [self.tokenizer.pad] * (len(span) - len(content))
-        return (*layout.tokens[: span.start], *content, *padding, *layout.tokens[span.stop :])
+    def _with_content(self, layout: prompt.Layout, held: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        """The canvas with the content of each hole, and padding behind it."""
+        tokens = list(layout.tokens)
+        for span, content in zip(layout.holes, held, strict=True):
+            padding = [self.tokenizer.pad] * (len(span) - len(content))
+            tokens[span.start : span.stop] = [*content, *padding]
+        return tuple(tokens)
 
 
-def cut_hole(rng: random.Random, code: str) -> Parts:
-    """`code` before, in and after a random hole."""
-    start, stop = hole_range(rng, code)
-    return code[:start], code[start:stop], code[stop:]
+def hole_padding(rng: random.Random, used: int) -> int:
+    """A random number of padding tokens after `used` tokens in a hole: none, or up to the size of a canvas."""
+    if rng.random() < EXACT:
+        return 0
+    room = [size - used for size in CANVASES if size >= used]
+    if not room or rng.random() < 0.2:
+        return rng.choice((1, rng.randrange(1, 4), rng.randrange(1, 16)))
+    return room[0] if rng.random() < TIGHT else rng.choice(room)
 
 
 def with_docstring(before: str, summary: str) -> str:
@@ -168,29 +214,10 @@ def neighbours(rng: random.Random) -> tuple[str, str]:
     return (f"{other}\n\n", "") if rng.random() < 0.5 else ("", f"\n\n{other}")
 
 
-def hole_range(rng: random.Random, code: str) -> tuple[int, int]:
-    """The start and end of a hole as a person would cut it: whole lines, the whole body, or a part of a line."""
-    lines = code.splitlines(keepends=True)
-    starts = [sum(map(len, lines[:i])) for i in range(len(lines) + 1)]
-    kind = rng.random()
-    if kind < 0.3 and len(lines) > 1:
-        first, last = 1, len(lines) - 1
-    else:
-        candidates = [i for i, line in enumerate(lines) if line.strip() and (i or rng.random() < FIRST_LINE)]
-        first = rng.choice(candidates or [0])
-        last = first if kind < 0.75 else min(first + rng.randrange(4), len(lines) - 1)
-    begin = starts[first] + len(lines[first]) - len(lines[first].lstrip(" "))
-    end = starts[last + 1] - 1
-    if kind > 0.85 and first == last and end - begin > 4:
-        begin, end = _part_of_line(rng, code, begin, end)
-    return (begin, end) if end > begin else (0, len(code.rstrip("\n")))
-
-
-def _part_of_line(rng: random.Random, code: str, begin: int, end: int) -> tuple[int, int]:
-    """A random part of a line that starts and ends at word boundaries."""
-    boundaries = [i for i in range(begin, end + 1) if i in (begin, end) or code[i - 1].isalnum() != code[i].isalnum()]
-    first, last = sorted(rng.sample(range(len(boundaries)), 2))
-    return boundaries[first], boundaries[last]
+def everyday_neighbours(rng: random.Random) -> tuple[str, str]:
+    """Another everyday program to put above or below one, with blank lines."""
+    other = everyday.draw(rng).code
+    return (f"{other}\n\n", "") if rng.random() < 0.5 else ("", f"\n\n{other}")
 
 
 def trained_composition(rng: random.Random) -> Composition:
