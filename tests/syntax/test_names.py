@@ -63,6 +63,11 @@ def test_places_are_in_characters_whatever_stands_before(prefix, newline, line):
     assert found(text) == [wanted]
 
 
+def test_the_place_is_that_of_the_use_and_not_of_the_same_letters_before_it():
+    text = "s = 'é name'; b = name\n"
+    assert undefined("", text) == ((18, 22, "name"),)
+
+
 def test_what_was_undefined_before_is_no_news():
     assert undefined("x = y\n", "x = y + y\n") == ()
     assert found("x = y + z\n", "x = y\n") == ["z"]

@@ -104,8 +104,8 @@ def test_a_free_hole_is_written_in_several_lengths_and_the_longest_of_equals_win
     masks = [canvas.count("<|mask|>") for canvas in decode.canvases]
     assert len(masks) == length.FINALISTS
     assert set(masks) < set(length.LADDER)
-    texts = [done.result.chosen.written.holes[0].tokens[:count] for count in sorted(masks)]
-    assert done.result.chosen.written.holes[0].tokens == texts[-1], "all are equally likely"
+    wanted = checkpoint.tokenizer.encode(" 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 11 + 12 + 13 + 14 + 15 + 16 + 17")
+    assert done.result.chosen.written.holes[0].tokens == tuple(wanted[: max(masks)]), "all are equally likely"
     assert done.result.nfe == pytest.approx(2 * length.FINALISTS + len(length.LADDER))
 
 
@@ -135,14 +135,36 @@ def test_holes_of_free_length_are_written_one_after_the_other_with_those_before_
     assert decode.canvases[-1] == "a = 1\nb =" + "<|mask|>" * 3 + "\n"
 
 
-def test_a_hole_behind_an_indentation_begins_with_no_blank(checkpoint):
-    """Else the line is indented further than where the hole stands."""
-    for seed in range(4):
-        hot = replace(BALANCED, seed=seed, sampling=replace(BALANCED.sampling, temperature=3.0))
-        run = fill(checkpoint, job_of("if a:\n    ???4\nb = ???4\n"), hot, verify="off")
-        *_, final = alone(checkpoint.network, run)
-        first = checkpoint.tokenizer.decode([final.tokens[final.holes[0][0]]])
-        assert not first[1:2].isspace(), "one blank belongs to the hole"
+def test_a_hole_behind_an_indentation_begins_with_no_blank(checkpoint, scripted, result_of):
+    """Else the line is indented further than where the hole stands. One blank belongs to the hole."""
+    blanks = checkpoint.tokenizer.blanks
+    for free in ("", "4"):
+        decode = scripted(checkpoint, " 1", " 2", "3")
+        job = job_of(f"if a:\n    ???{free}\nb = ???{free}\nif a:\n\t???{free}\n")
+        result_of(fill(checkpoint, job, BALANCED, verify="off", decode=decode))
+        wanted = (blanks(behind_blank=True), (), blanks(behind_blank=False))
+        found = [ids for each in decode.constraints for ids in each.not_first]
+        assert list(dict.fromkeys(found)) == list(wanted)
+        assert free == "" or found == list(wanted), "all at once, in order"
+
+
+def test_a_text_whose_hole_ends_behind_it_is_better_than_a_likelier_beginning(padding, result_of, monkeypatch):
+    """Weighed by `END_WEIGHT`: of two mean log-probabilities that differ by less than that."""
+    tokenizer, job = padding.tokenizer, job_of("a = ???2-4\n")
+    texts = {2: " 1", 3: " 2", 4: " 3"}
+
+    def ends(of):
+        def end_logprob(canvas, _):
+            yield from ()
+            shown = tokenizer.decode(canvas.tokens.tolist())
+            return (0.0 if f" {of}<" in shown else -30.0), 1.0
+
+        return end_logprob
+
+    for number in "123":
+        monkeypatch.setattr(length, "end_logprob", ends(number))
+        done = result_of(fill(padding, job, BALANCED, decode=Told(padding, texts), effort=Effort(repair=0)))
+        assert done.result.text == f"a = {number}\n"
 
 
 def test_warnings_and_offsets_are_those_of_the_new_text(checkpoint, scripted, result_of):

@@ -39,6 +39,7 @@ def test_the_most_is_tried_with_padding_where_that_is_known_and_as_it_is_elsewhe
     assert told(sizes(0, 3, 9, pads=True)) == ([3, 4, 5, 6, 7, 8, 9], [6, 9])
     assert told(sizes(0, 3, 9, pads=False)) == ([3, 4, 6, 8, 9], [])
     assert told(sizes(0, 200, 300, pads=True)) == ([], [300])
+    assert told(sizes(0, 12, 20, pads=True)) == ([12, 14, 16], [20]), "what must not be shorter is not padded"
 
 
 @given(

@@ -146,6 +146,25 @@ def test_a_warning_is_worth_one_round(checkpoint, scripted, versions_of):
     assert best(versions).is_clean
 
 
+@pytest.mark.parametrize(
+    ("edit", "tokens", "logprobs", "cost"),
+    [
+        (Edit(0, 1, 1, 1), [7, 5, 8], [0.0, -0.25, 0.0], 0.25),
+        (Edit(0, 1, 1, 2), [7, 5, 6, 8], [0.0, -0.25, -0.75, 0.0], 0.5),
+        (Edit(0, 1, 2, 1), [7, 5], [0.0, -0.25], 1.25),
+        (Edit(0, 1, 2, 2), [7, 8, 5], [0.0, -0.25, -0.75], 0.5),
+        (Edit(0, 0, 1, 0), [8], [0.0], 1.0),
+    ],
+    ids=["insert", "insert two", "replace", "write again with more", "delete"],
+)
+def test_an_edit_costs_what_it_writes_and_what_it_loses(checkpoint, edit, tokens, logprobs, cost):
+    """The mean improbability of the new tokens, and a nat for each old one that is not among them."""
+    read = reader(checkpoint)
+    before, after = read(output_of(checkpoint, [7, 8])), output_of(checkpoint, tokens)
+    after = replace(after, holes=(Written(tuple(tokens), tuple(logprobs)),))
+    assert repair._cost(before, read(after), edit) == cost
+
+
 def test_all_edits_of_a_round_are_paid_for(checkpoint, scripted, versions_of):
     decode = scripted(checkpoint, "y", repair=")")
     versions = versions_of("x = (1\n", decode)
@@ -235,6 +254,7 @@ def test_the_tokens_outside_an_edit_stay_with_their_log_probabilities(checkpoint
         after = end.value
     new = after.holes[number]
     assert (len(new.tokens), new.ended) == (len(old.tokens) - (stop - start) + masks, old.ended)
+    assert len(new.logprobs) == len(new.tokens)
     behind = len(old.tokens) - stop
     for mine, theirs in ((new.tokens, old.tokens), (new.logprobs, old.logprobs)):
         assert mine[:start] == theirs[:start]
