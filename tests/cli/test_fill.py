@@ -176,12 +176,12 @@ def test_only_new_errors_count_and_old_ones_are_told(diffu, says):
 
 
 def test_errors_are_mended_or_nothing_is_written(diffu, says):
-    says("def add(a, b):")
+    says("unused", repair=")")
     broken = "def add(a, b:\n    return a + b\n"
     put(broken)
-    assert diffu("fill", "f.py", "-r", ":errors", "--length", "20").out == broken.replace("b:", "b):").encode()
-    says("def add(a, b)")
-    done = diffu("fill", "f.py", "-r", ":errors", "--length", "20", "-w")
+    assert diffu("fill", "f.py", "-r", ":errors").out == broken.replace("b:", "b):").encode()
+    says("unused", repair="(")
+    done = diffu("fill", "f.py", "-r", ":errors", "-w")
     assert done.code == 3
     assert Path("f.py").read_text() == broken
 

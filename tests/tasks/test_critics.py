@@ -118,7 +118,7 @@ def test_depth_is_smaller_the_fewer_errors_and_the_later_the_first():
 
     assert of("x = 1\n") == (0, 0)
     assert of("def f(:\n    pass\nx = 1\n") > of("x = 1\nx = 2\ndef f(:\n") > (0, 0)
-    one, two = "def f():\n    pass\n\ndef g(:\n    pass\n", "def f(:\n    pass\n\ndef g(:\n    pass\n"
+    one, two = "x = [1]\ny = 2)\n", "x = 1]\ny = 2)\n"
     assert (of(two)[0], of(one)[0]) == (2, 1)
     assert of("return\n" + "x = 1\n" * 4) == (1, 5), "what only the compiler finds is one error"
 

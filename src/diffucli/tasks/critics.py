@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from diffucli.errors import UsageError
 from diffucli.syntax import names
-from diffucli.syntax.check import diagnostic, parse_errors
+from diffucli.syntax.check import diagnostic
+from diffucli.syntax.faults import faults
 from diffucli.syntax.symbols import symbols
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ def warnings_of(before: str, after: str, new: Sequence[NewText], language: Langu
 
 
 def depth(text: str, language: Language, check: Check) -> tuple[int, int]:
-    """How many errors tree-sitter finds in a text with syntax errors, and how many lines follow the first one.
+    """How many errors a text with syntax errors has, and how many lines follow the first one; the smaller the better.
 
-    The smaller the better. CPython's compiler tells its first error only, so it cannot say whether a repair got on.
+    The compiler of Python tells its first error only; those behind it are counted too, so that a repair that gets on is
+    known from one that moves the error.
     """
     if not check.diagnostics:
         return 0, 0
-    return max(len(parse_errors(text, language).diagnostics), 1), text.count("\n", check.diagnostics[0].start)
+    return max(len(faults(text, language)), 1), text.count("\n", check.diagnostics[0].start)
 
 
 def _of_shape(text: str, new: Sequence[NewText], language: Language) -> Iterator[Diagnostic]:

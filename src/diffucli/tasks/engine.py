@@ -71,6 +71,7 @@ class Task:
     first: Callable[[Policy], Run[Attempt]]
     read: Callable[[RunOutput], Attempt]
     repairing: Decoding
+    patience: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,9 @@ def _candidate(task: Task, policy: Policy, rounds: int) -> Run[list[Attempt]]:
     careful = repair_policy(policy)
     if careful is None or not rounds:
         return [first]
-    return (yield from repaired(replace(task.repairing, policy=careful), first, task.read, rounds=rounds))
+    return (
+        yield from repaired(replace(task.repairing, policy=careful), first, task.read, rounds=rounds + task.patience)
+    )
 
 
 def constraints_of(

@@ -152,7 +152,9 @@ def _edits_of_error(attempt: Attempt, diagnostic: Diagnostic, width: int) -> Ite
     yield from (Edit(hole, place, place + 1, 0) for place in wrong[:MOST_PLACES])
     if "indent" in diagnostic.message:
         yield from _edits_of_indentation(attempt, diagnostic, hole)
-    if width:
+    if width == 1:
+        yield Edit(hole, first, last, last - first)  # the line as a whole
+    elif width:
         yield from (Edit(hole, place, place + 1, 2, other=True) for place in wrong[:4])
         yield from (Edit(hole, place, place, masks) for masks in INSERTED for place in places[:4])
         weakest = _least_confident(attempt, hole, at)
@@ -192,9 +194,7 @@ def _edits_of_warning(attempt: Attempt, diagnostic: Diagnostic, width: int) -> I
     hole, first = _token(attempt, diagnostic.start)
     last = _index(attempt, hole, diagnostic.stop - 1) + 1
     first, last = first - width, last + width
-    for masks in (last - first, last - first - 1, last - first + 1):
-        if masks > 0:
-            yield Edit(hole, first, last, masks, other=True)
+    yield Edit(hole, first, last, last - first, other=True)
     if not diagnostic.message.startswith("undefined"):
         yield Edit(hole, first, last, 0)
 
