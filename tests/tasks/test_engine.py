@@ -14,7 +14,7 @@ from diffucli.decode.policy import PRESETS, repair_policy
 from diffucli.errors import UsageError
 from diffucli.syntax.check import CheckResult, Diagnostic
 from diffucli.tasks import engine
-from diffucli.tasks.attempt import Attempt
+from diffucli.tasks.attempt import Attempt, FailedTest, Judged
 from diffucli.tasks.engine import Effort, Task, check_length, policies, solve
 from diffucli.tasks.prompt import Layout
 from diffucli.tasks.verify import Check, Refused
@@ -138,3 +138,46 @@ def test_a_canvas_may_be_twice_as_long_as_what_was_trained_with_a_note(checkpoin
     assert check_length(checkpoint, 2 * trained) == note
     with pytest.raises(UsageError, match=f"more than the {2 * trained} the model can take"):
         check_length(checkpoint, 2 * trained + 1)
+
+
+def test_first_keeps_the_order_of_the_seeds(solved):
+    result, _, _ = solved([attempt("bad(", 1), attempt("good")], effort=Effort(2, 0, "first"))
+    assert [each.text for each in result.candidates] == ["bad(", "good"]
+
+
+def test_a_test_judges_each_text_without_syntax_errors_once_and_counts_before_probability(solved):
+    seen: list[str] = []
+
+    def judge(texts: Any) -> list[Judged]:
+        seen.extend(texts)
+        return [Judged(passed=text == "good") for text in texts]
+
+    firsts = [attempt("bad(", 1), attempt("likely", logprob=-0.1), attempt("good"), attempt("likely")]
+    result, _, _ = solved(firsts, effort=Effort(4, 0, test=judge))
+    assert seen == ["likely", "good"]
+    assert [each.text for each in result.candidates] == ["good", "likely", "likely", "bad("]
+    assert [each.tested and each.tested.passed for each in result.candidates] == [True, False, False, None]
+
+
+def test_a_failed_test_refuses_the_text_only_where_it_must(solved):
+    failing = Effort(2, 0, test=lambda texts: [Judged(False, refused=True, reason="no") for _ in texts])
+    result, _, _ = solved([attempt("a"), attempt("b")], effort=failing)
+    with pytest.raises(FailedTest, match=r"none of 2 candidates passed the test \(no\); nothing was written"):
+        result.accepted()
+    with pytest.raises(FailedTest):
+        result.acceptable()
+    lenient = Effort(1, 0, test=lambda texts: [Judged(False) for _ in texts])
+    result, _, _ = solved([attempt("a")], effort=lenient)
+    assert result.accepted() is result
+
+
+def test_acceptable_candidates_are_told_once_the_best_first(solved):
+    firsts = [attempt("b"), attempt("bad(", 1), attempt("a", logprob=-0.1), attempt("b", logprob=-0.2)]
+    result, _, _ = solved(firsts, effort=Effort(4, 0))
+    assert [each.text for each in result.acceptable()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("candidates", "repair"), [(0, 2), (33, 2), (1, -1)])
+def test_an_impossible_effort_is_refused(candidates, repair):
+    with pytest.raises(UsageError, match="is no number of"):
+        Effort(candidates, repair)

@@ -118,7 +118,7 @@ def fill(
             at_work.tell_limits(language, instruction or "")
         filled: list[Filled] = []
         for job, project in zip(jobs, projects, strict=True):
-            effort = trying.effort(project, verify, encode=job.source.encode, others=placed(filled, projects))
+            effort = trying.effort(project, verify, encode=job.source.encode, others=placed(filled, projects, project))
             run = task.fill(
                 at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify, effort=effort
             )
@@ -138,6 +138,9 @@ def fill(
     destination.put(filled, report, load_seconds=at_work.load_seconds)
 
 
-def placed(filled: Sequence[Filled], projects: Sequence[Project | None]) -> dict[Path, bytes]:
-    """The new contents of files that are filled already, by their places in the copy of a project."""
-    return {project.place: one.new for one, project in zip(filled, projects, strict=False) if project}
+def placed(filled: Sequence[Filled], projects: Sequence[Project | None], current: Project | None) -> dict[Path, bytes]:
+    """The new contents of the files of the `current` project that are filled already, by their places in its copy."""
+    if current is None or current.root is None:
+        return {}
+    pairs = zip(filled, projects, strict=False)
+    return {project.place: one.new for one, project in pairs if project and project.root == current.root}

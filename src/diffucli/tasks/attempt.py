@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Judged:
     """What a test of the user's own says of a text.
 
     refused: it failed, so the text must not be written. reason: of a failure, in words. output: the end of what the
@@ -49,7 +49,7 @@ class Attempt:
     warnings: tuple[Diagnostic, ...] = ()
     offsets: tuple[tuple[int, ...], ...] = ()
     depth: tuple[int, int] = (0, 0)
-    tested: Tested | None = None
+    tested: Judged | None = None
     rounds: int = 0
 
     @property
@@ -66,7 +66,7 @@ class Attempt:
 class FailedTest(Unparsable):
     """New text that failed the user's own test, and was not written."""
 
-    def __init__(self, text: str, tested: Tested, candidates: int) -> None:
+    def __init__(self, text: str, tested: Judged, candidates: int) -> None:
         failed = "the text failed the test" if candidates == 1 else f"none of {candidates} candidates passed the test"
         hint = "more candidates (-n 8) may have one that passes; -v shows what the test says"
         super().__init__(f"{failed} ({tested.reason}); nothing was written", hint=hint)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
     from diffucli.model.load import Checkpoint
-    from diffucli.tasks.attempt import Tested
+    from diffucli.tasks.attempt import Judged
     from diffucli.tasks.write import Decoding, RunOutput
 
 MAX_CONTEXT_FACTOR = 2  # a canvas may be this many times what the checkpoint was trained for
@@ -46,7 +46,7 @@ class Effort:
     candidates: int = 1
     repair: int = 2
     pick: Literal["best", "first"] = "best"
-    test: Callable[[Sequence[str]], Sequence[Tested]] | None = None
+    test: Callable[[Sequence[str]], Sequence[Judged]] | None = None
 
     def __post_init__(self) -> None:
         """Refuses what is no number of candidates or rounds. Raises UsageError."""

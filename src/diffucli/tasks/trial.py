@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from diffucli.errors import UsageError
 from diffucli.sandbox import Commands
-from diffucli.tasks.attempt import Tested
+from diffucli.tasks.attempt import Judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,7 +93,7 @@ class Trial:
     encode: Callable[[str], bytes] = str.encode
     others: Mapping[Path, bytes] = field(default_factory=dict)
 
-    def __call__(self, texts: Sequence[str]) -> list[Tested]:
+    def __call__(self, texts: Sequence[str]) -> list[Judged]:
         """What the command says of each text. Raises UsageError if it cannot be started."""
         commands = Commands()
         pool = ThreadPoolExecutor(AT_ONCE)
@@ -103,16 +103,16 @@ class Trial:
             commands.kill()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _judge(self, text: str, commands: Commands) -> Tested:
+    def _judge(self, text: str, commands: Commands) -> Judged:
         project = self.project
         with TemporaryDirectory(prefix="diffu-test-", ignore_cleanup_errors=True) as scratch:
             here = project.copy(Path(scratch).resolve(), {**self.others, project.place: self.encode(text)})
             file = os.path.relpath(project.place, project.start)
             ended = commands.run(self.command.replace(FILE, shlex.quote(file)), here, seconds=self.seconds)
         if ended.ok:
-            return Tested(passed=True, output=ended.output)
+            return Judged(passed=True, output=ended.output)
         reason = f"exit status {ended.status}" if ended.status is not None else f"stopped after {self.seconds:g} s"
-        return Tested(passed=False, refused=self.required, reason=reason, output=ended.output)
+        return Judged(passed=False, refused=self.required, reason=reason, output=ended.output)
 
 
 def _files(root: Path) -> Iterator[Path]:
