@@ -237,7 +237,7 @@ def test_length_bounds_regions_and_free_holes_but_not_holes_that_say_their_own(d
 def test_a_file_that_changed_meanwhile_is_not_written_and_exit_5(diffu, says, monkeypatch):
     says("1")
     put(HOLE)
-    monkeypatch.setattr("diffucli.tasks.engine.Result.accepted", lambda _: put("mine\n"))
+    monkeypatch.setattr("diffucli.tasks.engine.Result.accepted", lambda _, **__: put("mine\n"))
     done = diffu("fill", "f.py", "-w")
     assert done.code == 5
     assert Path("f.py").read_text() == "mine\n"
@@ -433,7 +433,7 @@ def test_of_several_files_none_is_written_where_one_changed_meanwhile(diffu, say
     says("1", "2")
     for name in ("a.py", "b.py"):
         put(HOLE, name)
-    monkeypatch.setattr("diffucli.tasks.engine.Result.accepted", lambda _: put("mine\n", "b.py"))
+    monkeypatch.setattr("diffucli.tasks.engine.Result.accepted", lambda _, **__: put("mine\n", "b.py"))
     done = diffu("fill", "a.py", "b.py", "-w")
     assert done.code == 5
     assert Path("a.py").read_text() == HOLE

@@ -59,9 +59,10 @@ def test_the_card_has_the_log_the_facts_and_all_tables(
     assert (written["path"], written["picture"]) == (tmp_path / "card.md", False)
     assert written["log"] == "the log of tiny-dream"
     assert written["facts"].entry.folder == golden  # type: ignore[attr-defined]
-    greedy, sampled, lengths = written["tables"].items()  # type: ignore[attr-defined]
+    greedy, doubts, sampled, lengths = written["tables"].items()  # type: ignore[attr-defined]
     assert greedy[0] == "One greedy answer a problem"
     assert sampled[0] == "Ten answers a problem at temperature 0.7, at most 20 problems a group"
+    assert doubts[0].startswith("How many texts are in doubt")
     assert "pass@10" not in greedy[1]
     assert "pass@10" in sampled[1]
     assert lengths[0] == "pass@1 by the length that a hole gets, at most 50 problems a group"

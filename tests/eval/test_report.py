@@ -84,14 +84,14 @@ def test_equal_problems_count_each() -> None:
     assert (report.problems, report.passes[1], report.rate) == (2, 0.5, 0.0)
 
 
-ONE = GroupReport("tasks", 499, 1, {1: 0.875}, 0.015, 0.99, 12.34, 61.5, 0.251)
+ONE = GroupReport("tasks", 499, 1, {1: 0.875}, 0.015, 0.99, 0.755, None, 12.34, 61.5, 0.251)
 
 
 def test_a_row_tells_what_a_report_holds() -> None:
     assert table([ONE]) == (
-        "| group | problems |       pass@1 | parses |  NFE | tokens | TPF |    s | tok/s |\n"
-        "| ----- | -------: | -----------: | -----: | ---: | -----: | --: | ---: | ----: |\n"
-        "| tasks |      499 | 87.5 % ± 1.5 | 99.0 % | 12.3 |   61.5 | 5.0 | 0.25 |   245 |"
+        "| group | problems |       pass@1 | parses | wrong told | right told |  NFE | tokens | TPF |    s | tok/s |\n"
+        "| ----- | -------: | -----------: | -----: | ---------: | ---------: | ---: | -----: | --: | ---: | ----: |\n"
+        "| tasks |      499 | 87.5 % ± 1.5 | 99.0 % |       76 % |          - | 12.3 |   61.5 | 5.0 | 0.25 |   245 |"
     )
 
 
@@ -130,4 +130,6 @@ def test_a_record_has_the_problem_its_judgement_and_every_field_of_the_sample() 
         "tokens": 1,
         "seconds": 0.5,
         "refused": True,
+        "doubtful": False,
+        "evidence": {"mean_logprob": 0.0, "reread_logprob": 0.0, "repairs": 0, "warnings": 0},
     }

@@ -57,9 +57,11 @@ def solved(checkpoint: Any, scripted: Any, result_of: Callable[..., Any]) -> Cal
             careful.append(policy)
             return decode(canvas, policy, constraints)
 
-        task = Task(first, lambda _: next(mended, attempt("(", 9)), Decoding(checkpoint, POLICY, plain, decoding))
-        named: Any = SimpleNamespace(folder=checkpoint.folder)
-        return result_of(solve(named, task, policy, effort, ["n"])), written, careful
+        task = Task(
+            "gen", first, lambda _: next(mended, attempt("(", 9)), Decoding(checkpoint, POLICY, plain, decoding)
+        )
+        named: Any = SimpleNamespace(folder=checkpoint.folder, tokenizer=checkpoint.tokenizer)
+        return result_of(solve(named, task, policy, effort, ["n"]), checkpoint.network), written, careful
 
     return run
 
@@ -68,7 +70,7 @@ def test_what_is_clean_is_written_once(solved, golden):
     result, written, careful = solved([attempt("x\n")])
     assert (result.text, result.pieces, result.ended, result.ok) == ("x\n", ("x\n",), True, True)
     assert (written, result.notes, result.seed, result.model) == ([POLICY], ("n",), 7, golden.name)
-    assert (result.nfe, careful, len(result.attempts)) == (2.5, [], 1)
+    assert (result.nfe, result.rereading, careful, len(result.attempts)) == (3.5, 1.0, [], 1)
     assert result.seconds > 0
 
 
@@ -109,7 +111,7 @@ def test_of_several_candidates_the_one_with_the_fewest_faults_is_first_then_the_
     result, written, _ = solved(firsts, effort=Effort(candidates=3, repair=0))
     assert [each.text for each in result.candidates] == ["likely", "unlikely", "bad("]
     assert [each.text for each in result.attempts] == ["bad(", "unlikely", "likely"]
-    assert (result.nfe, [policy.seed for policy in written]) == (7.5, [7, 8, 9])
+    assert (result.nfe, [policy.seed for policy in written]) == (8.5, [7, 8, 9])
 
 
 def test_the_first_candidate_is_written_as_asked_and_the_others_vary():

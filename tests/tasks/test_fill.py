@@ -106,7 +106,7 @@ def test_a_free_hole_is_written_in_several_lengths_and_the_longest_of_equals_win
     assert set(masks) < set(length.LADDER)
     wanted = checkpoint.tokenizer.encode(" 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 11 + 12 + 13 + 14 + 15 + 16 + 17")
     assert done.result.chosen.written.holes[0].tokens == tuple(wanted[: max(masks)]), "all are equally likely"
-    assert done.result.nfe == pytest.approx(2 * length.FINALISTS + len(length.LADDER))
+    assert done.result.nfe - done.result.rereading == pytest.approx(2 * length.FINALISTS + len(length.LADDER))
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_what_does_not_parse_is_repaired_and_all_versions_count(checkpoint, scri
     result = result_of(generate(checkpoint, Request("do it", length=20), BALANCED, decode=decode))
     assert (result.text, result.ok, result.ended) == ("x = (1)\n", True, True)
     assert len(result.attempts) == 2
-    assert result.nfe == 2 * (1 + len(decode.repairs))
+    assert result.nfe == 2 * (1 + len(decode.repairs)) + result.rereading
     assert result.policy == BALANCED
 
 

@@ -85,6 +85,7 @@ def fill(
         flag.output("--on-fail", help="What to print on failure if the text comes from stdin."),
     ] = "echo",
     verify: flag.Verification = "error",
+    strict: flag.Strict = False,
     trying: Trying,
     report: Report,
     showing: Showing,
@@ -123,8 +124,8 @@ def fill(
                 at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify, effort=effort
             )
             done = at_work.run(run, language=job.language.name)
-            report.of_run(done.result, job.name)
-            done.result.accepted()
+            report.of_run(done.result, job.name, strict=strict)
+            done.result.accepted(strict=strict)
             filled.append(candidates.ask(done, report) if destination.ask else done)
     except BaseException:
         if is_filter and on_fail == "echo":

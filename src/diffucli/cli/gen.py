@@ -32,6 +32,7 @@ def gen(
     ] = None,
     output: flag.Output = None,
     verify: flag.Verification = "error",
+    strict: flag.Strict = False,
     trying: Trying,
     report: Report,
     showing: Showing,
@@ -59,12 +60,12 @@ def gen(
     result = at_work.run(run, language=language.name)
     if not result.ended and not result.chosen.written.masks_left:
         report.warn("the canvas is full before the code came to its end; try a larger --length")
-    report.of_run(result)
+    report.of_run(result, strict=strict)
     if trying.is_all:
         candidates.put_all(result, output, report, encode=str.encode)
         report.figures(result, at_work.load_seconds)
         return
-    code = result.accepted().text
+    code = result.accepted(strict=strict).text
     undo = destination.write_output(output, code.encode(), report) if output else None
     if report.json:
         values = run_values(result, at_work.load_seconds)

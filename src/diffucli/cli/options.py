@@ -71,6 +71,7 @@ BLOCK_HELP = "Longest window written at a time; 0 is the whole canvas. (default:
 CACHE_HELP = "Keys and values reused within a window: before it, on both sides, or none. (default: that of the preset)"
 SPECULATE_HELP = "Guesses evaluated with each forward; the text stays the same, forwards are fewer."
 VERIFY_HELP = "Refuse text that does not parse, warn of it, or do not check it."
+STRICT_HELP = "Also refuse text that the model was not sure of."
 OUTPUT_HELP = "Write to this file instead of stdout; `diffu undo` restores it."
 LANG_HELP = "Language of the code. (default: that of the file's name, else python)"
 ASK_HELP = "Show each candidate as a diff, and write the one that is accepted; needs -w or -o, and a terminal."
@@ -107,6 +108,7 @@ Reuse = Annotated[Cache | None, decoding("--cache", help=CACHE_HELP)]
 Speculate = Annotated[int, decoding("--speculate", metavar="N", min=0, max=64, help=SPECULATE_HELP)]
 
 Verification = Annotated[Verify, output("--verify", help=VERIFY_HELP)]
+Strict = Annotated[bool, output("--strict", metavar=FLAG, help=STRICT_HELP)]
 Quiet = Annotated[bool, output("-q", "--quiet", metavar=FLAG, help="Print errors only.")]
 Verbose = Annotated[bool, output("-v", "--verbose", metavar=FLAG, help="Print notes and figures too.")]
 Json = Annotated[bool, output("--json", metavar=FLAG, help="Print one JSON object on stdout.")]

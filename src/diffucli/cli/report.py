@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from diffucli.cli import options as flag
@@ -84,8 +84,11 @@ class Report:
             line += f" · test: {tested}"
         self.notice(_spelled(line))
 
-    def of_run(self, result: Result, name: str = "") -> None:
-        """Tells the notes of a run, and what is wrong with a text that is accepted all the same. name: of the file."""
+    def of_run(self, result: Result, name: str = "", *, strict: bool = False) -> None:
+        """Tells the notes of a run, and what may be wrong with a text that is accepted all the same.
+
+        name: of the file. strict: doubt is refused, which says it as well.
+        """
         for note in result.notes:
             self.note(note)
         if rounds := result.chosen.rounds:
@@ -102,6 +105,8 @@ class Report:
             self.warn(check.message)
         if check.warning:
             self.warn(check.warning)
+        if result.doubt.doubtful and not strict and not check.refused:
+            self.warn(f"{result.doubt.message}; read it, or choose among others with -n 8")
 
     def _of_test(self, chosen: Attempt) -> None:
         """The end of a failed test's output for those who ask, and that the text is accepted all the same."""
@@ -149,7 +154,12 @@ def attempt_values(attempt: Attempt) -> dict[str, object]:
 def run_values(result: Result, load_seconds: float) -> dict[str, object]:
     """What --json says of a run."""
     counts = {"candidates": len(result.candidates), "attempts": len(result.attempts)}
-    return {"run": figures(result, load_seconds), **counts, **attempt_values(result.chosen)}
+    doubt = {
+        "probability": result.doubt.probability,
+        "doubtful": result.doubt.doubtful,
+        **asdict(result.doubt.evidence),
+    }
+    return {"run": figures(result, load_seconds), **counts, **attempt_values(result.chosen), "doubt": doubt}
 
 
 def places(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:

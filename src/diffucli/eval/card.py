@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from diffucli.eval import lengths
+from diffucli.eval.calibrate import KINDS, calibrate, cases, curve, kind_of
 from diffucli.eval.evaluate import Writer, evaluate, solver
 from diffucli.eval.report import group_reports, table
 from diffucli.eval.suites import Suite, problems
@@ -13,13 +15,17 @@ from diffucli.mini import training_log
 from diffucli.mini.card import write_card
 from diffucli.model import registry
 from diffucli.model.load import load
+from diffucli.tasks import doubt
 from diffucli.tasks.options import DecodingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from diffucli.eval.calibrate import Case
     from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.problems import Sample
+    from diffucli.tasks.doubt import Calibration, Kind
 
     Watch = Callable[[Iterable[JudgedSample], int], Iterable[JudgedSample]]
 
@@ -40,10 +46,10 @@ def make(folder: Path, card: Path, *, watch: Watch, limit: int | None = None, pi
     log, entry = training_log.read(folder), registry.find(str(folder.resolve()))
     checkpoint, few = load(entry.folder, device="auto", quant="auto"), min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT)
 
-    def measured(options: DecodingOptions, limit: int | None, *, samples: int) -> str:
+    def measured(options: DecodingOptions, limit: int | None, *, samples: int) -> list[JudgedSample]:
         chosen = problems(Suite.mini, limit=limit)
         results = evaluate(chosen, solver(Writer(checkpoint, options.policy())), seeds=range(samples))
-        return table(group_reports(watch(results, len(chosen) * samples)))
+        return list(watch(results, len(chosen) * samples))
 
     def by_lengths(most: int) -> str:
         writer = Writer(checkpoint, DecodingOptions(seed=0).policy())
@@ -53,9 +59,35 @@ def make(folder: Path, card: Path, *, watch: Watch, limit: int | None = None, pi
 
     fewer = min(limit or LENGTHS_LIMIT, LENGTHS_LIMIT)
     sampled = f"Ten answers a problem at temperature {TEMPERATURE:g}, at most {few} problems a group"
+    greedy, doubts = calibrated(measured(DecodingOptions(seed=0), limit, samples=1), entry.folder)
+    varied = measured(DecodingOptions(seed=0, temperature=TEMPERATURE), few, samples=SAMPLES)
     tables = {
-        "One greedy answer a problem": measured(DecodingOptions(seed=0), limit, samples=1),
-        sampled: measured(DecodingOptions(seed=0, temperature=TEMPERATURE), few, samples=SAMPLES),
+        "One greedy answer a problem": table(group_reports(greedy)),
+        "How many texts are in doubt, by the command, for three thresholds": doubts,
+        sampled: table(group_reports(varied)),
         f"pass@1 by the length that a hole gets, at most {fewer} problems a group": by_lengths(fewer),
     }
     write_card(card, log=log, facts=registry.facts(entry), tables=tables, picture=picture)
+
+
+def calibrated(samples: list[JudgedSample], folder: Path) -> tuple[list[JudgedSample], str]:
+    """Calibrates the doubt of the checkpoint in `folder` on its samples, and writes that there.
+
+    Returns the samples with the doubt that follows, and the table of the calibration.
+    """
+    found: dict[Kind, tuple[Calibration, list[Case], list[Case]]] = {}
+    for kind in KINDS:
+        known = cases(samples, kind)
+        if (made := calibrate(known)) is not None:
+            found[kind] = (made[0], known[::2], made[1])
+    if found:
+        doubt.write(folder, {kind: calibration for kind, (calibration, _, _) in found.items()})
+    judged = [replace(each, sample=_in_doubt(each, found)) for each in samples]
+    return judged, curve([(kind, *parts) for kind, parts in found.items()])
+
+
+def _in_doubt(judged: JudgedSample, found: Mapping[Kind, tuple[Calibration, list[Case], list[Case]]]) -> Sample:
+    """The sample with the doubt that its kind's calibration gives."""
+    calibration = found.get(kind_of(judged.problem))
+    evidence = judged.sample.evidence
+    return replace(judged.sample, doubtful=doubt.judge(evidence, calibration[0] if calibration else None).doubtful)

@@ -140,4 +140,5 @@ def solver(writer: Writer) -> Solver:
 def sample_of(result: Result) -> Sample:
     """A task's result as a sample: its code, or what it put into the hole."""
     tokens, refused = result.chosen.written.tokens, result.check.refused
-    return Sample(result.pieces[0], result.nfe, tokens, result.seconds, refused)
+    doubt = result.doubt
+    return Sample(result.pieces[0], result.nfe, tokens, result.seconds, refused, doubt.doubtful, doubt.evidence)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from diffucli import sandbox
 from diffucli.syntax import languages
 from diffucli.syntax.check import check
+from diffucli.tasks.doubt import Evidence
 
 TEST_SECONDS = 5.0
+NO_EVIDENCE = Evidence(0.0, 0.0, repairs=0, warnings=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Sample:
     tokens: Number of tokens of text, without end and padding tokens.
     seconds: Wall time of decoding.
     refused: Whether a command would have refused to write it.
+    doubtful: Whether a command would have told that it is in doubt.
+    evidence: What the doubt is judged by.
     """
 
     text: str
@@ -97,6 +101,13 @@ class Sample:
     tokens: int
     seconds: float
     refused: bool = False
+    doubtful: bool = False
+    evidence: Evidence = NO_EVIDENCE
+
+    @property
+    def told(self) -> bool:
+        """Whether the user would have been told that something may be wrong."""
+        return self.refused or self.doubtful
 
 
 @dataclass(frozen=True, slots=True)

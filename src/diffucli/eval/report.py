@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from diffucli.eval.evaluate import JudgedSample
 
 KS = (1, 10)
-COST_COLUMNS = ("parses", "NFE", "tokens", "TPF", "s", "tok/s")
+COLUMNS = ("parses", "wrong told", "right told", "NFE", "tokens", "TPF", "s", "tok/s")
 
 
 def pass_at(k: int, *, samples: int, passed: int) -> float:
@@ -43,6 +43,8 @@ class GroupReport:
     passes: pass@k by k, for each k in KS that there are enough samples for.
     error: Standard error of pass@1 over the problems.
     parses: Share of samples that parse.
+    told_wrong, told_right: Share of the wrong, and of the right, samples that are refused or told to be in doubt; None
+        if there are none.
     nfe: Mean number of forwards a sample.
     tokens: Mean number of tokens of text a sample.
     seconds: Mean wall time of decoding a sample.
@@ -54,6 +56,8 @@ class GroupReport:
     passes: Mapping[int, float]
     error: float
     parses: float
+    told_wrong: float | None
+    told_right: float | None
     nfe: float
     tokens: float
     seconds: float
@@ -89,10 +93,18 @@ def _group_report(group: str, results: Sequence[JudgedSample]) -> GroupReport:
         passes={k: fmean(each) for k, each in rates.items()},
         error=stdev(rates[1]) / sqrt(len(passed)) if len(passed) > 1 else 0.0,
         parses=fmean(r.judgement.parses for r in results),
+        told_wrong=_told(r for r in results if not r.judgement.passed),
+        told_right=_told(r for r in results if r.judgement.passed),
         nfe=fmean(r.sample.nfe for r in results),
         tokens=fmean(r.sample.tokens for r in results),
         seconds=fmean(r.sample.seconds for r in results),
     )
+
+
+def _told(results: Iterable[JudgedSample]) -> float | None:
+    """The share of `results` of which the user would have been told that something may be wrong."""
+    told = [result.sample.told for result in results]
+    return sum(told) / len(told) if told else None
 
 
 def record(result: JudgedSample) -> dict[str, object]:
@@ -111,7 +123,7 @@ def values(report: GroupReport) -> dict[str, object]:
 def table(reports: Sequence[GroupReport]) -> str:
     """A Markdown table with one row per group; it has pass@10 only if every group has ten samples."""
     ks = [k for k in (reports[0].passes if reports else ()) if all(k in each.passes for each in reports)]
-    header = ["group", "problems", *(f"pass@{k}" for k in ks), *COST_COLUMNS]
+    header = ["group", "problems", *(f"pass@{k}" for k in ks), *COLUMNS]
     return markdown.table(header, [_cells(each, ks) for each in reports])
 
 
@@ -123,6 +135,7 @@ def _cells(report: GroupReport, ks: Sequence[int]) -> list[str]:
         f"{first} ± {100 * report.error:.1f}",
         *more,
         f"{100 * report.parses:.1f} %",
+        *("-" if told is None else f"{100 * told:.0f} %" for told in (report.told_wrong, report.told_right)),
         f"{report.nfe:.1f}",
         f"{report.tokens:.1f}",
         f"{report.tpf:.1f}",

@@ -16,6 +16,7 @@ from diffucli.decode.policy import repair_policy
 from diffucli.decode.sample import Constraints
 from diffucli.errors import UsageError
 from diffucli.tasks.attempt import Attempt, FailedTest, badness
+from diffucli.tasks.doubt import Doubted, doubt_of
 from diffucli.tasks.repair import repaired
 from diffucli.tasks.verify import Check, Refused
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from diffucli.decode.policy import Policy
     from diffucli.model.load import Checkpoint
     from diffucli.tasks.attempt import Judged
+    from diffucli.tasks.doubt import Doubt, Kind
     from diffucli.tasks.write import Decoding, RunOutput
 
 MAX_CONTEXT_FACTOR = 2  # a canvas may be this many times what the checkpoint was trained for
@@ -64,9 +66,11 @@ DEFAULT_EFFORT = Effort()
 class Task:
     """What the pipeline needs to know of a task.
 
-    first: writes a first text by a policy. read: makes a text of what was written, and judges it. repairing: how
-    repairs are written, but for their policy.
+    kind: which calibration of doubt it has. first: writes a first text by a policy. read: makes a text of what was
+    written, and judges it. repairing: how repairs are written, but for their policy.
     """
+
+    kind: Kind
 
     first: Callable[[Policy], Run[Attempt]]
     read: Callable[[RunOutput], Attempt]
@@ -80,8 +84,8 @@ class Result:
 
     text: the new code, or the whole new text of a file; pieces: of each hole. check: what verification found.
     candidates: the last version of each, the best one first. attempts: every version of every candidate. model: the
-    checkpoint's name. policy: how the first candidate was written. seconds: wall time. notes: what the user should know
-    of the run.
+    checkpoint's name. policy: how the first candidate was written. seconds: wall time. doubt: how sure the text is.
+    rereading: forwards that reading it again took. notes: what the user should know of the run.
     """
 
     candidates: tuple[Attempt, ...]
@@ -89,6 +93,8 @@ class Result:
     model: str
     policy: Policy
     seconds: float
+    doubt: Doubt
+    rereading: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
@@ -128,16 +134,18 @@ class Result:
 
     @property
     def nfe(self) -> float:
-        """Forwards of all attempts."""
-        return sum(attempt.written.nfe for attempt in self.attempts)
+        """Forwards of all attempts, and of reading the text again."""
+        return sum(attempt.written.nfe for attempt in self.attempts) + self.rereading
 
-    def accepted(self) -> Result:
-        """The result itself. Refused, FailedTest: its text must not be written."""
+    def accepted(self, *, strict: bool = False) -> Result:
+        """The result itself. Refused, FailedTest, Doubted: its text must not be written. strict: doubt is refused."""
         if self.check.refused:
             raise Refused(self.text, self.check)
         tested = self.chosen.tested
         if tested is not None and tested.refused:
             raise FailedTest(self.text, tested, len(self.candidates))
+        if strict and self.doubt.doubtful:
+            raise Doubted(self.text, self.doubt)
         return self
 
     def acceptable(self) -> list[Attempt]:
@@ -158,8 +166,9 @@ def solve(
     if effort.pick == "best":
         best.sort(key=badness)
     attempts = tuple(attempt for each in versions for attempt in each)
-    name = checkpoint.folder.resolve().name
-    return Result(tuple(best), attempts, name, policy, time.perf_counter() - begun, tuple(notes))
+    doubt, rereading = yield from doubt_of(checkpoint, best[0], task.kind)
+    name, seconds = checkpoint.folder.resolve().name, time.perf_counter() - begun
+    return Result(tuple(best), attempts, name, policy, seconds, doubt, rereading, tuple(notes))
 
 
 def _tested(candidates: list[Attempt], effort: Effort) -> list[Attempt]:

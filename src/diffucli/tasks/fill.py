@@ -53,7 +53,8 @@ def fill(
     """
     filling = _Filling(checkpoint, job, instruction, verify, decode)
     notes = check_length(checkpoint, filling.longest) or filling.notes
-    task = Task(filling.first, filling.read, filling.decoding(policy, padded=False), patience=int(job.targets.mends))
+    decoding = filling.decoding(policy, padded=False)
+    task = Task("fill", filling.first, filling.read, decoding, patience=int(job.targets.mends))
     return Filled(job, (yield from solve(checkpoint, task, policy, effort, notes)))
 
 
