@@ -8,7 +8,7 @@ import pytest
 
 from diffucli.errors import UsageError
 from diffucli.eval import card
-from diffucli.eval.problems import FillProblem, Sample
+from diffucli.eval.problems import CodeProblem, FillProblem, Sample
 from diffucli.lab import chart
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from diffucli.eval.evaluate import JudgedSample, Solver, Writer
 
 PROBLEM = FillProblem("lines", "x = ", "1", "\n")
+REQUEST = CodeProblem("requests", "one", "assert")
 
 
 def unwatched(results: Iterable[JudgedSample], _total: int) -> Iterable[JudgedSample]:
@@ -31,7 +32,7 @@ def written(monkeypatch: pytest.MonkeyPatch, checkpoint: object) -> dict[str, ob
 
     def problems(_suite: object, limit: int | None) -> list[FillProblem]:
         seen["limits"].append(limit)  # type: ignore[attr-defined]
-        return [PROBLEM]
+        return [PROBLEM, REQUEST]
 
     def solver(writer: Writer) -> Solver:
         if writer.length is None:
@@ -61,17 +62,17 @@ def test_the_card_has_the_log_the_facts_and_all_tables(
     assert written["facts"].entry.folder == golden  # type: ignore[attr-defined]
     greedy, doubts, sampled, lengths = written["tables"].items()  # type: ignore[attr-defined]
     assert greedy[0] == "One greedy answer a problem"
-    assert sampled[0] == "Ten answers a problem at temperature 0.7, at most 20 problems a group"
+    assert sampled[0] == "Ten answers to a request at temperature 0.7, at most 20 requests a group"
     assert doubts[0].startswith("How many texts are in doubt")
     assert "pass@10" not in greedy[1]
     assert "pass@10" in sampled[1]
-    assert lengths[0] == "pass@1 by the length that a hole gets, at most 50 problems a group"
+    assert lengths[0] == "pass@1 by the length that a hole gets, at most 20 problems a group"
     assert "|  oracle |   fixed |" in lengths[1]
     assert written["temperatures"] == [0.0, 0.7, 0.0]
-    assert written["seeds"] == [0, *range(10), *[0] * 7]
+    assert written["seeds"] == [0, 0, *range(10), *[0] * 7]
 
 
-@pytest.mark.parametrize(("limit", "limits"), [(None, [None, 20, 50]), (5, [5] * 3), (100, [100, 20, 50])])
+@pytest.mark.parametrize(("limit", "limits"), [(None, [None, 20, 20]), (5, [5] * 3), (100, [100, 20, 20])])
 def test_the_later_tables_have_fewer_problems(
     written: dict[str, object], golden: Path, tmp_path: Path, limit: int | None, limits: list[int | None]
 ) -> None:
@@ -92,7 +93,7 @@ def test_the_samples_and_their_number_are_shown_to_a_watcher(
 
     card.make(golden, tmp_path / "card.md", watch=watch, picture=False)
     assert written["tables"]
-    assert (totals, titles) == ([1, 10, 7], ["1"] * 18)
+    assert (totals, len(titles)) == ([2, 10, 7], 2 + 10 + 7)
 
 
 def test_a_missing_matplotlib_is_told_before_anything_is_loaded(

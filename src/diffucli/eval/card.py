@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from diffucli.eval import lengths
 from diffucli.eval.calibrate import KINDS, calibrate, cases, curve, kind_of
 from diffucli.eval.evaluate import Writer, evaluate, solver
+from diffucli.eval.problems import CodeProblem
 from diffucli.eval.report import group_reports, table
 from diffucli.eval.suites import Suite, problems
 from diffucli.lab.chart import require_matplotlib
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 SAMPLES, TEMPERATURE = 10, 0.7  # of the second table
 SAMPLED_LIMIT = 20  # problems of each group in the second table
-LENGTHS_LIMIT = 50  # problems of each group in the third table, which has seven answers to each
+LENGTHS_LIMIT = 20  # problems of each group in the third table, which has seven answers to each
 
 
 def make(folder: Path, card: Path, *, watch: Watch, limit: int | None = None, picture: bool = True) -> None:
@@ -47,7 +48,8 @@ def make(folder: Path, card: Path, *, watch: Watch, limit: int | None = None, pi
     checkpoint, few = load(entry.folder, device="auto", quant="auto"), min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT)
 
     def measured(options: DecodingOptions, limit: int | None, *, samples: int) -> list[JudgedSample]:
-        chosen = problems(Suite.mini, limit=limit)
+        found = problems(Suite.mini, limit=limit)
+        chosen = found if samples == 1 else [each for each in found if isinstance(each, CodeProblem)]
         results = evaluate(chosen, solver(Writer(checkpoint, options.policy())), seeds=range(samples))
         return list(watch(results, len(chosen) * samples))
 
@@ -58,7 +60,7 @@ def make(folder: Path, card: Path, *, watch: Watch, limit: int | None = None, pi
         return lengths.table(lengths.length_reports(watch(results, len(holes) * len(lengths.LENGTHS))))
 
     fewer = min(limit or LENGTHS_LIMIT, LENGTHS_LIMIT)
-    sampled = f"Ten answers a problem at temperature {TEMPERATURE:g}, at most {few} problems a group"
+    sampled = f"Ten answers to a request at temperature {TEMPERATURE:g}, at most {few} requests a group"
     greedy, doubts = calibrated(measured(DecodingOptions(seed=0), limit, samples=1), entry.folder)
     varied = measured(DecodingOptions(seed=0, temperature=TEMPERATURE), few, samples=SAMPLES)
     tables = {
