@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from diffucli.tasks.prompt import Layout
 
 DEFAULT_HOLE_TOKENS = 40  # masks of a hole that is not written yet
-READ = 6  # texts of a hole that are read, from the likeliest on, until one is clean
+READ, READ_IN_LONG = 24, 6  # texts of a hole that are read, from the likeliest on, until one is clean
+LONG = 20_000  # characters of a file that takes long to read
 
 
 def fill(
@@ -164,7 +165,8 @@ class _Filling:
     def _first_clean(self, known: Sequence[Written], ranked: Sequence[RunOutput]) -> RunOutput:
         """The likeliest of `ranked` whose text is clean, else the one with the fewest faults."""
         found: list[tuple[Attempt, RunOutput]] = []
-        for output in ranked[:READ]:
+        most = READ if len(self.job.source.text) < LONG else READ_IN_LONG
+        for output in ranked[:most]:
             attempt = self._read([*known, output.holes[0]], output)
             if attempt.is_clean:
                 return output
