@@ -9,34 +9,34 @@ from pathlib import Path
 import pytest
 
 from diffucli.errors import UsageError
-from diffucli.sandbox.command import TAIL, Commands
+from diffucli.sandbox.command import TAIL, ShellCommands
 
 
 def test_a_command_runs_by_the_shell_in_its_folder(tmp_path):
     (tmp_path / "a.txt").write_text("here\n")
-    ended = Commands().run("cat a.txt && echo bad >&2; exit 3", tmp_path, seconds=30)
+    ended = ShellCommands().run("cat a.txt && echo bad >&2; exit 3", tmp_path, seconds=30)
     assert (ended.status, ended.ok, ended.output) == (3, False, "here\nbad\n")
-    assert Commands().run("true", tmp_path, seconds=30).ok
+    assert ShellCommands().run("true", tmp_path, seconds=30).ok
 
 
 def test_stdin_is_empty(tmp_path):
-    assert Commands().run("cat", tmp_path, seconds=30).ok
+    assert ShellCommands().run("cat", tmp_path, seconds=30).ok
 
 
 def test_the_end_of_a_long_output_is_kept(tmp_path):
-    ended = Commands().run("seq 1 200000", tmp_path, seconds=60)
+    ended = ShellCommands().run("seq 1 200000", tmp_path, seconds=60)
     assert ended.output.endswith("199999\n200000\n")
     assert len(ended.output) == TAIL
 
 
 def test_what_takes_too_long_is_killed_with_its_children(tmp_path):
-    ended = Commands().run("(sleep 30; touch late) & sleep 30", tmp_path, seconds=0.2)
+    ended = ShellCommands().run("(sleep 30; touch late) & sleep 30", tmp_path, seconds=0.2)
     assert ended.status is None
     assert ended.seconds < 20
 
 
 def test_kill_ends_what_runs_and_lets_nothing_begin(tmp_path):
-    commands, found = Commands(), []
+    commands, found = ShellCommands(), []
     thread = threading.Thread(target=lambda: found.append(commands.run("touch up; sleep 60", tmp_path, seconds=90)))
     thread.start()
     while not Path(tmp_path, "up").exists():
@@ -50,4 +50,4 @@ def test_kill_ends_what_runs_and_lets_nothing_begin(tmp_path):
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UsageError, match="cannot be started"):
-        Commands().run("true", tmp_path / "no", seconds=1)
+        ShellCommands().run("true", tmp_path / "no", seconds=1)

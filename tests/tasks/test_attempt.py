@@ -13,13 +13,13 @@ from diffucli.syntax.check import CheckResult, Diagnostic
 from diffucli.tasks.attempt import Attempt, badness, faults, token_offsets
 from diffucli.tasks.prompt import Layout
 from diffucli.tasks.verify import Check
-from diffucli.tasks.write import RunOutput, Written
+from diffucli.tasks.write import HoleText, RunOutput
 
 ERROR, WARNING = Diagnostic(1, 1, "e", 0, 1), Diagnostic(1, 1, "w", 0, 1)
 
 
 def attempt(errors: int = 0, warnings: int = 0, *, logprob: float = 0.0, depth=(0, 0), message: str = "") -> Attempt:
-    output = RunOutput(Layout((1,), (Span(0, 1),), Span(0, 1)), (Written((1,), (logprob,)),), 1, 0, 1.0, 0.0)
+    output = RunOutput(Layout((1,), (Span(0, 1),), Span(0, 1)), (HoleText((1,), (logprob,)),), 1, 0, 1.0, 0.0)
     check = Check(CheckResult(True, (ERROR,) * errors), message or "broken" * bool(errors))
     return Attempt("x", ("x",), True, check, output, (WARNING,) * warnings, ((0, 1),), depth)
 

@@ -13,7 +13,7 @@ from diffucli.errors import BadCheckpoint
 from diffucli.tasks import doubt
 from diffucli.tasks.doubt import Calibration, Evidence
 from diffucli.tasks.prompt import Layout
-from diffucli.tasks.write import RunOutput, Written
+from diffucli.tasks.write import HoleText, RunOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def test_a_text_is_read_again_in_two_halves(checkpoint: Any, result_of: Callable
     before, text, after = (tokenizer.encode(part) for part in ("a = ", "f(1, 2)", "\nb = 3\n"))
     hole = Span(len(before), len(before) + 40)
     layout = Layout((*before, *[tokenizer.mask] * 40, *after), (hole,), Span(0, 40))
-    output = RunOutput(layout, (Written(tuple(text), (0.0,) * len(text)),), 40, 0, 1.0, 1.0)
+    output = RunOutput(layout, (HoleText(tuple(text), (0.0,) * len(text)),), 40, 0, 1.0, 1.0)
     mean, nfe = result_of(doubt.read_again(checkpoint, output), checkpoint.network)
     total = 0.0
     for half in (0, 1):
@@ -81,7 +81,7 @@ def test_a_text_is_read_again_in_two_halves(checkpoint: Any, result_of: Callable
 
 def test_nothing_written_is_not_read(checkpoint: Any, result_of: Callable[..., Any]) -> None:
     layout = Layout((1, 2), (Span(1, 2),), Span(0, 2))
-    output = RunOutput(layout, (Written((), ()),), 1, 0, 1.0, 1.0)
+    output = RunOutput(layout, (HoleText((), ()),), 1, 0, 1.0, 1.0)
     assert result_of(doubt.read_again(checkpoint, output)) == (0.0, 0.0)
 
 

@@ -18,7 +18,7 @@ from diffucli.tasks.attempt import Attempt, FailedTest, Judged
 from diffucli.tasks.engine import Effort, Task, check_length, policies, solve
 from diffucli.tasks.prompt import Layout
 from diffucli.tasks.verify import Check, Refused
-from diffucli.tasks.write import Decoding, RunOutput, Written
+from diffucli.tasks.write import Decoding, HoleText, RunOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ LAYOUT = Layout((1, 2), (Span(0, 2),), Span(0, 2))
 
 def attempt(text: str, errors: int = 0, *, logprob: float = -0.5, refused: bool = True) -> Attempt:
     """An attempt with so many syntax errors, all of them at its only token."""
-    output = RunOutput(LAYOUT, (Written((1,), (logprob,)),), masks=8, masks_left=0, nfe=2.5, seconds=0.5)
+    output = RunOutput(LAYOUT, (HoleText((1,), (logprob,)),), masks=8, masks_left=0, nfe=2.5, seconds=0.5)
     found = tuple(Diagnostic(1, 1, "invalid syntax", 0, 1) for _ in range(errors))
     message = "does not parse" if errors else ""
     check = Check(CheckResult(True, found), message, refused=refused and errors > 0)

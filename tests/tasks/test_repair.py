@@ -26,7 +26,7 @@ from diffucli.tasks.jobs import Wanted, jobs_of
 from diffucli.tasks.prompt import Layout, answer
 from diffucli.tasks.repair import MOST_EDITS, MOST_ROUNDS, Edit, edits_of, repaired
 from diffucli.tasks.verify import verify_answer
-from diffucli.tasks.write import Decoding, RunOutput, Written, default_decode
+from diffucli.tasks.write import Decoding, HoleText, RunOutput, default_decode
 
 POLICY, PYTHON = PRESETS["balanced"], by_name("python")
 
@@ -34,7 +34,7 @@ POLICY, PYTHON = PRESETS["balanced"], by_name("python")
 def output_of(checkpoint: Any, *tokens: list[int], ended: bool = True) -> RunOutput:
     """As if these tokens had been written into the holes of an answer, each with a log-probability of its own."""
     tokenizer = checkpoint.tokenizer
-    holes = tuple(Written(tuple(each), tuple(-0.01 * (i + 1) for i in range(len(each))), ended) for each in tokens)
+    holes = tuple(HoleText(tuple(each), tuple(-0.01 * (i + 1) for i in range(len(each))), ended) for each in tokens)
     layout = answer(tokenizer, "do it", length=4)
     first = layout.holes[0].start
     spans = [replace(layout.holes[0], start=first + 5 * i, stop=first + 5 * i + 4) for i in range(len(tokens))]
@@ -161,7 +161,7 @@ def test_an_edit_costs_what_it_writes_and_what_it_loses(checkpoint, edit, tokens
     """The mean improbability of the new tokens, and a nat for each old one that is not among them."""
     read = reader(checkpoint)
     before, after = read(output_of(checkpoint, [7, 8])), output_of(checkpoint, tokens)
-    after = replace(after, holes=(Written(tuple(tokens), tuple(logprobs)),))
+    after = replace(after, holes=(HoleText(tuple(tokens), tuple(logprobs)),))
     assert repair._cost(before, read(after), edit) == cost
 
 

@@ -14,7 +14,7 @@ from diffucli.decode.policy import PRESETS
 from diffucli.events import Started, Stepped
 from diffucli.tasks.engine import constraints_of
 from diffucli.tasks.prompt import Layout
-from diffucli.tasks.write import Decoding, RunOutput, Written, composed, default_decode, write
+from diffucli.tasks.write import Decoding, HoleText, RunOutput, composed, default_decode, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def test_masks_that_were_never_written_are_left_and_no_text(checkpoint, scripted
     told = decoding(checkpoint, scripted(checkpoint, "y", left=9), checkpoint.tokenizer.ends)
     written = result_of(write(told, layout(checkpoint, 6)))
     text = checkpoint.tokenizer.encode("y")
-    assert written.holes == (Written(tuple(text), (0.0,) * len(text)),)
+    assert written.holes == (HoleText(tuple(text), (0.0,) * len(text)),)
     assert (written.tokens, written.masks_left) == (len(text), 6 - len(text))
 
 
@@ -77,7 +77,7 @@ def test_the_log_probabilities_are_those_of_the_steps_that_wrote_the_tokens(chec
 
 
 def test_no_text_has_no_log_probability():
-    assert RunOutput(Layout((), (), Span(0, 0)), (Written((), ()),), 0, 0, 0.0, 0.0).mean_logprob == 0
+    assert RunOutput(Layout((), (), Span(0, 0)), (HoleText((), ()),), 0, 0, 0.0, 0.0).mean_logprob == 0
 
 
 numbers = st.integers(0, 9)
@@ -93,7 +93,7 @@ def test_a_layout_with_its_texts_in_it_has_them_between_what_stood_around_the_ho
         holes.append(Span(len(tokens), len(tokens) + size))
         tokens += [99] * size
     first = Layout((*tokens, 7), tuple(holes), Span(0, len(tokens) + 1))
-    found = composed(first, [Written(tuple(text), (0.0,) * len(text)) for _, _, text in pieces])
+    found = composed(first, [HoleText(tuple(text), (0.0,) * len(text)) for _, _, text in pieces])
     flat: Sequence[int] = [token for before, _, text in pieces for token in (*before, *text)]
     assert found.tokens == (*flat, 7)
     assert [list(found.tokens[hole.start : hole.stop]) for hole in found.holes] == [text for *_, text in pieces]
@@ -102,7 +102,7 @@ def test_a_layout_with_its_texts_in_it_has_them_between_what_stood_around_the_ho
 
 def test_what_closes_an_answer_follows_the_text_that_came_to_its_end_alone():
     open_ = Layout((1, 99, 99), (Span(1, 3),), Span(1, 3), closing=(5, 6))
-    assert composed(open_, [Written((2,), (0.0,), ended=True)]).tokens == (1, 2, 5, 6)
-    assert composed(open_, [Written((2,), (0.0,))]) == replace(
+    assert composed(open_, [HoleText((2,), (0.0,), ended=True)]).tokens == (1, 2, 5, 6)
+    assert composed(open_, [HoleText((2,), (0.0,))]) == replace(
         open_, tokens=(1, 2), holes=(Span(1, 2),), shown=Span(1, 2)
     )

@@ -23,7 +23,7 @@ file system outside /run; bugs of the kernel or of CPython; code that searches i
 says "passed"; on Windows, memory and CPU time within the wall clock. Use a virtual machine for hostile code.
 """
 
-from diffucli.sandbox.command import Commands, Ended
+from diffucli.sandbox.command import Ended, ShellCommands
 from diffucli.sandbox.run import Outcome, run_tests
 
-__all__ = ["Commands", "Ended", "Outcome", "run_tests"]
+__all__ = ["Ended", "Outcome", "ShellCommands", "run_tests"]

@@ -34,7 +34,7 @@ class Ended:
         return self.status == 0
 
 
-class Commands:
+class ShellCommands:
     """Runs commands in threads of the caller. `kill` ends those that run, and lets no other one begin."""
 
     def __init__(self) -> None:

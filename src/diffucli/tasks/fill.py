@@ -21,7 +21,7 @@ from diffucli.tasks.critics import NewText, depth, warnings_of
 from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Task, check_length, constraints_of, solve
 from diffucli.tasks.jobs import Filled, Job
 from diffucli.tasks.verify import Verify, verify_edit
-from diffucli.tasks.write import Decode, Decoding, RunOutput, Written, composed, default_decode, write
+from diffucli.tasks.write import Decode, Decoding, HoleText, RunOutput, composed, default_decode, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ class _Filling:
         padded = any(size.padded for (size,) in self.sizes)
         return (yield from write(self.decoding(policy, padded=padded), self._layout(self._masks)))
 
-    def _best_length(self, number: int, known: Sequence[Written], policy: Policy) -> Run[RunOutput]:
+    def _best_length(self, number: int, known: Sequence[HoleText], policy: Policy) -> Run[RunOutput]:
         """Hole `number` in its best length, behind the `known` texts of the holes in front of it."""
         begun = time.perf_counter()
         tries, looked = yield from self._promising(number, known)
@@ -140,7 +140,7 @@ class _Filling:
         yield Finished(layout.tokens, "complete", nfe - outputs[-1].nfe, 0.0)
         return replace(best, nfe=nfe, seconds=time.perf_counter() - begun)
 
-    def _promising(self, number: int, known: Sequence[Written]) -> Run[tuple[list[tuple[Size, Layout]], float]]:
+    def _promising(self, number: int, known: Sequence[HoleText]) -> Run[tuple[list[tuple[Size, Layout]], float]]:
         """The sizes of hole `number` that are worth writing, with their canvases, and what it cost to find them."""
         tries = [(size, self._hole_layout(number, known, size.masks)) for size in self.sizes[number]]
         if self.checkpoint.config.hole_padding or len(tries) <= length.FINALISTS:
@@ -162,7 +162,7 @@ class _Filling:
         canvas = Canvas(tokens, [Span(behind, behind + 1)], mask=tokenizer.mask)
         return (yield from length.end_logprob(canvas, tokenizer))
 
-    def _first_clean(self, known: Sequence[Written], ranked: Sequence[RunOutput]) -> RunOutput:
+    def _first_clean(self, known: Sequence[HoleText], ranked: Sequence[RunOutput]) -> RunOutput:
         """The likeliest of `ranked` whose text is clean, else the one with the fewest faults."""
         found: list[tuple[Attempt, RunOutput]] = []
         most = READ if len(self.job.source.text) < LONG else READ_IN_LONG
@@ -189,9 +189,9 @@ class _Filling:
         """The old text of a region, which is only to be mended."""
         tokens = tuple(self.checkpoint.tokenizer.encode(prompt.inside(self._parts[number], self._olds[number])))
         layout = self._layout(self._masks)
-        return RunOutput(layout, (Written(tokens, (0.0,) * len(tokens)),), 0, 0, nfe=0.0, seconds=0.0)
+        return RunOutput(layout, (HoleText(tokens, (0.0,) * len(tokens)),), 0, 0, nfe=0.0, seconds=0.0)
 
-    def _read(self, texts: Sequence[Written], written: RunOutput) -> Attempt:
+    def _read(self, texts: Sequence[HoleText], written: RunOutput) -> Attempt:
         """The text of the file with the first holes filled, and names in the others."""
         tokenizer, source, language = self.checkpoint.tokenizer, self.job.source, self.job.language
         regions = self.job.targets.regions[: len(texts)]
@@ -216,7 +216,7 @@ class _Filling:
         ended = all(hole.ended for hole in texts)
         return Attempt(text, pieces, ended, check, written, warnings, tuple(offsets), depth(text, language, check))
 
-    def _hole_layout(self, number: int, known: Sequence[Written], masks: int) -> Layout:
+    def _hole_layout(self, number: int, known: Sequence[HoleText], masks: int) -> Layout:
         """A canvas on which hole `number` has `masks` masks; those before it are `known`, those behind are masks."""
         behind = len(self.sizes) - number - 1
         layout = self._layout([*(len(hole.tokens) for hole in known), masks, *[DEFAULT_HOLE_TOKENS] * behind])

@@ -13,7 +13,7 @@ from diffucli.tasks.critics import NewText, depth, warnings_of
 from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Result, Task, check_length, constraints_of, solve
 from diffucli.tasks.prompt import PYTHON
 from diffucli.tasks.verify import Verify, verify_answer
-from diffucli.tasks.write import Decode, Decoding, RunOutput, Written, default_decode, write
+from diffucli.tasks.write import Decode, Decoding, HoleText, RunOutput, default_decode, write
 
 if TYPE_CHECKING:
     from diffucli.decode.loop import Run
@@ -62,7 +62,7 @@ def generate(
         offsets = token_offsets(tokenizer, hole.tokens, start=len(text.lstrip("\n")) - len(text))
         size = bisect_left(offsets, len(code), hi=len(hole.tokens))  # what closes the answer is not part of it
         offsets = offsets[: size + 1]
-        hole = Written(hole.tokens[:size], hole.logprobs[:size], ended)
+        hole = HoleText(hole.tokens[:size], hole.logprobs[:size], ended)
         written = replace(written, holes=(hole,))
         judged = request.verify != "off" and not check.faults
         warnings = warnings_of("", code, [NewText(0, len(code))], request.language) if judged else ()

@@ -14,7 +14,7 @@ from diffucli.decode.canvas import Canvas
 from diffucli.decode.lanes import side_by_side
 from diffucli.events import Resized, Started, Stepped
 from diffucli.tasks.attempt import faults
-from diffucli.tasks.write import Written, composed, write_on
+from diffucli.tasks.write import HoleText, composed, write_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,7 +100,7 @@ def _try(decoding: Decoding, before: RunOutput, edit: Edit) -> Run[RunOutput]:
     fresh = new.logprobs[edit.start : edit.start + edit.masks]
     logprobs = (*old.logprobs[: edit.start], *fresh, *old.logprobs[edit.stop :])
     holes = [replace(kept, tokens=got.tokens) for kept, got in zip(before.holes, output.holes, strict=True)]
-    holes[edit.hole] = Written(new.tokens, logprobs, old.ended)
+    holes[edit.hole] = HoleText(new.tokens, logprobs, old.ended)
     return replace(output, layout=before.layout, holes=tuple(holes), masks=before.masks)
 
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from diffucli.errors import UsageError
-from diffucli.sandbox import Commands
+from diffucli.sandbox import ShellCommands
 from diffucli.tasks.attempt import Judged
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Trial:
 
     def __call__(self, texts: Sequence[str]) -> list[Judged]:
         """What the command says of each text. Raises UsageError if it cannot be started."""
-        commands = Commands()
+        commands = ShellCommands()
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
             return list(pool.map(lambda text: self._judge(text, commands), texts))
@@ -103,7 +103,7 @@ class Trial:
             commands.kill()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _judge(self, text: str, commands: Commands) -> Judged:
+    def _judge(self, text: str, commands: ShellCommands) -> Judged:
         project = self.project
         with TemporaryDirectory(prefix="diffu-test-", ignore_cleanup_errors=True) as scratch:
             here = project.copy(Path(scratch).resolve(), {**self.others, project.place: self.encode(text)})

@@ -38,7 +38,7 @@ class Decoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class HoleText:
     """The text of a hole: its `tokens` up to the first end token, without masks.
 
     logprobs: of each token (nats) when it was written; 0 for one that stood there before. ended: whether an end token
@@ -59,7 +59,7 @@ class RunOutput:
     """
 
     layout: Layout
-    holes: tuple[Written, ...]
+    holes: tuple[HoleText, ...]
     masks: int
     masks_left: int
     nfe: float
@@ -81,7 +81,7 @@ class RunOutput:
         return sum(self.logprobs) / max(self.tokens, 1)
 
 
-def composed(layout: Layout, holes: Sequence[Written]) -> Layout:
+def composed(layout: Layout, holes: Sequence[HoleText]) -> Layout:
     """`layout` with the texts of its holes in them, which are as long as these; what ended an answer follows it."""
     tokens: list[int] = []
     spans: list[Span] = []
@@ -119,15 +119,15 @@ def write_on(decoding: Decoding, layout: Layout, canvas: Canvas, before: Sequenc
         yield replace(started, shown=(layout.shown.start, layout.shown.stop), ends=ends)
     finished = yield from run
     logprobs, ends = logprobs_of(events), ends | decoding.checkpoint.tokenizer.ends
-    holes = (_written(Span(*span), finished.tokens, logprobs, canvas.mask, ends) for span in finished.holes)
+    holes = (_text(Span(*span), finished.tokens, logprobs, canvas.mask, ends) for span in finished.holes)
     return RunOutput(layout, tuple(holes), masks, canvas.masks_left, finished.nfe, finished.seconds)
 
 
-def _written(span: Span, tokens: Sequence[int], logprobs: Sequence[float], mask: int, ends: Collection[int]) -> Written:
+def _text(span: Span, tokens: Sequence[int], logprobs: Sequence[float], mask: int, ends: Collection[int]) -> HoleText:
     """The text in `span`."""
     text = list(takewhile(lambda position: tokens[position] not in ends, range(span.start, span.stop)))
     kept = [position for position in text if tokens[position] != mask]
-    return Written(
+    return HoleText(
         tuple(tokens[position] for position in kept),
         tuple(logprobs[position] for position in kept),
         ended=len(text) < len(span),
