@@ -10,7 +10,7 @@ import pytest
 from diffucli.bench.profile import PARTS, Profile, _timed, findings, profiles
 from diffucli.bench.speed import Work
 from diffucli.bench.stopwatch import Stopwatch
-from diffucli.bench.writers import FAST_DLLM
+from diffucli.bench.writers import FAST_DLLM, WRITING
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import Writer
 
@@ -38,7 +38,7 @@ def test_the_table_and_the_values_have_a_share_for_every_part() -> None:
 
 
 def test_every_writer_spends_time_on_every_part(checkpoint: Checkpoint) -> None:
-    writers = {name: Writer(checkpoint, policy) for name, policy in POLICIES.items()}
+    writers = {name: Writer(checkpoint, policy, effort=WRITING) for name, policy in POLICIES.items()}
     found = list(profiles(writers, Work(["a", "b"], rounds=2, length=8)))
     assert [each.name for each in found] == list(writers)
     for each in found:
@@ -51,7 +51,7 @@ def test_every_writer_spends_time_on_every_part(checkpoint: Checkpoint) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 def test_a_profiled_run_is_the_same_run(checkpoint: Checkpoint, policy: Policy) -> None:
-    writer = Writer(checkpoint, policy)
+    writer = Writer(checkpoint, policy, effort=WRITING)
     ends = []
     for each in (writer, _timed(writer, Stopwatch())):
         *steps, final = each.answer("a stack class", length=24, verify="off")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from diffucli.bench.quality import Quality, findings, measure, points
 from diffucli.bench.reference import PublishedLoop
+from diffucli.bench.writers import UNREPAIRED, WRITING
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import Writer
 from diffucli.eval.problems import CodeProblem, Judgement, Problem, Sample
@@ -61,8 +62,8 @@ def test_writers_take_turns_and_answers_are_judged_after_the_last_one(checkpoint
         return Judgement(problem is problems[1], parses=True, reason=text)
 
     writers = {
-        "published": Writer(checkpoint, PRESETS["exact"], PublishedLoop.of(checkpoint), effort=Effort(repair=0)),
-        "fast": Writer(checkpoint, PRESETS["fast"]),
+        "published": Writer(checkpoint, PRESETS["exact"], PublishedLoop.of(checkpoint), effort=UNREPAIRED),
+        "fast": Writer(checkpoint, PRESETS["fast"], effort=WRITING),
     }
     found = measure(writers, problems, length=4, judge=judge, show=done.append)
     assert [each.name for each in found] == ["published", "fast"]
@@ -81,7 +82,7 @@ def test_an_answer_that_does_not_parse_is_repaired_where_the_writer_allows_and_a
 
     decodes = [script(checkpoint, "x = (1", repair=")") for _ in range(2)]
     writers = {
-        str(rounds): Writer(checkpoint, PRESETS["balanced"], decode, effort=Effort(repair=rounds))
+        str(rounds): Writer(checkpoint, PRESETS["balanced"], decode, effort=Effort(repair=rounds, doubt=False))
         for rounds, decode in zip((2, 0), decodes, strict=True)
     }
     some, none = measure(writers, [CodeProblem("g", "a", "")], length=12, judge=judge)

@@ -12,6 +12,7 @@ import torch
 
 from diffucli.bench import reference
 from diffucli.bench.reference import PublishedLoop, decode
+from diffucli.bench.writers import UNREPAIRED, WRITING
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.loop import alone, denoise
 from diffucli.decode.policy import PRESETS
@@ -19,7 +20,6 @@ from diffucli.decode.sample import Constraints
 from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Started
 from diffucli.model.load import Checkpoint, load
-from diffucli.tasks.engine import Effort
 from diffucli.tasks.write import default_decode
 from diffucli.train.hf_reference import published
 from diffucli.ui.live import pull
@@ -78,7 +78,7 @@ def test_the_policy_is_that_of_the_loop_whatever_a_writer_has(checkpoint: Checkp
     """Even where our loop would stop at an end token: what stands behind it is written too."""
     loop = PublishedLoop.of(checkpoint)
     finals = [
-        list(Writer(checkpoint, policy, loop).answer("a", length=12, verify="off"))[-1]
+        list(Writer(checkpoint, policy, loop, effort=WRITING).answer("a", length=12, verify="off"))[-1]
         for policy in (PRESETS["exact"], PRESETS[preset])
     ]
     tokens = [event.tokens for event in finals if isinstance(event, Finished)]
@@ -92,7 +92,7 @@ def test_on_mini_it_answers_what_exact_answers(mini: Checkpoint, request_: str, 
     """Though the one forbids what may not stand in code and the other does not: mini never wants it."""
     seen, results = [], []
     for loop in (PublishedLoop.of(mini), default_decode):
-        writer = Writer(mini, PRESETS["exact"], loop, effort=Effort(repair=0))
+        writer = Writer(mini, PRESETS["exact"], loop, effort=UNREPAIRED)
         events: list[object] = []
         result = pull(writer.answer(request_, length=16, min_tokens=least), events.append)
         first, last = events[0], events[-1]

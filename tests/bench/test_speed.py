@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from diffucli.bench.speed import Ratio, Speed, Work, findings, measure, points
-from diffucli.bench.writers import DUAL_CACHE, REFERENCE, writers
+from diffucli.bench.writers import DUAL_CACHE, REFERENCE, WRITING, writers
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Started
@@ -75,14 +75,16 @@ def test_only_text_up_to_the_first_end_counts(checkpoint: Checkpoint) -> None:
     words = checkpoint.tokenizer
     text, end = words.encode("x")[0], min(words.ends)
     decode = Scripted(text, words.mask, text, end, text, end)
-    (speed,) = measure({"x": Writer(checkpoint, PRESETS["balanced"], decode)}, Work(["a"], length=6))
+    (speed,) = measure({"x": Writer(checkpoint, PRESETS["balanced"], decode, effort=WRITING)}, Work(["a"], length=6))
     assert (speed.tokens, speed.nfe) == (2, 6)
 
 
 def test_a_text_that_does_not_parse_is_not_written_again(checkpoint: Checkpoint) -> None:
     """Speed is that of a single run; what a second one costs is a matter of quality."""
     decode = Scripted(*checkpoint.tokenizer.encode("def f(:"))
-    (speed,) = measure({"x": Writer(checkpoint, PRESETS["balanced"], decode)}, Work(["a", "b"], rounds=2, length=20))
+    (speed,) = measure(
+        {"x": Writer(checkpoint, PRESETS["balanced"], decode, effort=WRITING)}, Work(["a", "b"], rounds=2, length=20)
+    )
     assert (speed.requests, speed.nfe, decode.runs) == (4, 4 * 6, 1 + 4)
 
 
@@ -120,7 +122,9 @@ def test_seconds_and_seconds_of_drawing_are_elapsed_time(
 
     monkeypatch.setattr(Screen, "paint", slow_paint)
     slow = SlowNetwork(checkpoint.network)
-    writer = Writer(replace(checkpoint, network=cast("Network", slow)), replace(PRESETS["exact"], steps=3))
+    writer = Writer(
+        replace(checkpoint, network=cast("Network", slow)), replace(PRESETS["exact"], steps=3), effort=WRITING
+    )
     begun = time.perf_counter()
     (speed,) = measure({"x": writer}, Work(["a"], length=6))
     whole = time.perf_counter() - begun

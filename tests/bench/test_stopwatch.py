@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
+from diffucli.bench.writers import WRITING
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import Writer
 
@@ -33,7 +34,7 @@ def test_a_device_is_waited_for_before_the_clock_is_read() -> None:
 
 def test_a_drawn_run_returns_as_any_and_each_event_is_a_lap_of_both(checkpoint: Checkpoint) -> None:
     """Six steps, the first and the last event; and what follows the last one, such as verification, is bookkeeping."""
-    ticks, events = count(), Writer(checkpoint, PRESETS["exact"]).answer("a", length=6, verify="off")
+    ticks, events = count(), Writer(checkpoint, PRESETS["exact"], effort=WRITING).answer("a", length=6, verify="off")
     watch = Stopwatch(clock=lambda: float(next(ticks)))
     result = drawn(events, checkpoint.tokenizer.piece, watch)
     assert (result.nfe, result.chosen.written.masks) == (6, 6)

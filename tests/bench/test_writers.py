@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from diffucli.bench.reference import PublishedLoop
-from diffucli.bench.writers import DUAL_CACHE, REFERENCE, writers
+from diffucli.bench.writers import DUAL_CACHE, REFERENCE, WRITING, writers
 from diffucli.decode.policy import PRESETS
 from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Stepped
@@ -19,7 +19,7 @@ def test_yardsticks_come_first_as_they_are_named(checkpoint: Checkpoint) -> None
     found = writers(checkpoint, {"fast": PRESETS["fast"]}, [DUAL_CACHE, REFERENCE])
     assert list(found) == [DUAL_CACHE, REFERENCE, "fast"]
     assert isinstance(found[REFERENCE].decode, PublishedLoop)
-    assert found["fast"] == Writer(checkpoint, PRESETS["fast"])
+    assert found["fast"] == Writer(checkpoint, PRESETS["fast"], effort=WRITING)
     assert list(writers(checkpoint, {"fast": PRESETS["fast"]})) == ["fast"]
 
 
@@ -32,7 +32,7 @@ def test_dual_cache_is_a_policy_that_fills_the_canvas_block_by_block(checkpoint:
     windows = [step.window for step in steps if isinstance(step, Stepped)]
     assert list(dict.fromkeys(windows)) == [(start, start + 32), (start + 32, stop)]
     assert windows == sorted(windows)
-    assert writer.decode == Writer(checkpoint, PRESETS["fast"]).decode, "our own loop"
+    assert writer.decode == Writer(checkpoint, PRESETS["fast"], effort=WRITING).decode, "our own loop"
     assert (writer.policy.block, writer.policy.stop, writer.policy.cache) == (32, False, "dual")
 
 

@@ -187,7 +187,7 @@ ROWS = [
         "diffu gen x",
         "diffu: the answer does not parse: line 1: invalid syntax; nothing was written (ask for one function at a time, or see the text with --verify warn)",
         3,
-        answer="Sorry, no.\n",
+        answer="def f(:\n",
     ),
     Row(
         "diffu gen x",

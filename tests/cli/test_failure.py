@@ -49,7 +49,7 @@ def test_a_refused_text_is_shown_around_its_fault_and_whole_in_the_object(capsys
     out, err = capsys.readouterr()
     excerpt, line = err.splitlines()
     assert excerpt == "> 2 x ="
-    assert line.startswith("diffu: a.py:2:5: invalid syntax; nothing was written (")
+    assert line.startswith("diffu: a.py:2:5: invalid syntax; nothing was written")
     told = json.loads(out)
     assert (told["status"], told["text"]) == (3, "y = 1\nx = \n")
     assert told["problems"] == [{"line": 2, "column": 5, "message": "invalid syntax"}]

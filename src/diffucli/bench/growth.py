@@ -99,7 +99,7 @@ def fill_with(checkpoint: Checkpoint, policy: Policy) -> Fill:
 
     def fill(text: str, region: str) -> float:
         (job,) = jobs_of([(read(text.encode(), NAME), NAME)], Wanted((region,)))
-        run = fill_job(checkpoint, job, policy, verify="warn", effort=Effort(repair=0))
+        run = fill_job(checkpoint, job, policy, verify="warn", effort=Effort(repair=0, doubt=False))
         return pull(alone(checkpoint.network, run)).result.nfe
 
     return fill

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 REFERENCE = "reference"
 DUAL_CACHE = "dual-cache"
-UNREPAIRED = Effort(repair=0)  # the published loop has no other way to write
+UNREPAIRED = Effort(repair=0, doubt=False)  # the published loop has no other way to write
+WRITING = Effort(doubt=False)  # what is measured is writing, not judging
 FAST_DLLM = Policy(Threshold(0.9), block=32, cache="dual", stop=False)  # Fast-dLLM, arXiv 2505.22618
 
 
@@ -29,8 +30,8 @@ def writers(checkpoint: Checkpoint, policies: Mapping[str, Policy], against: Seq
     """
     yardsticks: dict[str, Callable[[], Writer]] = {
         REFERENCE: lambda: Writer(checkpoint, PRESETS["exact"], PublishedLoop.of(checkpoint), effort=UNREPAIRED),
-        DUAL_CACHE: lambda: Writer(checkpoint, FAST_DLLM),
+        DUAL_CACHE: lambda: Writer(checkpoint, FAST_DLLM, effort=WRITING),
     }
     return {name: yardsticks[name]() for name in against} | {
-        name: Writer(checkpoint, policy) for name, policy in policies.items()
+        name: Writer(checkpoint, policy, effort=WRITING) for name, policy in policies.items()
     }

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from diffucli import sandbox
 from diffucli.syntax import languages
 from diffucli.syntax.check import check
-from diffucli.tasks.doubt import Evidence
+from diffucli.tasks.doubt import UNKNOWN, Evidence
 
 TEST_SECONDS = 5.0
-NO_EVIDENCE = Evidence(0.0, 0.0, repairs=0, warnings=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Sample:
     seconds: float
     refused: bool = False
     doubtful: bool = False
-    evidence: Evidence = NO_EVIDENCE
+    evidence: Evidence = UNKNOWN.evidence
 
     @property
     def told(self) -> bool:

@@ -92,6 +92,9 @@ class Doubt:
         )
 
 
+UNKNOWN = Doubt(Evidence(0.0, 0.0, repairs=0, warnings=0), None, doubtful=False)  # of a text that was not read again
+
+
 class Doubted(Unparsable):
     """New text that the model was not sure of, and that was not written because doubt was to be refused."""
 

@@ -16,7 +16,7 @@ from diffucli.decode.policy import repair_policy
 from diffucli.decode.sample import Constraints
 from diffucli.errors import UsageError
 from diffucli.tasks.attempt import Attempt, FailedTest, badness
-from diffucli.tasks.doubt import Doubted, doubt_of
+from diffucli.tasks.doubt import UNKNOWN, Doubted, doubt_of
 from diffucli.tasks.repair import repaired
 from diffucli.tasks.verify import Check, Refused
 
@@ -42,13 +42,14 @@ class Effort:
     candidates: texts to choose from; the first is written as if it were alone, the others with the next seeds, and at
     temperature 0.7 where none is given. repair: rounds of repair without progress. pick: "best" is the one with the
     fewest faults, then the likeliest; "first" keeps the order of the seeds. test: judges texts that have no syntax
-    errors, all at once.
+    errors, all at once. doubt: whether the text is read again, which tells how sure it is.
     """
 
     candidates: int = 1
     repair: int = 2
     pick: Literal["best", "first"] = "best"
     test: Callable[[Sequence[str]], Sequence[Judged]] | None = None
+    doubt: bool = True
 
     def __post_init__(self) -> None:
         """Refuses what is no number of candidates or rounds. Raises UsageError."""
@@ -166,7 +167,9 @@ def solve(
     if effort.pick == "best":
         best.sort(key=badness)
     attempts = tuple(attempt for each in versions for attempt in each)
-    doubt, rereading = yield from doubt_of(checkpoint, best[0], task.kind)
+    doubt, rereading = UNKNOWN, 0.0
+    if effort.doubt:
+        doubt, rereading = yield from doubt_of(checkpoint, best[0], task.kind)
     name, seconds = checkpoint.folder.resolve().name, time.perf_counter() - begun
     return Result(tuple(best), attempts, name, policy, seconds, doubt, rereading, tuple(notes))
 
