@@ -273,7 +273,7 @@ def test_half_a_gibibyte_is_there_by_default() -> None:
 
 
 def test_the_package_offers_the_run_and_its_outcome() -> None:
-    assert sandbox.__all__ == ["Commands", "Ended", "Outcome", "run_tests"]
+    assert sandbox.__all__ == ["Ended", "Outcome", "ShellCommands", "run_tests"]
 
 
 def test_a_run_costs_little_more_than_starting_python() -> None:

@@ -76,8 +76,8 @@ def ask(filled: Filled, report: Report) -> Filled:
 def _answer() -> str:
     """The answer: "y", "n" or "q"; the end of the input and Ctrl-C are "q"."""
     while True:
-        print(QUESTION, end="", file=sys.stderr, flush=True)
         try:
+            print(QUESTION, end="", file=sys.stderr, flush=True)
             line = sys.stdin.readline()
         except KeyboardInterrupt:
             line = ""
