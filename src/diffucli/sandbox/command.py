@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import threading
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from diffucli.errors import UsageError
+from diffucli.sandbox.run import kill_group
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ class ShellCommands:
             self._stopped = True
             running = list(self._running)
         for process in running:
-            _kill(process)
+            kill_group(process)
 
     def _start(self, command: str, folder: Path) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -88,18 +88,10 @@ class ShellCommands:
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         """Kills what is left of a command's processes, and waits for the first of them."""
-        _kill(process)
+        kill_group(process)
         process.wait()
         with self._lock:
             self._running.discard(process)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if os.name == "posix":
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
 
 
 def _collect(stream: IO[bytes], kept: bytearray) -> None:

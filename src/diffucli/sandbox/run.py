@@ -121,15 +121,15 @@ def _watch(process: subprocess.Popen[bytes], order: bytes, limit: float) -> tupl
         process.wait(max(limit - time.monotonic(), 0.01))
     except subprocess.TimeoutExpired:
         in_time = False
-    _kill(process)
+    kill_group(process)
     process.wait()
     for thread in threads:
         thread.join(_GRACE)
     return kept, in_time
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill the child's process group; other members may outlive the child."""
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills the process group of a child; other members may outlive the child."""
     if os.name == "posix":
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

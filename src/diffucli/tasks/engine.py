@@ -68,11 +68,11 @@ class Task:
     """What the pipeline needs to know of a task.
 
     kind: which calibration of doubt it has. first: writes a first text by a policy. read: makes a text of what was
-    written, and judges it. repairing: how repairs are written, but for their policy.
+    written, and judges it. repairing: how repairs are written, but for their policy. patience: rounds of repair that
+    it is worth beyond those of the effort.
     """
 
     kind: Kind
-
     first: Callable[[Policy], Run[Attempt]]
     read: Callable[[RunOutput], Attempt]
     repairing: Decoding

@@ -81,6 +81,9 @@ class _Filling:
             self.checkpoint, parts, masks=sum(self._masks), request=self.instruction, language=self.job.language
         )
         self.longest = len(self._layout(self._masks).tokens)
+        self._blanks = [
+            tokenizer.blanks(behind_blank=part.endswith(" ")) if _is_indent(part) else () for part in self._parts[:-1]
+        ]
 
     def decoding(self, policy: Policy, *, padded: bool, only: int | None = None) -> Decoding:
         """How the holes, or hole number `only`, are written. padded: padding may be written."""
@@ -94,8 +97,7 @@ class _Filling:
             forbidden=tokenizer.specials - ends,
             min_tokens=[region.low or 1 for region in self.job.targets.regions][chosen],
         )
-        blanks = [tokenizer.blanks(behind_blank=part.endswith(" ")) if _is_indent(part) else () for part in self._parts]
-        found = replace(found, not_first=tuple(blanks[:-1][chosen]))
+        found = replace(found, not_first=tuple(self._blanks[chosen]))
         return Decoding(self.checkpoint, policy, found, self.decode)
 
     def first(self, policy: Policy) -> Run[Attempt]:
