@@ -36,7 +36,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 
 def measured(argv: Sequence[str]) -> str:
     """The output of `diffu bench argv…`; its progress goes to the terminal."""
-    command = [sys.executable, "-m", "diffucli", "bench", *argv]
+    command = [sys.executable, "-P", "-m", "diffucli", "bench", *argv]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("decode", "tasks", "edit", "syntax", "model")
-MUTMUT = (sys.executable, "-c", "from mutmut.__main__ import cli; cli(prog_name='mutmut')")
+MUTMUT = (sys.executable, "-P", "-c", "from mutmut.__main__ import cli; cli(prog_name='mutmut')")
 NOTICED = (1, 3)  # the exit codes of pytest when a test failed, or pytest itself did
 TOO_LONG = (24, -24, 36, 152, 255)  # mutmut's and the system's for a test that never ends
 NONE = "none"  # the name of no mutant

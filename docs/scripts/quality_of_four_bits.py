@@ -69,7 +69,7 @@ def compare(whole: Checkpoint, four: Checkpoint, share: float, count: int) -> li
 
 def passed(folder: Path, quant: str, suite: str, limit: int) -> str:
     """pass@1 of every group by `diffu eval`, or why it could not be measured."""
-    command = [sys.executable, "-m", "diffucli", "eval", "--suite", suite, "-m", str(folder), "--quant", quant]
+    command = [sys.executable, "-P", "-m", "diffucli", "eval", "--suite", suite, "-m", str(folder), "--quant", quant]
     command += ["--limit", str(limit), "--seed", "0", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:

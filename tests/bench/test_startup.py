@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import diffucli
 from diffucli.bench import startup
-from diffucli.bench.startup import NAMES, ModelFlags, elapsed, first_and_last, measure, phases
+from diffucli.bench.startup import DIFFU, NAMES, ModelFlags, elapsed, first_and_last, measure, phases
 from diffucli.errors import DiffuError
 from diffucli.ui.terminal import BEGIN
 
@@ -64,3 +67,23 @@ def test_the_findings_have_a_row_for_every_phase() -> None:
     found = startup.findings({"import torch": 1.234, "to the end": 2.0})
     assert found.text.splitlines()[2:] == ["| import torch | 1.23 |", "| to the end   | 2.00 |"]
     assert found.values == {"start": {"import torch": 1.234, "to the end": 2.0}}
+
+
+def test_modules_in_the_working_folder_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("diffucli", "pygments", "json", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(f'{__file__} was imported')\n")
+    monkeypatch.chdir(tmp_path)
+    assert elapsed([*DIFFU, "--help"]) > 0
+    assert phases("import json, torch, pygments, diffucli; print(json.dumps([0.5]))", MODEL) == (0.5,)
+
+
+def test_every_child_of_ours_is_started_so() -> None:
+    scripts = Path(__file__).parents[2] / "docs" / "scripts"
+    starts = [
+        (path.name, flags)
+        for folder in (Path(diffucli.__file__).parent, scripts)
+        for path in folder.rglob("*.py")
+        for flags in re.findall(r"""sys\.executable,(.*?"-[cm]")""", path.read_text(encoding="utf-8"))
+    ]
+    assert starts
+    assert [each for each in starts if '"-P"' not in each[1] and '"-I"' not in each[1]] == []

@@ -19,7 +19,8 @@ from diffucli.ui.terminal import BEGIN
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DIFFU = (sys.executable, "-m", "diffucli")
+PYTHON = (sys.executable, "-P")  # modules in the working folder are not imported
+DIFFU = (*PYTHON, "-m", "diffucli")
 REQUEST = "write a quicksort"
 UNPARSABLE = 3
 PHASES = """
@@ -80,7 +81,7 @@ def elapsed(argv: Sequence[str]) -> float:
 
 def phases(code: str, model: ModelFlags) -> tuple[float, ...]:
     """The list of seconds that a child process running `code` prints."""
-    argv = [sys.executable, "-c", code, model.folder, model.device, model.quant]
+    argv = [*PYTHON, "-c", code, model.folder, model.device, model.quant]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
     _require_success(done.returncode, done.stderr)
     found: Any = json.loads(done.stdout)
