@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 import typer
 
 from diffucli.cli import failure
-from diffucli.cli.app import app
+from diffucli.cli.app import app, run
 from diffucli.cli.failure import INTERNAL, Asked, asked, tell
 from diffucli.errors import NoRoom, TargetChanged, UsageError, WriteFailed
 from diffucli.syntax.check import CheckResult, Diagnostic
@@ -42,6 +44,53 @@ def test_an_error_that_nobody_foresaw_is_code_70_and_names_itself(capsys):
     out, err = capsys.readouterr()
     assert err == "diffu: internal error: ZeroDivisionError: a b (set DIFFU_DEBUG=1 for the traceback)\n"
     assert json.loads(out)["status"] == 70
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(36, "File name too long", "a" * 9), 2, "aaaaaaaaa: File name too long (check the path"),
+        (PermissionError(13, "Permission denied", b"a"), 2, "a: Permission denied"),
+        (OSError(5, "Input/output error"), 2, "the system refuses it: Input/output error"),
+        (MemoryError(), 4, "memory ran out (try a smaller --length"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 4, "memory ran out"),
+        (
+            ImportError("libtorch.so: failed to map\nsegment"),
+            4,
+            "a library cannot be loaded (libtorch.so: failed to map s",
+        ),
+        (RecursionError("maximum"), 2, "the input is nested too deeply"),
+    ],
+)
+def test_what_the_system_refuses_is_no_internal_error(capsys, error, code, said):
+    assert tell(error, Asked("diffu gen")) == code
+    assert capsys.readouterr().err.startswith(f"diffu: {said}")
+
+
+def test_a_folder_that_was_deleted_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["check", "a.py"]) == 2
+    assert capsys.readouterr().err == "diffu: the current folder does not exist any more (cd to another one)\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize("words", ["--help", "model list"])
+def test_a_full_stdout_is_told_with_its_exit_code(command, environment, words):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*command, *words.split()], stdout=full, stderr=-1, env=environment, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"diffu: stdout: No space left on device (make room there, or write to another file)\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize(("words", "code"), [("check nowhere.py", 2), ("check - -v", 0)])
+def test_a_full_stderr_leaves_the_exit_code_as_it_is(command, environment, words, code):
+    with Path("/dev/full").open("wb") as full:
+        argv = [*command, *words.split()]
+        done = subprocess.run(argv, stdout=-1, stderr=full, input=b"x = 1\n", env=environment, check=False)
+    assert done.returncode == code
 
 
 def test_a_refused_text_is_shown_around_its_fault_and_whole_in_the_object(capsys):
@@ -88,6 +137,6 @@ def test_what_arguments_ask_for_is_read_past_their_mistakes(argv, expected):
 
 
 def test_a_reader_that_went_away_is_told_nothing(capsys, monkeypatch):
-    monkeypatch.setattr(failure.streams, "abandon_stdout", lambda: None)
+    monkeypatch.setattr(failure.streams, "abandon", lambda _: None)
     assert tell(BrokenPipeError(), Asked("diffu gen", json=True)) == 141
     assert capsys.readouterr() == ("", "")

@@ -61,7 +61,7 @@ def test_an_error_is_one_line_and_its_own_exit_code(diffu, monkeypatch, error: D
     assert json.loads(done.out) == {"schema": "diffu.error/1", "status": code, "error": "m", "hint": "h"}
 
 
-@pytest.mark.parametrize("error", [RuntimeError("two\nlines"), RecursionError(), OSError(5, "no luck"), KeyError("x")])
+@pytest.mark.parametrize("error", [RuntimeError("two\nlines"), ValueError(), KeyError("x")])
 def test_what_should_not_happen_is_one_line_and_exit_70(diffu, monkeypatch, error):
     def fail(*_, **__):
         raise error
@@ -90,7 +90,7 @@ def test_a_broken_pipe_is_quiet_where_there_is_no_signal_for_it(diffu, monkeypat
         raise BrokenPipeError
 
     monkeypatch.setattr("diffucli.cli.streams.inputs", broken)
-    monkeypatch.setattr("diffucli.cli.streams.abandon_stdout", lambda: None)
+    monkeypatch.setattr("diffucli.cli.streams.abandon", lambda _: None)
     done = diffu("check", "--json", "x.py")
     assert (done.code, done.out, done.err) == (failure.PIPE, b"", "")
 

@@ -85,7 +85,7 @@ def test_what_stdout_refuses_is_told_and_not_tried_again(monkeypatch):
 
     given_up = []
     monkeypatch.setattr(sys, "stdout", Full())
-    monkeypatch.setattr(streams, "abandon_stdout", lambda: given_up.append(True))
+    monkeypatch.setattr(streams, "abandon", lambda _: given_up.append(True))
     with pytest.raises(WriteFailed, match="stdout: No space left on device"):
         streams.put(b"x")
     assert given_up

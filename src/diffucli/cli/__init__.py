@@ -34,8 +34,19 @@ def main() -> None:
         code = 128 + signal.SIGINT  # someone blocks the signal
     if unignored:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _end_stderr()
     gc.freeze()  # else a second goes by in searching all that was imported for garbage
     sys.exit(code)
+
+
+def _end_stderr() -> None:
+    """Writes what is left for stderr; were it refused at the very end, the exit code would be 120."""
+    from diffucli.cli import streams
+
+    try:
+        sys.stderr.flush()
+    except OSError:
+        streams.abandon(sys.stderr)
 
 
 def _open_what_is_closed() -> None:

@@ -62,7 +62,7 @@ def ask(filled: Filled, report: Report) -> Filled:
     accepted = filled.result.acceptable()
     for number, each in enumerate(accepted, 1):
         one = replace(filled, result=replace(filled.result, candidates=(each,)))
-        print(f"candidate {number} of {len(accepted)}", file=sys.stderr)
+        streams.say(f"candidate {number} of {len(accepted)}")
         _show(one.diff().decode(errors="replace"))
         answer = _answer()
         if answer == "y":
@@ -82,7 +82,7 @@ def _answer() -> str:
         except KeyboardInterrupt:
             line = ""
         if not line.endswith("\n"):
-            print(file=sys.stderr)
+            streams.say()
         answer = line.strip().lower()[:1] if line else "q"
         if answer in {"y", "n", "q"}:
             return answer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diffucli import files
 from diffucli.cli import options as flag
 from diffucli.cli import streams
 from diffucli.cli.report import Report, run_values
@@ -28,8 +29,8 @@ def require_target(path: Path) -> None:
     """WriteFailed or UsageError where it is plain before a run that `path` cannot be written."""
     from diffucli.edit import patch
 
-    real = path.resolve()
-    if not real.parent.is_dir():
+    real = files.real(path)
+    if not files.is_folder(real.parent):
         raise UsageError(f"{path}: its folder does not exist", hint=f"mkdir -p {real.parent}")
     if patch.content(real) is not None and not real.stat().st_mode & 0o222:
         raise WriteFailed(f"{path}: is read-only", hint=f"chmod u+w {path}, or write elsewhere with -o")

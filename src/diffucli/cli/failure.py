@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,7 +19,7 @@ from typer.core import TyperGroup
 
 from diffucli.cli import streams
 from diffucli.cli.report import places, say
-from diffucli.errors import DiffuError, UsageError, WriteFailed
+from diffucli.errors import LESS_MEMORY, DiffuError, ModelError, NoRoom, UsageError, WriteFailed, is_out_of_memory
 from diffucli.tasks.attempt import FailedTest
 from diffucli.tasks.verify import Refused
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 PIPE = 141  # what a shell makes of SIGPIPE
+MESSAGE_LENGTH = 200  # characters of a library's message that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,51 @@ def tell(error: Exception, asked: Asked) -> int:
             return UsageError.exit_code
         error = UsageError(message.rstrip(".\n"), hint=f"{asked.command} --help")
         if asked.echo:  # the command did not come to run, so nobody has read stdin
-            streams.echo(b"")
+            with contextlib.suppress(OSError, WriteFailed):
+                streams.echo(b"")
     if isinstance(error, BrokenPipeError):
-        streams.abandon_stdout()
+        streams.abandon(sys.stdout)
         return PIPE
-    known = error if isinstance(error, DiffuError) else _internal(error)
-    code = known.exit_code if isinstance(error, DiffuError) else INTERNAL
+    if os.environ.get("DIFFU_DEBUG") and not isinstance(error, DiffuError):
+        traceback.print_exception(error)
+    known = error if isinstance(error, DiffuError) else _of_system(error)
+    code = INTERNAL if known is None else known.exit_code
+    known = known or _internal(error)
     if asked.json:
         with contextlib.suppress(OSError, WriteFailed):
             streams.put(_object(known, code))
     if not asked.silent:
         _line(known, quiet=asked.quiet)
     return code
+
+
+def _of_system(error: Exception) -> DiffuError | None:
+    """What the system, its memory or its depth refuses to a command, as an error of the user's; None for a bug."""
+    if isinstance(error, OSError):
+        return _refusal(error)
+    if is_out_of_memory(error):
+        return NoRoom("memory ran out", hint=f"{LESS_MEMORY}, or a smaller file")
+    if isinstance(error, ImportError):
+        what = " ".join(str(error).split())[:MESSAGE_LENGTH]
+        return ModelError(f"a library cannot be loaded ({what})", hint="diffu doctor checks them; see ulimit -v")
+    if isinstance(error, RecursionError):
+        return UsageError("the input is nested too deeply", hint="give a part of it")
+    return None
+
+
+def _refusal(error: OSError) -> DiffuError:
+    """A file or a stream that the system refuses, wherever it was asked for it."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return UsageError(f"{os.fsdecode(error.filename)}: {reason}", hint="check the path and its permissions")
+    try:
+        flush()  # what could not be written is still there
+        Path.cwd()
+    except WriteFailed as refused:
+        return refused
+    except OSError:
+        return UsageError("the current folder does not exist any more", hint="cd to another one")
+    return UsageError(f"the system refuses it: {reason}", hint="set DIFFU_DEBUG=1 for the traceback")
 
 
 def flush() -> None:
@@ -96,8 +131,6 @@ def flush() -> None:
 
 def _internal(error: Exception) -> DiffuError:
     """The line for what should not have happened."""
-    if os.environ.get("DIFFU_DEBUG"):
-        traceback.print_exception(error)
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return DiffuError(f"internal error: {what}", hint="set DIFFU_DEBUG=1 for the traceback")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from diffucli import files
 from diffucli.cli.streams import STDIN
 from diffucli.errors import UsageError
 
@@ -34,7 +35,7 @@ def split(files: Sequence[Path] | None) -> dict[Path, tuple[str, ...]]:
 
 def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
     name = str(path)
-    if path == STDIN or _exists(path):
+    if path == STDIN or files.exists(path):
         return path, ()
     if _REGION.fullmatch(name):
         raise UsageError(f"{name}: no such file; did you mean -r {name}?", hint="regions are named with -r")
@@ -45,10 +46,3 @@ def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
     if placed := _PLACED.fullmatch(name):
         return type(path)(placed["file"]), (placed["lines"] or placed["symbol"],)
     return path, ()
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long
-        return False

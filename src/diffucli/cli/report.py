@@ -179,7 +179,7 @@ def mark(verdict: CheckResult) -> str:
 
 def say(text: str) -> None:
     """Text on stderr, as `shown`."""
-    print(shown(text, sys.stderr.encoding), file=sys.stderr)
+    streams.say(shown(text, sys.stderr.encoding))
 
 
 def tell(text: str) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from os import environ
 from typing import TYPE_CHECKING, TypeVar
 
+from diffucli import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -55,7 +57,7 @@ class Session:
         if self.report.quiet or self.report.json or not wants_live(sys.stderr, self.live, environ):
             result = pull(events)
         else:
-            view = View(language, self.entry.folder.resolve().name)
+            view = View(language, files.real(self.entry.folder).name)
             result = show(events, self.checkpoint.tokenizer.piece, view=view, fps=self.fps)
         if network.trouble != before:
             self.report.note(network.trouble)

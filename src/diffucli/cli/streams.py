@@ -8,7 +8,9 @@ import shutil
 import stat
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from diffucli.errors import UsageError, WriteFailed
 
@@ -43,7 +45,7 @@ def read_stdin() -> bytes:
 
     waits = sys.stderr.isatty() and os.name == "posix"
     if waits and not select.select([sys.stdin.fileno()], [], [], PATIENCE)[0]:
-        print("diffu: waiting for stdin (end it with ctrl-d, or give </dev/null)", file=sys.stderr)
+        say("diffu: waiting for stdin (end it with ctrl-d, or give </dev/null)")
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
@@ -77,15 +79,24 @@ def put(data: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as exc:
-        abandon_stdout()
+        abandon(sys.stdout)
         raise WriteFailed(f"stdout: {exc.strerror or exc}", hint="make room there, or write to another file") from exc
 
 
-def abandon_stdout() -> None:
+def say(line: str = "") -> None:
+    """A line on stderr. What stderr refuses is lost: a full disk there is no reason to fail."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        abandon(sys.stderr)
+
+
+def abandon(stream: TextIO) -> None:
     """What could not be written is not tried again when the process ends."""
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.close(descriptor)
+    with suppress(OSError, ValueError):  # a stand-in of a test has no descriptor
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
 
 
 def is_filter(given: Mapping[str, object]) -> bool:

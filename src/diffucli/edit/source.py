@@ -6,17 +6,26 @@ The text keeps its newlines; the byte order mark is a field of its own. `source.
 from __future__ import annotations
 
 import codecs
+import errno
 import re
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from diffucli import files
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 10_000_000
+_TOO_LARGE = "larger than 10 MB", "give the part that matters on stdin"
+_REFUSALS = {  # what the system says of a file → in our words, with a remedy
+    errno.ENOENT: ("no such file", "check the path, or create the file first"),
+    errno.EACCES: ("may not be read", "check its permissions: ls -l"),
+    errno.EISDIR: ("is a directory", "name a file in it"),
+    errno.EINVAL: ("is not a regular file", "give its content on stdin and '-' as the file"),
+    errno.EFBIG: _TOO_LARGE,
+}
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -59,26 +68,18 @@ class Source:
 def read(path: Path) -> Source:
     """Read the file at `path`; symlinks are followed. UsageError: it is no readable text file of at most 10 MB."""
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise UsageError(f"{path}: is a directory", hint="name a file in it")
-        if not stat.S_ISREG(mode):
-            raise UsageError(f"{path}: is not a regular file", hint="give its content on stdin and '-' as the file")
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except FileNotFoundError as exc:
-        raise UsageError(f"{path}: no such file", hint="check the path, or create the file first") from exc
-    except PermissionError as exc:
-        raise UsageError(f"{path}: may not be read", hint="check its permissions: ls -l") from exc
-    except OSError as exc:
-        raise UsageError(f"{path}: {exc.strerror or exc}", hint="check the path") from exc
+        raw = files.read_bytes(path, MAX_BYTES)
+    except (OSError, ValueError) as exc:
+        code = exc.errno if isinstance(exc, OSError) else None
+        what, hint = _REFUSALS.get(code or 0, (files.reason(exc), "check the path"))
+        raise UsageError(f"{path}: {what}", hint=hint) from exc
     return from_bytes(raw, path)
 
 
 def from_bytes(raw: bytes, path: Path | None = None) -> Source:
     """Decode `raw`; the path decides whether a coding comment counts. UsageError: it is too large, or no text."""
     if len(raw) > MAX_BYTES:
-        raise UsageError(f"{_name(path)}: larger than 10 MB", hint="give the part that matters on stdin")
+        raise UsageError(f"{_name(path)}: {_TOO_LARGE[0]}", hint=_TOO_LARGE[1])
     bom, encoding = _encoding(raw, path)
     body = raw[len(bom) :]
     try:

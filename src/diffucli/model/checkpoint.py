@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from safetensors import safe_open
 
+from diffucli import files
 from diffucli.errors import BadCheckpoint, DiffuError
 
 if TYPE_CHECKING:
@@ -34,25 +35,22 @@ QUANT_STATE_PARTS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_m
 
 
 def read_text(path: Path) -> str:
-    """The UTF-8 text of `path`. Raises BadCheckpoint if it is missing, no regular file or not UTF-8."""
+    """The UTF-8 text of `path`. Raises BadCheckpoint if it is missing, no regular file, too large or not UTF-8."""
     require_file(path)
     with as_bad_checkpoint(f"{path} cannot be read"):
-        return path.read_text(encoding="utf-8")
+        return files.read_bytes(path).decode()
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in `path`. Raises BadCheckpoint if there is none."""
     text = read_text(path)
     with as_bad_checkpoint(f"{path} is not JSON"):
-        value = json.loads(text)
-    if not isinstance(value, dict):
-        raise BadCheckpoint(f"{path} holds no JSON object", hint=FETCH_AGAIN)
-    return value
+        return files.parse_json(text)
 
 
 def require_file(path: Path) -> None:
     """Raises BadCheckpoint unless `path` is a regular file or a link to one; reading a named pipe would never end."""
-    if not path.exists():
+    if not files.exists(path):
         raise BadCheckpoint(f"{path.parent} lacks {path.name}", hint=FETCH_AGAIN)
     if not path.is_file():
         raise BadCheckpoint(f"{path} is no regular file", hint=FETCH_AGAIN)
@@ -71,7 +69,7 @@ def as_bad_checkpoint(what: str) -> Iterator[None]:
 
 def one_line(exc: Exception) -> str:
     """The message of `exc` in one line of limited length, with its type where the message alone says little."""
-    message = " ".join(str(exc).split())
+    message = " ".join((files.reason(exc) if isinstance(exc, OSError) else str(exc)).split())
     if isinstance(exc, LookupError | ArithmeticError | AttributeError) or not message:
         message = f"{type(exc).__name__} {message}".strip()
     return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
@@ -82,9 +80,9 @@ def shards(folder: Path) -> tuple[Path, ...]:
 
     model.safetensors is preferred to an index, as in transformers.
     """
-    if (folder / SINGLE).exists():
+    if files.exists(folder / SINGLE):
         names = [SINGLE]
-    elif (folder / INDEX).exists():
+    elif files.exists(folder / INDEX):
         names = _indexed(folder / INDEX)
     elif pickles := sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]):
         raise BadCheckpoint(

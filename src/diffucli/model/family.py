@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from diffucli import files
 from diffucli.errors import BadCheckpoint
 from diffucli.model.checkpoint import CONFIG, as_bad_checkpoint, read_object
 from diffucli.model.config import Config
@@ -111,7 +112,7 @@ def read(folder: Path, *, name: str = "", source: str = "") -> tuple[Config, Fam
     name: what error messages call the checkpoint; its path by default. source: the repository it comes from, if known.
     """
     name = name or str(folder)
-    if not (folder / CONFIG).exists():
+    if not files.exists(folder / CONFIG):
         raise BadCheckpoint(f"{name} is no checkpoint: it lacks {CONFIG}", hint="name a checkpoint folder")
     values = read_object(folder / CONFIG)
     family = read_family(folder, values.get("model_type"), name=name, source=source)
@@ -141,16 +142,16 @@ def added_tokens(folder: Path) -> dict[str, int]:
 
     Raises BadCheckpoint if neither lists them.
     """
-    return _listed_apart(folder) if (folder / "added_tokens.json").exists() else _listed_by_tokenizer(folder)
+    return _listed_apart(folder) if files.exists(folder / "added_tokens.json") else _listed_by_tokenizer(folder)
 
 
 def special_tokens(folder: Path) -> dict[str, int]:
     """Name → id of the tokens that either file lists, in the order of ids. Raises BadCheckpoint if one is damaged."""
     found: dict[str, int] = {}
     path = folder / "tokenizer_config.json"
-    if path.exists() and read_object(path).get("added_tokens_decoder"):
+    if files.exists(path) and read_object(path).get("added_tokens_decoder"):
         found |= _listed_by_tokenizer(folder)
-    if (folder / "added_tokens.json").exists():
+    if files.exists(folder / "added_tokens.json"):
         found |= _listed_apart(folder)
     return dict(sorted(found.items(), key=lambda item: item[1]))
 

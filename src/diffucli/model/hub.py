@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
+from diffucli import files
 from diffucli.errors import DiffuError, ModelError
 from diffucli.model.checkpoint import one_line
 
@@ -104,7 +105,7 @@ def stream(listing: Listing, name: str, start: int) -> Iterator[tuple[int, bytes
 def cached(listing: Listing, name: str) -> Path | None:
     """The file in the hub client's own cache (HF_HOME), if another program downloaded it."""
     found = try_to_load_from_cache(listing.repository, name, revision=listing.commit)
-    return Path(found).resolve() if isinstance(found, str) else None
+    return files.real(Path(found)) if isinstance(found, str) else None
 
 
 def _position(content_range: str | None) -> int:

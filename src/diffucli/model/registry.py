@@ -6,7 +6,6 @@ Imports no torch, so that listing is quick.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from diffucli import files
 from diffucli.errors import BadCheckpoint, ModelError, UsageError
 from diffucli.model import store
 from diffucli.model.checkpoint import NF4, bits_per_weight, shards, tensor_sizes
@@ -140,15 +140,15 @@ def origin(text: str) -> Origin:
         raise UsageError(f"{MINI} is part of diffu, there is nothing to pull", hint=PULL.format(FIRST_CHOICE))
     if name in ALIASES:
         return Origin(name, ALIASES[name])
-    path = Path(name).expanduser()
-    if path.suffix.lower() in _WEIGHTS and not path.is_dir():
+    path = files.home(name)
+    if path.suffix.lower() in _WEIGHTS and not files.is_folder(path):
         raise UsageError(
             f"{text} is {_WEIGHTS[path.suffix.lower()]}, no checkpoint folder",
             hint="name a folder or a repository with config.json and safetensors",
         )
-    if name and path.is_dir():
-        return _folder_origin(path.resolve())
-    if name.startswith(_LOCAL) or (name and path.exists()):
+    if name and files.is_folder(path):
+        return _folder_origin(files.real(path))
+    if name.startswith(_LOCAL) or (name and files.exists(path)):
         raise UsageError(f"there is no folder {text}", hint="name a folder that holds a checkpoint")
     if is_repository(name):
         return Origin(short_name(name), name)
@@ -185,8 +185,8 @@ def find(name: str | None) -> Entry:
     known = {entry.name: entry for entry in entries()}
     if entry := known.get(short_name(name)):
         return entry
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = files.home(name)
+    if files.is_folder(folder):
         return Entry(name, folder, embedded=False)
     if name in ALIASES or is_repository(name):
         raise ModelError(f"{name} is not pulled yet", hint=PULL.format(name))
@@ -273,14 +273,11 @@ def _set_default(name: str | None) -> None:
 def _settings() -> dict[str, object]:
     path = settings_path()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return files.read_json(path)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as exc:
-        raise UsageError(f"{path} cannot be read ({exc})", hint="mend it or delete it") from exc
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} holds no JSON object", hint="mend it or delete it")
-    return values
+        raise UsageError(f"{path} cannot be read ({files.reason(exc)})", hint="mend it or delete it") from exc
 
 
 def _mini() -> Entry:

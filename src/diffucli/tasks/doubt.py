@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from diffucli import files
 from diffucli.decode.canvas import Span
 from diffucli.decode.commit import Progress
 from diffucli.decode.lanes import side_by_side
@@ -149,7 +150,7 @@ def read(folder: Path) -> dict[Kind, Calibration]:
     """The calibrations in a checkpoint folder, of which there may be none. Raises BadCheckpoint."""
     path = folder / FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[Any, Any] = files.read_json(path)
         return {kind: _calibration(each) for kind, each in values.items()}
     except FileNotFoundError:
         return {}

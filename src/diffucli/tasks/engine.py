@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from diffucli import files
 from diffucli.decode.lanes import side_by_side
 from diffucli.decode.policy import repair_policy
 from diffucli.decode.sample import Constraints
@@ -170,7 +171,7 @@ def solve(
     doubt, rereading = UNKNOWN, 0.0
     if effort.doubt:
         doubt, rereading = yield from doubt_of(checkpoint, best[0], task.kind)
-    name, seconds = checkpoint.folder.resolve().name, time.perf_counter() - begun
+    name, seconds = files.real(checkpoint.folder).name, time.perf_counter() - begun
     return Result(tuple(best), attempts, name, policy, seconds, doubt, rereading, tuple(notes))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from diffucli import files
 from diffucli.errors import UsageError
 from diffucli.sandbox import ShellCommands
 from diffucli.tasks.attempt import Judged
@@ -56,9 +57,9 @@ class Project:
         Without version control, caches and virtual environments. The command runs where the user is, if that is
         inside, else at the top.
         """
-        real = file.resolve()
+        real = files.real(file)
         root = next((folder for folder in real.parents if (folder / ".git").exists()), real.parent)
-        here = Path.cwd().resolve()
+        here = files.real(Path.cwd())
         start = here.relative_to(root) if here.is_relative_to(root) else Path()
         return cls(root, tuple(_files(root)), real.relative_to(root), start)
 
@@ -106,7 +107,7 @@ class Trial:
     def _judge(self, text: str, commands: ShellCommands) -> Judged:
         project = self.project
         with TemporaryDirectory(prefix="diffu-test-", ignore_cleanup_errors=True) as scratch:
-            here = project.copy(Path(scratch).resolve(), {**self.others, project.place: self.encode(text)})
+            here = project.copy(files.real(Path(scratch)), {**self.others, project.place: self.encode(text)})
             file = os.path.relpath(project.place, project.start)
             ended = commands.run(self.command.replace(FILE, shlex.quote(file)), here, seconds=self.seconds)
         if ended.ok:
