@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import pytest
 from loopback_hub import Fault
 from pulling import (
     ALIAS,
@@ -22,7 +23,7 @@ from pulling import (
 )
 
 from diffucli.errors import BadCheckpoint, ModelError
-from diffucli.model import download, registry
+from diffucli.model import download, registry, store
 from diffucli.model import hub as client
 from diffucli.model import pull as module
 from diffucli.model.pull import offer, pull
@@ -118,18 +119,48 @@ def test_a_server_without_ranges_is_read_from_the_beginning(hub, published):
     assert (registry.find(ALIAS).folder / FIRST).read_bytes() == (published / FIRST).read_bytes()
 
 
-def test_a_file_damaged_on_its_way_is_named_and_it_alone_is_fetched_again(hub, published):
-    hub.faults[FIRST] = [Fault(flip=True)]
-    assert FIRST in refused(BadCheckpoint)
+SMALL = [name for name in PUBLISHED if not name.endswith(".safetensors")]
+
+
+def damage(path: Path) -> None:
+    """One bit in the middle of a file is another."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", [FIRST, "config.json", "vocab.json", "model.safetensors.index.json"])
+def test_a_file_damaged_on_its_way_is_fetched_again_and_it_alone(hub, published, name):
+    hub.faults[name] = [Fault(flip=True)]
+    pulled()
+    assert hub.sent == offer(ALIAS).total + (published / name).stat().st_size
+    assert (registry.find(ALIAS).folder / name).read_bytes() == (published / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", [FIRST, "config.json"])
+def test_a_file_that_comes_damaged_twice_is_named_and_gone(hub, name):
+    hub.faults[name] = [Fault(flip=True)] * 2
+    assert f"{name} was damaged in transit" in refused(BadCheckpoint)
     hub.requests.clear()
     pulled()
-    assert len([request for request in hub.requests if request.port == "network"]) == 1
-    assert (registry.find(ALIAS).folder / FIRST).read_bytes() == (published / FIRST).read_bytes()
+    assert len([request for request in hub.requests if "/resolve/" in request.path and request.port == "hub"]) == (
+        1 if name == FIRST else 3
+    ), "what was fetched before is not fetched again"
 
 
-def test_a_damaged_small_file_is_named_too(hub):
-    hub.faults["generation_config.json"] = [Fault(flip=True)]
-    assert "generation_config.json" in refused(BadCheckpoint)
+@pytest.mark.parametrize("name", SMALL)
+def test_a_bit_flipped_on_the_disk_makes_no_pull_stuck(hub, published, name):
+    hub.faults[FIRST] = [Fault(cut=300_000), *[Fault(status=500)] * 4]
+    refused(ModelError)
+    damage(store.download_dir(ALIAS) / name)
+    pulled()
+    folder = registry.find(ALIAS).folder
+    assert (folder / name).read_bytes() == (published / name).read_bytes()
+    damage(folder / name)
+    sent = hub.sent
+    pulled()
+    assert (folder / name).read_bytes() == (published / name).read_bytes()
+    assert hub.sent - sent == (published / name).stat().st_size, "all others are taken from the installed model"
 
 
 def test_a_truncated_file_is_named(hub):

@@ -5,6 +5,13 @@ The real client talks to a hub on loopback, tests/hub.py.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import loopback_hub as loopback
+import pulling
 import pytest
 from huggingface_hub import constants
 from loopback_hub import Fault
@@ -16,7 +23,11 @@ from pulling import (
 )
 
 from diffucli.errors import ModelError
+from diffucli.model import hub as client
 from diffucli.model.pull import offer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -98,3 +109,44 @@ def test_no_network_is_told(hub, monkeypatch):
 def test_offline_is_told(hub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE is set" in refused(ModelError)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json\0", "\ud800.json", None, 7, "a" * 300 + ".json", "\x1b]0;x.json", "a\nb.json"]
+)
+def test_a_name_that_no_file_of_a_checkpoint_has_is_left_out(hub, monkeypatch, name):
+    siblings = loopback._sibling
+
+    def odd(file: str, path: Path) -> dict[str, Any]:
+        return siblings(file, path) | ({"rfilename": name} if file == pulling.CARD else {})
+
+    monkeypatch.setattr(loopback, "_sibling", odd)
+    assert name not in {file.name for file in offer(ALIAS).listing.files}
+    assert pulled()
+
+
+@pytest.mark.parametrize("size", [-1, "7", 1.5, True])
+def test_a_size_that_is_none_is_no_answer_of_the_hub(hub, monkeypatch, size):
+    siblings = loopback._sibling
+    monkeypatch.setattr(loopback, "_sibling", lambda *file: siblings(*file) | {"size": size, "lfs": None})
+    assert "does not answer as the hub does" in refused(ModelError)
+
+
+@pytest.mark.parametrize("commit", [None, "", "main", "../x", "\x1b[2J", 7])
+def test_a_commit_that_is_none_is_no_answer_of_the_hub(hub, monkeypatch, commit):
+    info = loopback.Repository.info
+    monkeypatch.setattr(loopback.Repository, "info", lambda *a: info(*a) | {"sha": commit})
+    assert "it names no commit" in refused(ModelError)
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("²", 0.0), ("-1", 0.0), ("", 0.0), ("9" * 400, 0.0)])
+def test_a_time_to_wait_that_is_no_number_is_none(header, seconds):
+    assert client._seconds(header) == seconds
+
+
+def test_an_address_that_is_none_is_told(tmp_path):
+    environment = {**os.environ, "HF_ENDPOINT": "http://[bad", "DIFFU_HOME": str(tmp_path)}
+    argv = [sys.executable, "-m", "diffucli", "model", "pull", "org/name"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    said = "diffu: the hub's client does not take its settings (Invalid IPv6 URL) (correct or unset HF_ENDPOINT)\n"
+    assert (done.returncode, done.stderr) == (2, said)

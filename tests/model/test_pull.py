@@ -170,6 +170,23 @@ def test_too_little_room_is_told_in_numbers_before_the_weights(hub, monkeypatch)
     assert not hub.asked(FIRST)
 
 
+def test_small_files_need_room_too(hub, published, monkeypatch):
+    """A tokenizer_config.json of a gigabyte filled a small disk before anybody reckoned."""
+    free = sum((published / name).stat().st_size for name in PUBLISHED) - 1
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 9 * 10**5, free))
+    refused(NoRoom)
+    assert len(hub.requests) == 1, "the listing, and no file"
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "chat_template.jinja"])
+def test_a_small_file_that_is_none_is_refused_before_it_is_fetched(hub, published, name):
+    with (published / name).open("r+b" if (published / name).exists() else "wb") as file:
+        file.truncate(20_000_001)
+    assert f"{name} has 20.0 MB" in refused(BadCheckpoint)
+    assert len(hub.requests) == 1
+    assert "20.0 MB" in refused(BadCheckpoint, str(published))
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_disk_that_fills_up_leaves_a_part_to_go_on_from(hub, tmp_path, monkeypatch):
     small = tmp_path / "small"

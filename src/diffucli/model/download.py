@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +23,10 @@ WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between tries without progress
 LONGEST_WAIT = 300.0  # seconds; the hub counts requests in windows of five minutes
 YIELD_BYTES = 1 << 20  # written between two yields
 HASH_BYTES = 1 << 22  # hashed at a time
+
+
+class Damaged(BadCheckpoint):
+    """A file does not have the digest that the hub gives."""
 
 
 def patiently(request: Callable[[], Value]) -> Value:
@@ -104,7 +109,7 @@ def _append(listing: Listing, file: Remote, path: Path) -> Iterator[int]:
 
 
 def verify(file: Remote, folder: Path) -> Iterator[int]:
-    """Compares `file` with its digest and yields the bytes read. Deletes it and raises BadCheckpoint if they differ."""
+    """Compares `file` in `folder` with its digest and yields the bytes read. Raises Damaged if they differ."""
     path = folder / file.name
     is_blob = len(file.digest) != hub.SHA256_DIGITS
     digest = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False) if is_blob else hashlib.sha256()
@@ -113,19 +118,30 @@ def verify(file: Remote, folder: Path) -> Iterator[int]:
             digest.update(block)
             yield content.tell()
     if file.digest and digest.hexdigest() != file.digest:
-        path.unlink()
-        raise BadCheckpoint(
+        raise Damaged(
             f"{file.name} was damaged in transit: its digest is not the one the hub gives",
             hint="pull again: only that file is fetched again",
         )
 
 
-def adopt(listing: Listing, file: Remote, folder: Path) -> None:
-    """Links `file` from the hub client's own cache into `folder`, if it is there, complete and on the same disk."""
-    found = hub.cached(listing, file.name)
-    if found and not present(file, folder) and found.stat().st_size == file.size:
+def is_intact(file: Remote, folder: Path) -> bool:
+    """Whether `file` is in `folder` and has its digest; reads all of it."""
+    try:
+        deque(verify(file, folder), maxlen=0)
+    except (OSError, Damaged):
+        return False
+    return True
+
+
+def adopt(listing: Listing, file: Remote, folder: Path, installed: Path) -> None:
+    """Links `file` into `folder` from the hub client's own cache, or from the folder of the `installed` model.
+
+    Only if it is there in the right size and on the same disk. Its digest is compared later, as of all files.
+    """
+    for found in (hub.cached(listing, file.name), installed / file.name):
         with suppress(OSError):
-            (folder / file.name).hardlink_to(found)
+            if found and not present(file, folder) and found.stat().st_size == file.size:
+                (folder / file.name).hardlink_to(found)
 
 
 def prepare(folder: Path, wanted: tuple[Remote, ...]) -> bool:

@@ -7,26 +7,33 @@ the client's own downloads, from release 1.18 on, start over after an interrupti
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
-
 from diffucli import files
-from diffucli.errors import DiffuError, ModelError
+from diffucli.errors import DiffuError, ModelError, UsageError
 from diffucli.model.checkpoint import one_line
+
+logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its errors are told in our words
+try:
+    from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+except ValueError as exc:  # the client reads its settings when it is imported
+    raise UsageError(
+        f"the hub's client does not take its settings ({one_line(exc)})", hint="correct or unset HF_ENDPOINT"
+    ) from exc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +44,8 @@ constants.HF_HUB_DISABLE_TELEMETRY = True
 SHA256_DIGITS = 64  # hexadecimal; a shorter digest is git's SHA-1 of a blob
 PULL_AGAIN = "pull again: it goes on where it stopped"
 PARTIAL = HTTPStatus.PARTIAL_CONTENT
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
+_FILE = re.compile(r"[\w. +-]{1,200}(?:/[\w. +-]{1,200})*", re.ASCII)  # any other name is of no file of a checkpoint
 RETRIED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -69,15 +78,19 @@ class Transient(Exception):
 
 
 def look(repository: str, revision: str | None) -> Listing:
-    """The files of `repository` at `revision` (None: the newest), with the commit. Raises ModelError, Transient."""
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    """The files of `repository` at `revision` (None: the newest), with the commit. Raises ModelError, Transient.
+
+    Files whose names no file of a checkpoint has are left out.
+    """
     with _translated(repository, revision):
         info = HfApi().model_info(
             repository, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
         )
-        commit, siblings = str(info.sha or ""), info.siblings or []
+        if not _COMMIT.fullmatch(str(info.sha)):
+            raise ValueError("it names no commit")
         licence, link = _licence(info, repository)
-        return Listing(repository, commit, licence, link, tuple(_remote(sibling) for sibling in siblings))
+        named = [sibling for sibling in info.siblings or [] if _FILE.fullmatch(str(sibling.rfilename))]
+        return Listing(repository, str(info.sha), licence, link, tuple(map(_remote, named)))
 
 
 def stream(listing: Listing, name: str, start: int) -> Iterator[tuple[int, bytes]]:
@@ -114,9 +127,10 @@ def _position(content_range: str | None) -> int:
 
 
 def _remote(sibling: RepoSibling) -> Remote:
-    if sibling.lfs:
-        return Remote(sibling.rfilename, int(sibling.lfs.size), str(sibling.lfs.sha256))
-    return Remote(sibling.rfilename, int(sibling.size or 0), str(sibling.blob_id or ""))
+    size, digest = (sibling.lfs.size, sibling.lfs.sha256) if sibling.lfs else (sibling.size or 0, sibling.blob_id or "")
+    if type(size) is not int or size < 0:
+        raise ValueError(f"{size!r} is no size of a file")
+    return Remote(str(sibling.rfilename), size, str(digest))
 
 
 def _licence(info: ModelInfo, repository: str) -> tuple[str, str]:
@@ -191,4 +205,5 @@ def _refusal(exc: HfHubHTTPError, repository: str, revision: str | None, name: s
 
 
 def _seconds(retry_after: str | None) -> float:
-    return float(retry_after) if retry_after and retry_after.strip().isdigit() else 0.0
+    """The seconds that a Retry-After asks for; 0 if it is a date, or nothing that can be read."""
+    return float(retry_after) if retry_after and re.fullmatch(r"\s*[0-9]{1,9}\s*", retry_after) else 0.0

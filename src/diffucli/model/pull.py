@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
+from diffucli.files import MAX_JSON_BYTES
 from diffucli.model import download, family, store, tokenizer
 from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, check_index, shards, tensor_sizes
 from diffucli.model.config import NO_BITSANDBYTES
@@ -24,7 +25,7 @@ from diffucli.model.store import Record
 from diffucli.units import JobProgress, format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from diffucli.model.config import Config, Quant
@@ -96,8 +97,8 @@ def files_of(listing: Listing) -> tuple[Remote, ...]:
         pickles = sorted(name for name in top if name.endswith(PICKLES))
         holds = f"only {pickles[0]}, a pickle, which can run code" if pickles else "no weights"
         raise BadCheckpoint(f"{where} has no safetensors but {holds}", hint=_instead(top))
-    texts = [name for name in sorted(top) if _is_text(name) and (name != INDEX or SINGLE not in top)]
-    return tuple(top[name] for name in (*texts, *names))
+    texts = [top[name] for name in sorted(top) if _is_text(name) and (name != INDEX or SINGLE not in top)]
+    return (*_small(texts), *(top[name] for name in names))
 
 
 def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> Iterator[JobProgress]:
@@ -126,9 +127,16 @@ def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = Fals
         return False
     if record.source != offered.origin.where:
         raise UsageError(f"there is a model {name} from {record.source}", hint=f"diffu model rm {name} makes room")
-    same = offered.origin.folder is None and record.revision == offered.listing.commit
+    same = offered.origin.folder is None and record.revision == offered.listing.commit and _is_intact(offered, record)
     complete = not keep_original or store.download_dir(name).is_dir()
     return same and complete and quant in {"auto", record.quant}
+
+
+def _is_intact(offered: Offer, record: Record) -> bool:
+    """Whether the small files of an installed model are as they were pulled, but for those that packing writes anew."""
+    rewritten = {CONFIG, INDEX} if record.quant == NF4 else set()
+    kept = [file for file in _texts(offered.files) if file.name not in rewritten]
+    return all(download.is_intact(file, store.model_dir(record.name)) for file in kept)
 
 
 def check_room(to_fetch: int, to_make: int) -> None:
@@ -150,18 +158,21 @@ def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> It
     if download.prepare(source, files) and staged.exists():
         shutil.rmtree(staged)
     for file in files:
-        download.adopt(listing, file, source)
-    yield from _fetch(listing, source, weights=False)
+        download.adopt(listing, file, source, store.model_dir(name))
+    if not staged.exists():
+        check_room(_missing(files, source), 0)
+    yield from _fetch(listing, _texts(files), source)
+    yield from (step for step in _verify(listing, _texts(files), source) if step.stage == "fetching")
     config = _examine(source, files)
     packs = _packs(quant, config)
     quantization = NF4 if packs else config.quantization
     if staged.exists() and family.read(staged)[0].quantization != quantization:
         shutil.rmtree(staged)
     if not staged.exists():
-        missing = sum(file.size - download.present(file, source) for file in files)
-        check_room(missing, packed_bytes(config, width=2) if packs else offered.total * keep_original)
-        yield from _fetch(listing, source, weights=True)
-        yield from _verify(files, source)
+        check_room(_missing(files, source), packed_bytes(config, width=2) if packs else offered.total * keep_original)
+        yield from _fetch(listing, files, source)
+        yield from _verify(listing, files, source)
+        _check_headers(files, source)
         if packs or keep_original:
             yield from _stage(source, staged, files, packs=packs)
     target = store.install(staged if staged.exists() else source, _record(offered, quantization))
@@ -192,24 +203,42 @@ def _stage(source: Path, staged: Path, files: tuple[Remote, ...], *, packs: bool
         yield from _copy(files, source, staged)
 
 
-def _fetch(listing: Listing, folder: Path, *, weights: bool) -> Iterator[JobProgress]:
-    """Fetches the weights, or the other files. `done` counts the bytes present of all files."""
+def _texts(files: Iterable[Remote]) -> list[Remote]:
+    """Those of `files` that hold no weights."""
+    return [file for file in files if not file.name.endswith(WEIGHTS)]
+
+
+def _missing(files: Iterable[Remote], folder: Path) -> int:
+    """Bytes of `files` that are not in `folder` yet."""
+    return sum(file.size - download.present(file, folder) for file in files)
+
+
+def _fetch(listing: Listing, files: Iterable[Remote], folder: Path) -> Iterator[JobProgress]:
+    """Fetches those of `files` that are not there yet. `done` counts the bytes present of all files."""
     total, best = sum(file.size for file in listing.files), 0
-    for file in listing.files:
-        if file.name.endswith(WEIGHTS) is weights:
-            others = sum(download.present(other, folder) for other in listing.files if other is not file)
-            for size in download.fetch(listing, file, folder):
-                best = max(best, others + size)
-                yield JobProgress("fetching", best, total)
-
-
-def _verify(files: tuple[Remote, ...], folder: Path) -> Iterator[JobProgress]:
-    total, done = sum(file.size for file in files), 0
     for file in files:
-        for size in download.verify(file, folder):
-            yield JobProgress("checking", done + size, total)
+        others = sum(download.present(other, folder) for other in listing.files if other is not file)
+        for size in download.fetch(listing, file, folder):
+            best = max(best, others + size)
+            yield JobProgress("fetching", best, total)
+
+
+def _verify(listing: Listing, files: Sequence[Remote], folder: Path, *, again: bool = True) -> Iterator[JobProgress]:
+    """Compares `files` with their digests. Those that differ are fetched anew; Damaged: they differ `again`."""
+    total, done, damaged = sum(file.size for file in files), 0, []
+    for file in files:
+        try:
+            for size in download.verify(file, folder):
+                yield JobProgress("checking", done + size, total)
+        except download.Damaged:
+            (folder / file.name).unlink()
+            if not again:
+                raise
+            damaged.append(file)
         done += file.size
-    _check_headers(files, folder)
+    if damaged:
+        yield from _fetch(listing, damaged, folder)
+        yield from _verify(listing, damaged, folder, again=False)
 
 
 def _check_headers(files: tuple[Remote, ...], folder: Path) -> None:
@@ -275,7 +304,17 @@ def _files_in(folder: Path) -> tuple[Remote, ...]:
     single = weights[0].name == SINGLE
     texts = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_text(path.name)]
     copied = [path for path in texts if not (single and path.name == INDEX)]
-    return tuple(Remote(path.name, path.stat().st_size, "") for path in (*copied, *weights))
+    found = [Remote(path.name, path.stat().st_size, "") for path in (*copied, *weights)]
+    return (*_small(found[: len(copied)]), *found[len(copied) :])
+
+
+def _small(texts: list[Remote]) -> list[Remote]:
+    """`texts` as they are. Raises BadCheckpoint if one of these files is larger than any that is read."""
+    for file in texts:
+        if file.size > MAX_JSON_BYTES:
+            size, most = format_bytes(file.size), format_bytes(MAX_JSON_BYTES)
+            raise BadCheckpoint(f"{file.name} has {size}; such a file has at most {most}", hint=PULL_ANOTHER)
+    return texts
 
 
 def _is_text(name: str) -> bool:
