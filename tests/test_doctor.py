@@ -12,7 +12,7 @@ import pytest
 from diffucli import doctor
 from diffucli.cli.app import run
 from diffucli.doctor import CLASSES, Finding, Probe, examine, isolated, speed
-from diffucli.errors import ModelError
+from diffucli.errors import ModelError, UsageError
 from diffucli.model import memory, nf4, registry
 from diffucli.model.config import Config
 from diffucli.model.registry import Entry
@@ -57,6 +57,17 @@ def test_without_a_model_that_runs_the_exit_code_is_one(house, monkeypatch, capf
     out = capfd.readouterr().out
     assert "there is no model" in out
     assert "→ pull one" in out
+
+
+def test_how_generated_code_is_confined_is_told_and_what_to_do_if_it_is_not(house, monkeypatch):
+    monkeypatch.setattr("diffucli.sandbox.strongest", lambda: "namespaces")
+    assert found(house)["sandbox"] == Finding("sandbox", "ok", "code of `diffu eval` is confined by namespaces")
+
+    def none():
+        raise UsageError("nothing confines it", hint="install bubblewrap")
+
+    monkeypatch.setattr("diffucli.sandbox.strongest", none)
+    assert found(house)["sandbox"] == Finding("sandbox", "note", "nothing confines it; install bubblewrap")
 
 
 def test_a_model_that_does_not_fit_is_said_with_the_numbers(house, monkeypatch):

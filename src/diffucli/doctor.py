@@ -14,7 +14,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
-from diffucli.errors import DiffuError
+from diffucli.errors import DiffuError, UsageError
 from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def probes() -> tuple[Probe, ...]:
         Probe("four bits", _four_bits, remedy="pip install --upgrade bitsandbytes; --quant none works without"),
         Probe("training", _training, remedy=TRANSFORMERS),
         Probe("grammars", _grammars),
+        Probe("sandbox", _sandbox),
         *(Probe(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
         Probe("disk", _disk),
         Probe("terminal", _terminal, remedy="set PYTHONIOENCODING=utf-8, or a UTF-8 locale"),
@@ -174,6 +175,15 @@ def _grammars() -> Finding:
     return Finding(
         "grammars", "bad", f"no grammar for {names}: these languages are not checked", f"pip install {wheels}"
     )
+
+
+def _sandbox() -> Finding:
+    from diffucli.sandbox import DESCRIPTIONS, strongest
+
+    try:
+        return Finding("sandbox", "ok", f"code of `diffu eval` is {DESCRIPTIONS[strongest()]}")
+    except UsageError as exc:  # only needed to evaluate models
+        return Finding("sandbox", "note", f"{exc.message}; {exc.hint}")
 
 
 def folders() -> dict[str, Path]:

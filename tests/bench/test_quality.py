@@ -98,8 +98,11 @@ def test_costs_are_sums_over_the_samples() -> None:
 
 
 def test_the_table_shows_pass_at_1_and_the_difference_from_the_first_row() -> None:
-    found = findings([quality("slow", True, False, False, False), quality("fast", True, True, True, False)])
-    header, _, first, second = found.text.splitlines()
+    found = findings(
+        [quality("slow", True, False, False, False), quality("fast", True, True, True, False)], "namespaces"
+    )
+    header, _, first, second, _, how = found.text.splitlines()
+    assert (how, found.values["confinement"]) == ("The code was confined by namespaces.", "namespaces")
     assert [cell.strip() for cell in header.strip("| ").split("|")][:4] == [
         "preset",
         "problems",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffucli.cli.evaluate import recorded
-from diffucli.errors import WriteFailed
+from diffucli.errors import UsageError, WriteFailed
 from diffucli.eval.problems import CodeProblem, FillProblem
+from diffucli.sandbox import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,8 @@ def test_the_table_goes_to_stdout_and_progress_to_stderr(diffu: Diffu, says: Cal
     says(RIGHT, WRONG, "return x")
     done = diffu("eval", "--seed", "3")
     assert done.code == 0
-    header, _, requests, lines = done.out.decode().splitlines()
+    header, _, requests, lines, _, how = done.out.decode().splitlines()
+    assert how.startswith("The code was ")
     assert header.startswith("| group")
     assert "| requests |" in requests
     assert "50.0 % ±" in requests
@@ -61,6 +63,38 @@ def test_the_object_holds_every_figure(diffu: Diffu, says: Callable[..., list[st
     assert lines["passes"] == {"1": 0.0}
     assert {"nfe", "tokens", "seconds", "tpf", "rate", "parses", "error"} <= set(lines)
     assert done.err == ""
+
+
+@pytest.mark.usefixtures("three")
+def test_the_report_says_how_the_code_was_confined(
+    diffu: Diffu, says: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[object] = []
+    outcome = Outcome("ok", "", "", 0.1, "none")
+    monkeypatch.setattr("diffucli.sandbox.run_tests", lambda *_, confinement, **__: ran.append(confinement) or outcome)
+    monkeypatch.setattr("diffucli.sandbox.strongest", lambda: "namespaces")
+    says(RIGHT, RIGHT, "return x", RIGHT, RIGHT, "return x")
+    assert json.loads(diffu("eval", "--json").out)["confinement"] == "namespaces"
+    assert json.loads(diffu("eval", "--json", "--unconfined").out)["confinement"] == "none"
+    assert ran == ["namespaces"] * 2 + ["none"] * 2
+    out = diffu("eval", "--unconfined").out.decode()
+    assert out.endswith("\n\nThe code was not confined: it ran with the rights of the user.\n")
+
+
+@pytest.mark.parametrize(
+    "command", [("eval",), ("bench", "quality"), ("train", "mini", "-o", "new", "--no-picture")], ids=lambda c: c[0]
+)
+def test_where_nothing_confines_code_nothing_is_done(
+    diffu: Diffu, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> None:
+        raise UsageError("generated code cannot be confined here", hint="--unconfined runs it with your own rights")
+
+    monkeypatch.setattr("diffucli.sandbox.strongest", none)
+    monkeypatch.setattr("diffucli.model.load.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    done = diffu(*command)
+    assert (done.code, done.out) == (2, b"")
+    assert done.lines == ["diffu: generated code cannot be confined here (--unconfined runs it with your own rights)"]
 
 
 @pytest.mark.usefixtures("three")
@@ -145,7 +179,7 @@ def test_lengths_are_a_table_of_the_holes_alone(diffu: Diffu, says: Callable[...
     seen = says("return x")
     done = diffu("eval", "--lengths")
     assert done.code == 0
-    header, _, lines = done.out.decode().splitlines()
+    header, _, lines, *_ = done.out.decode().splitlines()
     assert [cell.strip() for cell in header.split("|")][3:5] == ["oracle", "fixed"]
     assert lines.split("|")[1].strip() == "lines"
     assert [canvas.count("<|mask|>") for canvas in seen][1:6] == [4, 8, 16, 32, 64]

@@ -56,12 +56,12 @@ def written(monkeypatch: pytest.MonkeyPatch, checkpoint: object) -> dict[str, ob
 def test_the_card_has_the_log_the_facts_and_all_tables(
     written: dict[str, object], golden: Path, tmp_path: Path
 ) -> None:
-    card.make(golden, tmp_path / "card.md", watch=unwatched, picture=False)
+    card.make(golden, tmp_path / "card.md", confinement="none", watch=unwatched, picture=False)
     assert (written["path"], written["picture"]) == (tmp_path / "card.md", False)
     assert written["log"] == "the log of tiny-dream"
     assert written["facts"].entry.folder == golden  # type: ignore[attr-defined]
     greedy, doubts, sampled, lengths = written["tables"].items()  # type: ignore[attr-defined]
-    assert greedy[0] == "One greedy answer a problem"
+    assert greedy[0] == "One greedy answer a problem (the code was not confined: it ran with the rights of the user)"
     assert sampled[0] == "Ten answers to a request at temperature 0.7, at most 20 requests a group"
     assert doubts[0].startswith("How many texts are in doubt")
     assert "pass@10" not in greedy[1]
@@ -76,7 +76,7 @@ def test_the_card_has_the_log_the_facts_and_all_tables(
 def test_the_later_tables_have_fewer_problems(
     written: dict[str, object], golden: Path, tmp_path: Path, limit: int | None, limits: list[int | None]
 ) -> None:
-    card.make(golden, tmp_path / "card.md", watch=unwatched, limit=limit, picture=False)
+    card.make(golden, tmp_path / "card.md", confinement="none", watch=unwatched, limit=limit, picture=False)
     assert written["limits"] == limits
 
 
@@ -91,7 +91,7 @@ def test_the_samples_and_their_number_are_shown_to_a_watcher(
             titles.append(result.problem.title)
             yield result
 
-    card.make(golden, tmp_path / "card.md", watch=watch, picture=False)
+    card.make(golden, tmp_path / "card.md", confinement="none", watch=watch, picture=False)
     assert written["tables"]
     assert (totals, len(titles)) == ([2, 10, 7], 2 + 10 + 7)
 
@@ -102,4 +102,4 @@ def test_a_missing_matplotlib_is_told_before_anything_is_loaded(
     monkeypatch.setattr(chart, "find_spec", lambda _: None)
     monkeypatch.setattr(card, "load", lambda *_, **__: pytest.fail("it was loaded"))
     with pytest.raises(UsageError, match="the picture needs matplotlib"):
-        card.make(golden, tmp_path / "card.md", watch=unwatched)
+        card.make(golden, tmp_path / "card.md", confinement="none", watch=unwatched)

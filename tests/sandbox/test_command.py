@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -33,6 +35,24 @@ def test_what_takes_too_long_is_killed_with_its_children(tmp_path):
     ended = ShellCommands().run("(sleep 30; touch late) & sleep 30", tmp_path, seconds=0.2)
     assert ended.status is None
     assert ended.seconds < 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of all descendants")
+@pytest.mark.parametrize("end", ["sleep 60", "exit 0"])
+def test_descendants_in_sessions_of_their_own_are_killed_too(tmp_path, gone, end):
+    mark = f"mark-{os.getpid()}-{end[:4]}"
+    ended = ShellCommands().run(f"setsid sh -c 'setsid sleep 60; : {mark}' & sleep 0.2; {end}", tmp_path, seconds=0.6)
+    assert ended.status == (None if end == "sleep 60" else 0)
+    assert gone(mark)
+
+
+def test_a_command_has_the_users_environment_and_the_usual_signals(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIFFU_MARK", "here")
+    commands = ShellCommands()
+    lines = commands.run("env", tmp_path, seconds=30).output.splitlines()
+    assert "DIFFU_MARK=here" in lines
+    assert not [line for line in lines if line.startswith("MALLOC_ARENA_MAX")]
+    assert commands.run("yes | head -1", tmp_path, seconds=30).output == "y\n", "yes ends silently by SIGPIPE"
 
 
 def test_kill_ends_what_runs_and_lets_nothing_begin(tmp_path):

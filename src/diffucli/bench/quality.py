@@ -10,12 +10,14 @@ from diffucli.bench.report import ChartPoint, Findings
 from diffucli.eval.evaluate import evaluate, sample_of
 from diffucli.eval.problems import CodeProblem, Sample, judge
 from diffucli.lab import markdown
+from diffucli.sandbox import DESCRIPTIONS
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from diffucli.eval.evaluate import Judge, Writer
+    from diffucli.sandbox import Confinement
 
 COLUMNS = ("preset", "problems", "pass@1", "to the first", "tokens", "NFE", "TPF", "tok/s")
 
@@ -136,8 +138,8 @@ def _cells(quality: Quality, first: Quality) -> list[str]:
     ]
 
 
-def findings(qualities: Sequence[Quality]) -> Findings:
-    """The table and its figures."""
+def findings(qualities: Sequence[Quality], confinement: Confinement) -> Findings:
+    """The table and its figures, and how the code was confined."""
     found: list[dict[str, object]] = []
     for each in qualities:
         paired = each.over(qualities[0])
@@ -145,7 +147,8 @@ def findings(qualities: Sequence[Quality]) -> Findings:
         figures = ("name", "tokens", "nfe", "seconds", "tokens_per_second")
         quality = {"passed": each.passed, "pass_at_1": each.rate, "error": each.error, "to_first": to_first}
         found.append({**{name: getattr(each, name) for name in figures}, "quality": quality})
-    return Findings(table(qualities), {"presets": found})
+    text = f"{table(qualities)}\n\nThe code was {DESCRIPTIONS[confinement]}."
+    return Findings(text, {"confinement": confinement, "presets": found})
 
 
 def points(qualities: Sequence[Quality]) -> list[ChartPoint]:

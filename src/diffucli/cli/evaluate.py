@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +50,9 @@ def evaluate(
         bool, typer.Option("--lengths", help="Holes only: at their true length, at fixed lengths, and by default.")
     ] = False,
     records: Annotated[Path | None, typer.Option("--records", metavar="FILE", help=RECORDS_HELP)] = None,
+    unconfined: flag.Unconfined = False,
 ) -> None:
-    """Measure how many problems a model solves. It was not trained on them; its answers run in the sandbox.
+    """Measure how many problems a model solves. It was not trained on them; its answers run in a sandbox.
 
     The first answer uses the seed, the next ones the seeds after it. pass@10 is shown if there are ten answers.
 
@@ -60,30 +62,34 @@ def evaluate(
     from diffucli.cli.destination import require_target
     from diffucli.eval import evaluate as evaluations
     from diffucli.eval import lengths as by_length
+    from diffucli.eval.problems import judge
     from diffucli.eval.report import values
+    from diffucli.sandbox import DESCRIPTIONS, Confinement, strongest
 
     if samples > 1:
         evaluations.require_sampling(choice.decoding().policy())
     if records:
         require_target(records)
+    confinement: Confinement = "none" if unconfined else strongest()
+    judging = partial(judge, confinement=confinement)
     chosen = _chosen(suite, limit, group or (), lengths=lengths)
     opened = session.begin(choice, report, live="never", fps=1)
     policy = opened.policy
     writer, seeds = evaluations.Writer(opened.checkpoint, policy), range(policy.seed, policy.seed + samples)
     total = len(chosen) * samples * (len(by_length.LENGTHS) if lengths else 1)
     results = (
-        by_length.by_lengths(by_length.holes_of(chosen), writer, seeds=seeds)
+        by_length.by_lengths(by_length.holes_of(chosen), writer, seeds=seeds, judge=judging)
         if lengths
-        else evaluations.evaluate(chosen, evaluations.solver(writer), seeds=seeds)
+        else evaluations.evaluate(chosen, evaluations.solver(writer), seeds=seeds, judge=judging)
     )
     reports = by_length.length_reports(recorded(watched(results, total, report=report), records))
     if report.json:
         how = {"preset": choice.preset, "temperature": policy.sampling.temperature, "seed": policy.seed}
-        about = {"suite": suite, "model": opened.entry.name, "samples": samples, **how}
+        about = {"suite": suite, "model": opened.entry.name, "samples": samples, **how, "confinement": confinement}
         groups = [{**values(one), "length": length} for length, each in reports.items() for one in each]
         report.object("diffu.eval/1", 0, **about, groups=groups)
     else:
-        streams.put(f"{_table(reports)}\n".encode())
+        streams.put(f"{_table(reports)}\n\nThe code was {DESCRIPTIONS[confinement]}.\n".encode())
         report.notice(f"seed {policy.seed} · {samples} a problem · {choice.preset}")
 
 

@@ -111,6 +111,8 @@ Verification = Annotated[Verify, output("--verify", help=VERIFY_HELP)]
 Strict = Annotated[bool, output("--strict", metavar=FLAG, help=STRICT_HELP)]
 Quiet = Annotated[bool, output("-q", "--quiet", metavar=FLAG, help="Print errors only.")]
 Verbose = Annotated[bool, output("-v", "--verbose", metavar=FLAG, help="Print notes and figures too.")]
+UNCONFINED_HELP = "Run the answers with your own rights, unconfined: they can do all that you can."
+Unconfined = Annotated[bool, typer.Option("--unconfined", metavar=FLAG, help=UNCONFINED_HELP)]
 Json = Annotated[bool, output("--json", metavar=FLAG, help="Print one JSON object on stdout.")]
 LiveView = Annotated[Live, output("--live", help="Show the canvas on stderr while it is written.")]
 Fps = Annotated[

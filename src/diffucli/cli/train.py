@@ -48,6 +48,7 @@ def train(
     only_card: Annotated[
         bool, of_card("--only-card", metavar=flag.FLAG, help="Do not train; evaluate and write the card only.")
     ] = False,
+    unconfined: flag.Unconfined = False,
     limit: Annotated[
         int | None, of_card("--limit", metavar="N", min=1, help="Most problems of a group. (default: all)")
     ] = None,
@@ -57,9 +58,11 @@ def train(
     from diffucli.eval.card import make
     from diffucli.lab.chart import require_matplotlib
     from diffucli.mini import training as trainings
+    from diffucli.sandbox import Confinement, strongest
 
     if picture:
         require_matplotlib("leave it out with --no-picture")
+    confinement: Confinement = "none" if unconfined else strongest()
     if not only_card:
         settings = trainings.Settings(training.minutes, training.size, training.device, training.seed, training.resume)
         events = trainings.begin(settings, output)
@@ -67,7 +70,7 @@ def train(
             for event in events:
                 show(*trainings.progress(event))
     card = card or output / f"{what}.md"
-    make(output, card, watch=partial(watched, report=report), limit=limit, picture=picture)
+    make(output, card, confinement=confinement, watch=partial(watched, report=report), limit=limit, picture=picture)
     if report.json:
         report.object("diffu.train/1", 0, folder=str(output), card=str(card))
     report.say(f"wrote the checkpoint {output} and its card {card}")

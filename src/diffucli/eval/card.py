@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from diffucli.eval import lengths
 from diffucli.eval.calibrate import KINDS, calibrate, cases, curve, kind_of
 from diffucli.eval.evaluate import Writer, evaluate, solver
-from diffucli.eval.problems import CodeProblem
+from diffucli.eval.problems import CodeProblem, judge
 from diffucli.eval.report import group_reports, table
 from diffucli.eval.suites import Suite, problems
 from diffucli.lab.chart import require_matplotlib
@@ -16,6 +17,7 @@ from diffucli.mini import training_log
 from diffucli.mini.card import write_card
 from diffucli.model import registry
 from diffucli.model.load import load
+from diffucli.sandbox import DESCRIPTIONS
 from diffucli.tasks import doubt
 from diffucli.tasks.options import DecodingOptions
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from diffucli.eval.calibrate import Case
     from diffucli.eval.evaluate import JudgedSample
     from diffucli.eval.problems import Sample
+    from diffucli.sandbox import Confinement
     from diffucli.tasks.doubt import Calibration, Kind
 
     Watch = Callable[[Iterable[JudgedSample], int], Iterable[JudgedSample]]
@@ -35,28 +38,38 @@ SAMPLED_LIMIT = 20  # problems of each group in the second table
 LENGTHS_LIMIT = 20  # problems of each group in the third table, which has seven answers to each
 
 
-def make(folder: Path, card: Path, *, watch: Watch, limit: int | None = None, picture: bool = True) -> None:
+def make(
+    folder: Path,
+    card: Path,
+    *,
+    confinement: Confinement,
+    watch: Watch,
+    limit: int | None = None,
+    picture: bool = True,
+) -> None:
     """Evaluates the checkpoint in `folder` and writes its card.
 
+    confinement: of the code that it writes.
     watch: gets the samples as they are judged, and their number; it returns them, and may show progress meanwhile.
     limit: problems of each group at most. Raises UsageError if `folder` has no training log, or if a picture is wanted
     without matplotlib.
     """
     if picture:
         require_matplotlib("leave it out with --no-picture")
+    judging = partial(judge, confinement=confinement)
     log, entry = training_log.read(folder), registry.find(str(folder.resolve()))
     checkpoint, few = load(entry.folder, device="auto", quant="auto"), min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT)
 
     def measured(options: DecodingOptions, limit: int | None, *, samples: int) -> list[JudgedSample]:
         found = problems(Suite.mini, limit=limit)
         chosen = found if samples == 1 else [each for each in found if isinstance(each, CodeProblem)]
-        results = evaluate(chosen, solver(Writer(checkpoint, options.policy())), seeds=range(samples))
+        results = evaluate(chosen, solver(Writer(checkpoint, options.policy())), seeds=range(samples), judge=judging)
         return list(watch(results, len(chosen) * samples))
 
     def by_lengths(most: int) -> str:
         writer = Writer(checkpoint, DecodingOptions(seed=0).policy())
         holes = lengths.holes_of(problems(Suite.mini, limit=most))
-        results = lengths.by_lengths(holes, writer, seeds=[0])
+        results = lengths.by_lengths(holes, writer, seeds=[0], judge=judging)
         return lengths.table(lengths.length_reports(watch(results, len(holes) * len(lengths.LENGTHS))))
 
     fewer = min(limit or LENGTHS_LIMIT, LENGTHS_LIMIT)
@@ -64,7 +77,7 @@ def make(folder: Path, card: Path, *, watch: Watch, limit: int | None = None, pi
     greedy, doubts = calibrated(measured(DecodingOptions(seed=0), limit, samples=1), entry.folder)
     varied = measured(DecodingOptions(seed=0, temperature=TEMPERATURE), few, samples=SAMPLES)
     tables = {
-        "One greedy answer a problem": table(group_reports(greedy)),
+        f"One greedy answer a problem (the code was {DESCRIPTIONS[confinement]})": table(group_reports(greedy)),
         "How many texts are in doubt, by the command, for three thresholds": doubts,
         sampled: table(group_reports(varied)),
         f"pass@1 by the length that a hole gets, at most {fewer} problems a group": by_lengths(fewer),

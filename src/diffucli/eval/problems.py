@@ -115,7 +115,7 @@ class Judgement:
 
     passed: Whether the tests reached their end or, without tests, whether the text equals the expected one.
     parses: Whether the answer, with the code around it, is valid Python.
-    reason: "ok"; otherwise the sandbox's reason ("error", "timeout", "exit") or "differs".
+    reason: "ok"; otherwise the sandbox's reason ("error", "timeout", "memory", "exit") or "differs".
     """
 
     passed: bool
@@ -123,20 +123,22 @@ class Judgement:
     reason: str
 
 
-def judge(problem: Problem, text: str, *, seconds: float = TEST_SECONDS) -> Judgement:
-    """Judges `text` as an answer to `problem`. Code and tests together fail after `seconds` of wall time."""
+def judge(
+    problem: Problem, text: str, *, seconds: float = TEST_SECONDS, confinement: sandbox.Confinement | None = None
+) -> Judgement:
+    """Judges `text` as an answer to `problem`. Code and tests together fail after `seconds` of wall time.
+
+    confinement: of the code; None: the strongest that works here. UsageError: it cannot be confined so.
+    """
     match problem:
         case FillProblem(tests=""):
             same = text.split() == problem.expected.split()  # the amount of white space does not matter
             return Judgement(same, _parses(problem.before + text + problem.after), "ok" if same else "differs")
         case FillProblem():
-            return _run_tests(problem.before + text + problem.after, problem.tests, seconds)
+            code = problem.before + text + problem.after
         case CodeProblem() | RepairProblem():
-            return _run_tests(text, problem.tests, seconds)
-
-
-def _run_tests(code: str, tests: str, seconds: float) -> Judgement:
-    outcome = sandbox.run_tests(code, tests, seconds=seconds)
+            code = text
+    outcome = sandbox.run_tests(code, problem.tests, seconds=seconds, confinement=confinement)
     return Judgement(outcome.ok, _parses(code), outcome.reason)
 
 

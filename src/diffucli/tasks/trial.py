@@ -13,12 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from diffucli import files
 from diffucli.errors import UsageError
-from diffucli.sandbox import ShellCommands
+from diffucli.sandbox import ShellCommands, scratch
 from diffucli.tasks.attempt import Judged
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ class Trial:
 
     def _judge(self, text: str, commands: ShellCommands) -> Judged:
         project = self.project
-        with TemporaryDirectory(prefix="diffu-test-", ignore_cleanup_errors=True) as scratch:
-            here = project.copy(files.real(Path(scratch)), {**self.others, project.place: self.encode(text)})
+        with scratch() as folder:
+            here = project.copy(folder, {**self.others, project.place: self.encode(text)})
             file = os.path.relpath(project.place, project.start)
             ended = commands.run(self.command.replace(FILE, shlex.quote(file)), here, seconds=self.seconds)
         if ended.ok:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ def quality(
     long: options.Long = False,
     length: options.Length = None,
     plot: options.Plot = None,
+    unconfined: flag.Unconfined = False,
     as_json: flag.Json = False,
 ) -> None:
     """Measure how many problems each preset solves, and by how many points it differs from the first row.
@@ -36,13 +38,19 @@ def quality(
     from diffucli.bench import report
     from diffucli.bench.writers import writers
     from diffucli.eval import suites
+    from diffucli.eval.problems import judge
+    from diffucli.sandbox import Confinement, strongest
 
     options.require_picture(plot)
+    confinement: Confinement = "none" if unconfined else strongest()
+    judging = partial(judge, confinement=confinement)
     chosen = (suites.long_requests if long else suites.requests)(suites.Suite.mini, problems)
     loaded = output.load(subject)
     contenders = writers(loaded.checkpoint, options.policies(preset), options.names(against))
     with meter("measuring", Report(json=as_json)) as show:
-        found = qualities.measure(contenders, chosen, length=length, show=lambda done: show(done, "problems"))
+        found = qualities.measure(
+            contenders, chosen, length=length, judge=judging, show=lambda done: show(done, "problems")
+        )
     if plot:
         report.plot(qualities.points(found), plot, label="pass@1, percent")
-    output.put_loaded("quality", loaded, qualities.findings(found), as_json=as_json)
+    output.put_loaded("quality", loaded, qualities.findings(found, confinement), as_json=as_json)
