@@ -32,6 +32,9 @@ class DiffuError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class UsageError(DiffuError):
     """A flag, region, prompt or configuration value that cannot work."""

@@ -79,6 +79,11 @@ def home(text: str) -> Path:
     return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
+def project_root(folder: Path) -> Path:
+    """The git repository that `folder` is in, or else `folder` itself."""
+    return next((each for each in (folder, *folder.parents) if exists(each / ".git")), folder)
+
+
 def _without_waiting(path: str, flags: int) -> int:
     """Opens a file without waiting for a writer, as opening a named pipe would."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

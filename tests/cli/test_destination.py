@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from diffucli.cli.destination import Destination, require_target, write, write_output
+from diffucli.cli.destination import Destination, keeping, require_target, targets, write
 from diffucli.cli.report import Report
 from diffucli.edit import source
 from diffucli.edit.patch import Change
@@ -43,11 +45,57 @@ def test_nothing_is_written_or_told_if_one_file_has_changed(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_output_is_written_whatever_was_there():
-    assert write_output(Path("new.py"), b"x\n", Report(quiet=True))
-    assert write_output(Path("new.py"), b"y\n", Report(quiet=True))
-    assert Path("new.py").read_bytes() == b"y\n"
-    assert write_output(Path("new.py"), b"y\n", Report(quiet=True)) is None
+def test_an_output_is_written_over_what_was_there_before_the_run_but_over_nothing_that_came_since():
+    """The run may take a minute, in which somebody saves a file of that name."""
+    for old, new in ((None, b"x\n"), (b"x\n", b"y\n"), (b"y\n", b"y\n")):
+        (target,) = targets([Path("new.py")], Report(quiet=True))
+        assert target.old == old
+        (undo,) = write([(Path("new.py"), replace(target, new=new))], Report(quiet=True))
+        assert Path("new.py").read_bytes() == new
+        assert (undo is None) == (old == new)
+    for path in (Path("new.py"), Path("other.py")):
+        (target,) = targets([path], Report(quiet=True))
+        path.write_bytes(b"mine\n")
+        with pytest.raises(TargetChanged):
+            write([(path, replace(target, new=b"z\n"))], Report(quiet=True))
+        assert path.read_bytes() == b"mine\n"
+
+
+def test_two_names_of_one_file_are_refused_before_the_run():
+    Path("h1.py").write_bytes(b"old\n")
+    Path("h2.py").hardlink_to("h1.py")
+    with pytest.raises(UsageError, match=r"h1\.py and h2\.py are one file"):
+        Destination(write=True).require([Path("h1.py"), Path("h2.py")], Report())
+
+
+def test_a_state_folder_that_cannot_be_written_is_found_before_the_run(monkeypatch):
+    Path("state").touch()
+    monkeypatch.setenv("DIFFU_STATE", str(Path("state").absolute()))
+    with pytest.raises(WriteFailed, match=r"the undo store .* cannot be written"):
+        targets([Path("new.py")], Report())
+    assert targets([], Report()) == [], "nothing is written, so no store is needed"
+
+
+def test_what_cannot_be_written_is_kept_and_named():
+    wanted = changes(*PATHS)
+    Path("b.py").write_bytes(b"mine\n")
+    with pytest.raises(TargetChanged) as refused, keeping((path, change.new) for path, change in wanted):
+        write(wanted, TELLING)
+    kept = Path(refused.value.message.rpartition(" ")[2])
+    assert "; the new text is kept in " in refused.value.message
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {"1-a.py": b"new\n", "2-b.py": b"new\n"}
+    assert kept.stat().st_mode & 0o077 == 0
+    shutil.rmtree(kept)
+
+
+def test_what_cannot_be_kept_either_is_shown(monkeypatch, capsys):
+    monkeypatch.setattr("tempfile.mkdtemp", lambda **_: (_ for _ in ()).throw(FileNotFoundError("no folder")))
+    with (
+        pytest.raises(WriteFailed, match="disk; the new text is shown above"),
+        keeping([(Path("a.py"), b"x\n\x1b[2J")]),
+    ):
+        raise WriteFailed("disk")
+    assert capsys.readouterr().err == "x\n␛[2J\n"
 
 
 def test_a_target_needs_a_folder_and_leave_to_write():

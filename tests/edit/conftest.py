@@ -14,6 +14,7 @@ import pytest
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
+import psutil
 from diffucli.edit import patch, source
 from diffucli.edit.undo import UndoStore
 from diffucli.errors import DiffuError

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffucli import atomic
 from diffucli.edit import patch, source
 from diffucli.edit.patch import Change, Written
 from diffucli.edit.undo import UndoStore
@@ -43,6 +44,12 @@ def git(*arguments, cwd, stdin=b""):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def undone(store, name=None):
+    """Undoes a file's last write, or else the last one of all."""
+    chosen = (store.last(below=Path("/")), None) if name is None else store.find(str(name))
+    return store.undo(*chosen)
 
 
 def refused_write(path, new=b"new", *, store=None):
@@ -190,9 +197,10 @@ def test_everything_is_synced_and_the_pre_image_first(folder, store, monkeypatch
     monkeypatch.setattr(os, "fsync", fsync)
     patch.write(source.read(folder / "a.py"), b"new", store=store)
     kept = [(where, b"old") for where in ("objects", "objects", "objects", "objects", "entries", "entries")]
+    settled = 2 * [("entries", b"new")]
     ways = {
-        1: [("project", b"old"), *kept, ("project", b"new")],
-        2: [*kept, ("project", b"old"), *3 * [("project", b"new")]],
+        1: [*kept, ("project", b"old"), ("project", b"new"), *settled],
+        2: [*kept, ("project", b"old"), *3 * [("project", b"new")], *settled],
     }
     assert synced == ways[links]
 
@@ -232,13 +240,13 @@ def test_a_file_that_changed_meanwhile_is_left_alone(folder, store, links):
 def test_a_change_in_the_last_moment_is_seen_too(folder, store, monkeypatch):
     (folder / "a.py").write_bytes(b"old")
     read = source.read(folder / "a.py")
-    copystat = patch.shutil.copystat
+    copystat = atomic.shutil.copystat
 
     def late(*paths):
         (folder / "a.py").write_bytes(b"theirs")
         copystat(*paths)
 
-    monkeypatch.setattr(patch.shutil, "copystat", late)
+    monkeypatch.setattr(atomic.shutil, "copystat", late)
     with pytest.raises(TargetChanged):
         patch.write(read, b"new", store=store)
     assert (folder / "a.py").read_bytes() == b"theirs"
@@ -249,23 +257,25 @@ def test_a_change_in_the_last_moment_is_seen_too(folder, store, monkeypatch):
 def test_a_write_in_place_looks_again_too(folder):
     (folder / "a.py").write_bytes(b"theirs")
     with pytest.raises(TargetChanged):
-        patch._overwrite(Change(folder / "a.py", b"old", b"new"))
+        patch._overwrite(Change(folder / "a.py", b"old", b"new"), b"old", b"new")
     assert (folder / "a.py").read_bytes() == b"theirs"
 
 
-def test_a_store_that_fails_afterwards_does_not_hide_why_the_write_was_refused(folder, store):
+def test_a_store_that_fails_afterwards_does_not_hide_why_the_write_was_refused(folder, store, monkeypatch):
     (folder / "a.py").write_bytes(b"old")
 
-    class Hasty:
-        def record(self, changes):
-            changes[0].target.write_bytes(b"theirs")
-            return ["beef"]
+    def full(self, write):
+        (folder / "a.py").write_bytes(b"theirs")
+        save(self, write)
+        monkeypatch.setattr(UndoStore, "_save", refuse)
 
-        def forget(self, ids):
-            raise WriteFailed("no")
+    def refuse(self, write):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
+    save = UndoStore._save
+    monkeypatch.setattr(UndoStore, "_save", full)
     with pytest.raises(TargetChanged):
-        patch.write(source.read(folder / "a.py"), b"new", store=Hasty())
+        patch.write(source.read(folder / "a.py"), b"new", store=store)
 
 
 def test_a_file_that_is_gone_is_not_brought_back(folder, store):
@@ -311,7 +321,7 @@ def test_a_new_file_gets_the_usual_mode(folder, store):
         os.umask(mask)
     assert (folder / "new.py").read_bytes() == b"new"
     assert stat.S_IMODE((folder / "new.py").stat().st_mode) == 0o640, "and nobody may run it"
-    assert store.writes()[0].before is None
+    assert store.writes()[0].files[0].before is None
     assert written.undo_id == store.writes()[0].id
 
 
@@ -320,7 +330,7 @@ def test_a_new_file_over_an_old_one_is_a_write_like_any_other(folder, store):
     (folder / "a.py").chmod(0o600)
     patch.create(folder / "a.py", b"new", store=store)
     assert stat.S_IMODE((folder / "a.py").stat().st_mode) == 0o600
-    store.undo()
+    undone(store)
     assert (folder / "a.py").read_bytes() == b"old"
 
 
@@ -406,7 +416,7 @@ def test_a_file_that_is_a_mount_point_is_written_in_place(small_disk, folder, st
         patch.write(source.read(folder / "a.py"), b"new", store=store)
         assert (small_disk / "inside.py").read_bytes() == b"new"
         assert names(folder) == ["a.py"]
-        store.undo()
+        undone(store)
         assert (small_disk / "inside.py").read_bytes() == b"old"
     finally:
         subprocess.run(["umount", folder / "a.py"], check=True)
@@ -431,7 +441,7 @@ def test_in_a_folder_that_may_not_be_changed_the_file_is_written_in_place(open_f
     assert unprivileged(WRITE, project / "a.py", state) == "changed True"
     assert (project / "a.py").read_bytes() == b"new"
     assert (project / "a.py").stat().st_ino == inode
-    assert UndoStore(state).object_path(UndoStore(state).writes()[0].before).read_bytes() == b"old"
+    assert UndoStore(state).object_path(UndoStore(state).writes()[0].files[0].before).read_bytes() == b"old"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -456,8 +466,8 @@ class Failing:
     """Lets the first writes pass, refuses one after half its bytes, and at once the others up to `times`."""
 
     def __init__(self, monkeypatch, *, passed, times):
-        self.calls, self.passed, self.times, self.write = 0, passed, times, patch._write_fully
-        monkeypatch.setattr(patch, "_write_fully", self)
+        self.calls, self.passed, self.times, self.write = 0, passed, times, atomic.write_fully
+        monkeypatch.setattr(atomic, "write_fully", self)
 
     def __call__(self, file, data):
         self.calls += 1
@@ -499,22 +509,20 @@ def test_what_the_system_refuses_has_a_remedy(folder, monkeypatch, code, hint):
     def refused(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(patch, "_write_fully", refused)
+    monkeypatch.setattr(atomic, "write_fully", refused)
     refusal = refused_write(folder / "a.py")
     assert (refusal.message, refusal.hint) == (f"{folder / 'a.py'}: {os.strerror(code)}", hint)
 
 
-def test_the_pre_image_outlives_a_write_that_could_not_be_taken_back(folder, store, monkeypatch):
+def test_a_write_in_place_that_could_not_be_taken_back_is_by_undo(folder, store, monkeypatch):
     (folder / "a.py").write_bytes(b"the old bytes")
     os.link(folder / "a.py", folder / "b.py")
     Failing(monkeypatch, passed=4, times=2)  # before, after and the entry; the empty tail
     refusal = refused_write(folder / "a.py", b"NEW NEW NEW", store=store)
     assert "only in part" in refusal.message
     assert (folder / "a.py").read_bytes() not in (b"the old bytes", b"NEW NEW NEW")
-    with pytest.raises(TargetChanged) as changed:
-        store.undo()
-    kept = Path(changed.value.hint.rpartition(" ")[2])
-    assert kept.read_bytes() == b"the old bytes"
+    undone(store)
+    assert (folder / "b.py").read_bytes() == b"the old bytes"
 
 
 @pytest.fixture
@@ -536,8 +544,8 @@ def test_several_files_are_written_and_each_can_be_undone(folder, store, three):
     written = patch.write_all(three, store=store)
     assert contents(folder) == {"a.py": b"new a", "b.py": b"new b", "c.py": b"new c"}
     assert [one.path.name for one in written] == ["a.py", "b.py", "c.py"]
-    assert [write.id for write in store.writes()] == [one.undo_id for one in written[::-1]]
-    assert store.undo(written[1].undo_id).path == folder / "b.py"
+    assert [one.undo_id for one in written] == 3 * [store.writes()[0].id]
+    undone(store, folder / "b.py")
     assert contents(folder) == {"a.py": b"new a", "b.py": b"old b", "c.py": b"new c"}
 
 
@@ -545,7 +553,7 @@ def test_of_several_files_those_that_do_not_change_are_not_written(folder, store
     three[1] = Change(three[1].target, three[1].old, three[1].old)
     written = patch.write_all(three, store=store)
     assert [(one.changed, one.undo_id is None) for one in written] == [(True, False), (False, True), (True, False)]
-    assert len(store.writes()) == 2
+    assert [file.path for file in store.writes()[0].files] == [three[0].target, three[2].target]
 
 
 def test_nothing_to_write_touches_no_store(store):
@@ -661,11 +669,12 @@ class Fault:
     """Lets the low-level call number `at` that changes the disk fail, after half its work if it is a write."""
 
     CALLS = (
-        (patch, "_write_fully"),
+        (atomic, "write_fully"),
         (Path, "replace"),
         (os, "fsync"),
-        (patch.shutil, "copystat"),
+        (atomic.shutil, "copystat"),
         (os, "utime"),
+        (os, "link"),
     )
 
     def __init__(self, monkeypatch, at, error):
@@ -677,7 +686,7 @@ class Fault:
         def calling(*arguments, **more):
             self.calls += 1
             if self.calls == self.at + 1:
-                if name == "_write_fully":
+                if name == "write_fully":
                     call(arguments[0], arguments[1][: len(arguments[1]) // 2])
                 raise self.error
             return call(*arguments, **more)
@@ -706,7 +715,7 @@ def made(folder, kinds):
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.sampled_from(KINDS), min_size=1, max_size=4),
-    st.integers(0, 60),
+    st.integers(0, 80),
     st.sampled_from([errno.ENOSPC, errno.EIO, None]),
 )
 def test_whatever_call_fails_all_files_are_written_or_none(kinds, at, code):
@@ -720,15 +729,19 @@ def test_whatever_call_fails_all_files_are_written_or_none(kinds, at, code):
             written = patch.write_all(changes, store=store)
         except (WriteFailed, KeyboardInterrupt):
             assert fault.calls > at
+            if code is None and store.writes():  # it came when all were written
+                undone(store)
+                assert store.writes()[0].holding("written") == ()
+            else:
+                assert store.writes() == ()
             assert contents(folder) == before
-            assert store.writes() == ()
-            assert not [path for path in (store.root / "objects").glob("*") if path.is_file()]
+            assert store.writes() or not [path for path in (store.root / "objects").glob("*") if path.is_file()]
         else:
             assert [change.target.read_bytes() for change in changes] == [change.new for change in changes]
             assert {write.id for write in store.writes()} == {one.undo_id for one in written if one.changed}
             monkeypatch.undo()
             for _ in store.writes():
-                store.undo()
+                undone(store)
             assert contents(folder) == before
 
 
@@ -776,11 +789,12 @@ def test_a_file_that_cannot_be_restored_is_named_and_can_be_undone(folder, store
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(WriteFailed, match=r"b\.py: was written and could not be restored \(.*c\.py: Input") as refusal:
         patch.write_all(three, store=store)
-    assert refusal.value.hint == "diffu undo says where its former content is kept"
+    assert refusal.value.hint == "diffu undo restores its former content"
     assert calls == ["a.py", "b.py", "c.py", "b.py", "a.py"]
     assert contents(folder) == {**UNCHANGED, "b.py": b"new b"}
-    assert [write.path.name for write in store.writes()] == ["b.py"]
-    store.undo()
+    (write,) = store.writes()
+    assert [file.state for file in write.files] == ["undone", "written", "undone"]
+    undone(store)
     assert contents(folder) == UNCHANGED
 
 
@@ -796,7 +810,7 @@ def test_all_files_that_cannot_be_restored_are_named(folder, store, three, monke
     with pytest.raises(WriteFailed) as refusal:
         patch.write_all(three, store=store)
     assert refusal.value.message.startswith(f"{folder / 'b.py'}, {folder / 'a.py'}: was written and could not be")
-    assert sorted(write.path.name for write in store.writes()) == ["a.py", "b.py"]
+    assert [file.path.name for file in store.writes()[0].holding("written")] == ["a.py", "b.py"]
 
 
 def test_a_change_while_the_others_are_staged_leaves_no_trace_in_the_store(folder, store, three, monkeypatch):
@@ -811,7 +825,7 @@ def test_a_change_while_the_others_are_staged_leaves_no_trace_in_the_store(folde
     with pytest.raises(TargetChanged, match=r"a\.py: changed on disk"):
         patch.write_all(three, store=store)
     assert contents(folder) == {**UNCHANGED, "a.py": b"theirs"}
-    assert not store.root.exists()
+    assert store.writes() == ()
 
 
 def test_what_somebody_else_writes_meanwhile_is_not_overwritten_by_the_restoration(folder, store, three, monkeypatch):
@@ -831,13 +845,13 @@ def test_what_somebody_else_writes_meanwhile_is_not_overwritten_by_the_restorati
 
 
 def test_a_change_while_the_pre_images_are_kept_is_seen_too(folder, store, three, monkeypatch):
-    record = UndoStore.record
+    save = UndoStore._save
 
-    def slow(self, changes):
+    def slow(self, write):
         (folder / "b.py").write_bytes(b"theirs")
-        return record(self, changes)
+        save(self, write)
 
-    monkeypatch.setattr(UndoStore, "record", slow)
+    monkeypatch.setattr(UndoStore, "_save", slow)
     with pytest.raises(TargetChanged, match=r"b\.py: changed on disk since it was read; nothing was written"):
         patch.write_all(three, store=store)
     assert contents(folder) == {**UNCHANGED, "b.py": b"theirs"}
@@ -887,7 +901,7 @@ def test_the_writes_of_one_record_are_not_pruned(tmp_path, folder, three):
     store = UndoStore(tmp_path / "undo", max_writes=1, max_bytes=1)
     patch.create(folder / "z.py", b"new", store=store)
     patch.write_all(three, store=store)
-    assert [write.path.name for write in store.writes()] == ["c.py", "b.py", "a.py"]
+    assert [[file.path.name for file in write.files] for write in store.writes()] == [["a.py", "b.py", "c.py"]]
 
 
 LOOP = """

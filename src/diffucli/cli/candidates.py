@@ -41,17 +41,20 @@ def put_all(
         report.warn(f"{refused} of {len(result.candidates)} candidates were refused and left out")
     from diffucli.edit.patch import Change
 
-    files = [numbered(output, number) for number in range(1, len(accepted) + 1)] if output else []
-    changes = [(file, Change.of_path(file, encode(each.text))) for file, each in zip(files, accepted, strict=False)]
-    undo = destination.write(changes, report) if changes else []
-    if output is None or report.json:
-        lines = []
-        for number, each in enumerate(accepted):
-            place = {"file": str(files[number]), "undo": undo[number]} if files else {"file": name, "undo": None}
-            times = sum(other.text == each.text for other in result.candidates)
-            line = {"schema": "diffu.candidate/1", "candidate": number + 1, "text": each.text, "times": times}
-            lines.append(json.dumps({**line, **place, **attempt_values(each)}) + "\n")
-        streams.put("".join(lines).encode())
+    named = output or Path(name or "answer")
+    texts = [(numbered(named, number), encode(each.text)) for number, each in enumerate(accepted, 1)]
+    with destination.keeping(texts):
+        undo = destination.write([(file, Change.of_path(file, text)) for file, text in texts if output], report)
+        if output is None or report.json:
+            lines = []
+            for number, each in enumerate(accepted):
+                place = (
+                    {"file": str(texts[number][0]), "undo": undo[number]} if output else {"file": name, "undo": None}
+                )
+                times = sum(other.text == each.text for other in result.candidates)
+                line = {"schema": "diffu.candidate/1", "candidate": number + 1, "text": each.text, "times": times}
+                lines.append(json.dumps({**line, **place, **attempt_values(each)}) + "\n")
+            streams.put("".join(lines).encode())
 
 
 def ask(filled: Filled, report: Report) -> Filled:

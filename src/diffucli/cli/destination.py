@@ -3,59 +3,102 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffucli import files
 from diffucli.cli import options as flag
 from diffucli.cli import streams
-from diffucli.cli.report import Report, run_values
+from diffucli.cli.report import Report, run_values, say
 from diffucli.cli.streams import STDIN
-from diffucli.errors import UsageError, WriteFailed
+from diffucli.errors import DiffuError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from diffucli.edit.patch import Change
+    from diffucli.edit.undo import UndoStore
     from diffucli.tasks.jobs import Filled
 
 WRITE_HELP = "Write the files in place; `diffu undo` restores them."
 
 
-def require_target(path: Path) -> None:
-    """WriteFailed or UsageError where it is plain before a run that `path` cannot be written."""
+def undo_store(report: Report) -> UndoStore:
+    """The undo store of this user."""
+    from diffucli.edit.undo import UndoStore, default_root
+
+    return UndoStore(default_root(), tell=report.warn)
+
+
+def require_target(path: Path) -> Change:
+    """A file that is to be written, as it is before a run; `replace(target, new=content)` is the change to write.
+
+    WriteFailed or UsageError where it is plain that it cannot be written.
+    """
     from diffucli.edit import patch
 
-    real = files.real(path)
-    if not files.is_folder(real.parent):
-        raise UsageError(f"{path}: its folder does not exist", hint=f"mkdir -p {real.parent}")
-    if patch.content(real) is not None and not real.stat().st_mode & 0o222:
-        raise WriteFailed(f"{path}: is read-only", hint=f"chmod u+w {path}, or write elsewhere with -o")
+    target = patch.Change.of_path(path, b"")
+    patch.require_writable(target.target if target.old is None else path)
+    return target
+
+
+def targets(paths: Sequence[Path], report: Report) -> list[Change]:
+    """Several such files. WriteFailed or UsageError also where two are one, or the undo store cannot be written."""
+    from diffucli.edit import patch
+
+    found = [require_target(path) for path in paths]
+    patch.require_distinct(paths)
+    if found:
+        undo_store(report).prepare()
+    return found
+
+
+@contextmanager
+def keeping(texts: Iterable[tuple[Path, bytes]]) -> Iterator[None]:
+    """If the texts of these files cannot be written or printed inside, they are kept in a new temporary folder.
+
+    If that cannot be written either, they go to stderr. The error says where they are.
+    """
+    try:
+        yield
+    except DiffuError as exc:
+        if made := list(texts):
+            exc.message = f"{exc.message}; the new text is {_kept(made)}"
+        raise
+
+
+def _kept(texts: list[tuple[Path, bytes]]) -> str:
+    """Where the texts are now, in words."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="diffu-unwritten-"))
+        files = [
+            folder / (path.name if len(texts) == 1 else f"{n}-{path.name}") for n, (path, _) in enumerate(texts, 1)
+        ]
+        for file, (_, text) in zip(files, texts, strict=True):
+            file.write_bytes(text)
+    except OSError:
+        for _, text in texts:
+            for line in text.decode(errors="replace").splitlines():
+                say(line)
+        return "shown above"
+    return f"kept in {files[0] if len(files) == 1 else folder}"
 
 
 def write(changes: Sequence[tuple[Path, Change]], report: Report) -> list[str | None]:
     """Writes all changes or none, and reports them by the paths given.
 
-    Returns the ids that `diffu undo` takes; None where a file had the content already.
+    Returns the id that `diffu undo` takes, for each file; None where a file had the content already.
     """
     from diffucli.edit import patch
-    from diffucli.edit.undo import UndoStore, default_root
 
-    written = patch.write_all([change for _, change in changes], store=UndoStore(default_root()))
+    written = patch.write_all([change for _, change in changes], store=undo_store(report))
     for (path, _), one in zip(changes, written, strict=True):
         report.notice(f"wrote {path} (undo with: diffu undo {one.undo_id})" if one.changed else f"{path} is unchanged")
     return [one.undo_id for one in written]
-
-
-def write_output(path: Path, content: bytes, report: Report) -> str | None:
-    """Writes a file whatever it holds, as `write` does."""
-    from diffucli.edit.patch import Change
-
-    (undo,) = write([(path, Change.of_path(path, content))], report)
-    return undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +113,8 @@ class Destination:
     output: flag.Output = None
     ask: Annotated[bool, flag.output("--ask", metavar=flag.FLAG, help=flag.ASK_HELP)] = False
 
-    def require(self, paths: list[Path], report: Report, *, several: bool = False) -> None:
-        """UsageError where it does not go with these files, or a target cannot be written.
+    def require(self, paths: list[Path], report: Report, *, several: bool = False) -> list[Change]:
+        """The files to be written, as `targets`. UsageError where the options do not go with each other or these files.
 
         several: all candidates of each file are wanted.
         """
@@ -89,8 +132,7 @@ class Destination:
             raise UsageError("several files do not fit into one output", hint="add -w, --diff, --check or --json")
         for path in paths:
             streams.refuse_own_output(path)
-        for target in paths if self.write else [self.output] if self.output else []:
-            require_target(target)
+        return targets(paths if self.write else [self.output] if self.output else [], report)
 
     def _require_terminal(self, paths: list[Path], report: Report) -> None:
         """UsageError where nobody can be asked."""
@@ -101,9 +143,12 @@ class Destination:
         if report.json:
             raise UsageError("--ask does not go with --json", hint="use --pick all, and choose yourself")
 
-    def put(self, filled: list[Filled], report: Report, *, load_seconds: float) -> None:
-        """Writes or prints what was filled; typer.Exit says the exit code if it is not 0."""
-        undo = self._write(filled, report)
+    def put(self, filled: list[Filled], targets: list[Change], report: Report, *, load_seconds: float) -> None:
+        """Writes or prints what was filled; typer.Exit says the exit code if it is not 0.
+
+        targets: what `require` gave.
+        """
+        undo = self._write(filled, targets, report)
         if not (self.write or self.output or self.check or report.json):
             for one in filled:
                 streams.put(one.diff() if self.diff else one.new)
@@ -116,14 +161,14 @@ class Destination:
         if status:
             raise typer.Exit(status)
 
-    def _write(self, filled: list[Filled], report: Report) -> list[str | None]:
+    def _write(self, filled: list[Filled], targets: list[Change], report: Report) -> list[str | None]:
         """All files, or the one output; the ids that undo takes."""
         from diffucli.edit.patch import Change
 
         if self.write:
             return write([(Path(one.job.name), Change.of_source(one.job.source, one.new)) for one in filled], report)
         if self.output:
-            return [write_output(self.output, filled[0].new, report)]
+            return write([(self.output, replace(targets[0], new=filled[0].new))], report)
         return [None for _ in filled]
 
     def _values(self, one: Filled, undo: str | None, load_seconds: float) -> dict[str, object]:

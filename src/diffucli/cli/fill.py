@@ -12,7 +12,7 @@ import typer
 
 from diffucli.cli import candidates, places, streams
 from diffucli.cli import options as flag
-from diffucli.cli.destination import Destination
+from diffucli.cli.destination import Destination, keeping
 from diffucli.cli.effort import Trying
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Showing
@@ -107,7 +107,7 @@ def fill(
     try:
         own = places.split(given.files)
         paths = streams.inputs(list(own), purpose="fill")
-        destination.require(paths, report, several=trying.is_all)
+        targets = destination.require(paths, report, several=trying.is_all)
         instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
         read = streams.read_stdin() if STDIN in paths else b""
         jobs = given.jobs({path: own.get(path, ()) for path in paths}, stdin=read)
@@ -136,7 +136,8 @@ def fill(
             candidates.put_all(one.result, destination.output, report, encode=one.job.source.encode, name=one.job.name)
             report.figures(one.result, at_work.load_seconds)
         return
-    destination.put(filled, report, load_seconds=at_work.load_seconds)
+    with keeping((Path(one.job.name), one.new) for one in filled if one.changed):
+        destination.put(filled, targets, report, load_seconds=at_work.load_seconds)
 
 
 def placed(filled: Sequence[Filled], projects: Sequence[Project | None], current: Project | None) -> dict[Path, bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,8 +48,8 @@ def gen(
     from diffucli.syntax import languages
 
     language = languages.by_name(lang or "python")
+    targets = destination.targets([output] if output else [], report)
     if output is not None:
-        destination.require_target(output)
         language = language if lang else languages.of_path(output) or language
     project = trying.project(None, output.name if output else f"answer{language.suffixes[0]}")
     words, contexts = given.parts()
@@ -66,10 +68,13 @@ def gen(
         report.figures(result, at_work.load_seconds)
         return
     code = result.accepted(strict=strict).text
-    undo = destination.write_output(output, code.encode(), report) if output else None
-    if report.json:
-        values = run_values(result, at_work.load_seconds)
-        report.object("diffu.run/1", 0, text=code, file=output and str(output), undo=undo, ended=result.ended, **values)
-    elif output is None:
-        streams.put(code.encode())
+    with destination.keeping([(output or Path(f"answer{language.suffixes[0]}"), code.encode())]):
+        changes = [(output, replace(targets[0], new=code.encode()))] if output else []
+        (undo,) = destination.write(changes, report) or [None]
+        if report.json:
+            values = run_values(result, at_work.load_seconds)
+            file = output and str(output)
+            report.object("diffu.run/1", 0, text=code, file=file, undo=undo, ended=result.ended, **values)
+        elif output is None:
+            streams.put(code.encode())
     report.figures(result, at_work.load_seconds)

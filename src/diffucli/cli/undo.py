@@ -1,56 +1,103 @@
-"""`diffu undo`: restores what a file held before a write."""
+"""`diffu undo`: restores what files held before a command wrote them."""
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diffucli.cli import options as flag
+from diffucli.cli.destination import undo_store
+from diffucli.cli.pull import confirmed
 from diffucli.cli.report import Report, tell
-from diffucli.errors import UsageError
+from diffucli.errors import DiffuError, UsageError
+from diffucli.files import project_root
 
 if TYPE_CHECKING:
-    from diffucli.edit.undo import Write
+    from collections.abc import Iterator
+
+    from diffucli.edit.undo import UndoStore
+    from diffucli.edit.writes import FileWrite, Write
 
 
-EXAMPLES = flag.examples("diffu undo", "diffu undo --list")
+EXAMPLES = flag.examples("diffu undo app.py", "diffu undo --list")
 LIST_HELP = "List past writes, the newest first."
-ID_HELP = "Id of a write, as --list shows it. (default: the last write)"
+WHAT_HELP = "Id of a write, as --list shows it, or a file. (default: the last write in this git repository or folder)"
+YES_HELP = "Delete files that diffu created without being asked."
+SHOWN = {"written": "written", "undone": "undone", "torn": "in part"}
 
 
 def undo(
-    entry: Annotated[str | None, typer.Argument(metavar="ID", help=ID_HELP, show_default=False)] = None,
+    what: Annotated[str | None, typer.Argument(metavar="ID|FILE", help=WHAT_HELP, show_default=False)] = None,
     listing: Annotated[bool, typer.Option("--list", metavar=flag.FLAG, help=LIST_HELP)] = False,
     redo: Annotated[bool, typer.Option("--redo", metavar=flag.FLAG, help="Write again what was undone.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", metavar=flag.FLAG, help=YES_HELP)] = False,
     quiet: flag.Quiet = False,
     as_json: flag.Json = False,
 ) -> None:
-    """Restore a file to what it held before diffu wrote it. A file that was changed since is left alone."""
-    from diffucli.edit.undo import UndoStore, default_root
+    """Restore files to what they held before diffu wrote them: all files of one command, or the one that is named.
 
-    if listing and (redo or entry):
+    A file that was changed since is left alone. A file that diffu created is deleted.
+    """
+    if listing and (redo or what is not None):
         raise UsageError("--list goes alone", hint="leave out the id and --redo")
-    store, report = UndoStore(default_root()), Report(quiet=quiet, json=as_json)
-    found = store.writes() if listing else (store.redo(entry) if redo else store.undo(entry),)
-    if as_json:
-        values = [{"id": e.id, "time": e.time, "path": str(e.path), "undone": e.undone} for e in found]
-        report.object("diffu.undo/1", 0, entries=values)
-    elif listing:
-        for one in found:
-            tell(_row(one))
+    report = Report(quiet=quiet, json=as_json)
+    store = undo_store(report)
+    if listing:
+        rows = [(write, file) for write in store.writes() for file in write.files]
     else:
-        report.say(_done(found[0]))
+        below = project_root(Path.cwd())
+        write, path = (store.last(below=below, redo=redo), None) if what is None else store.find(what, redo=redo)
+        if not redo and not yes and not as_json:
+            _require_consent(write, path)
+        with _naming_another(store, write if what is None else None, below=below, redo=redo):
+            write = (store.redo if redo else store.undo)(write, path)
+        rows = [(write, file) for file in write.files if path in {None, file.path}]
+    if as_json:
+        report.object("diffu.undo/1", 0, entries=[_values(*row) for row in rows])
+    for row in [] if as_json else rows:
+        tell(_row(*row)) if listing else report.say(_done(*row))
 
 
-def _row(entry: Write) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time))
-    return f"{entry.id}  {when}  {'written' if entry.undone is None else 'undone':8} {entry.path}"
+def _require_consent(write: Write, path: Path | None) -> None:
+    """Asks on a terminal before files that diffu created are deleted. UsageError: the answer is no."""
+    made = [file.path for file in write.holding("written") if file.before is None and path in {None, file.path}]
+    if made and sys.stdin.isatty() and sys.stderr.isatty():
+        names = ", ".join(map(str, made))
+        if not confirmed(f"Delete {names}, which diffu created?"):
+            raise UsageError(f"{names} stays", hint="answer y, or add -y")
 
 
-def _done(entry: Write) -> str:
-    if entry.undone is None:
-        return f"wrote {entry.path} again (undo with: diffu undo {entry.id})"
-    what = "removed" if entry.before is None else "restored"
-    return f"{what} {entry.path} (redo with: diffu undo {entry.id} --redo)"
+@contextmanager
+def _naming_another(store: UndoStore, write: Write | None, *, below: Path, redo: bool) -> Iterator[None]:
+    """If the last write cannot be undone, the error says how the one before it can."""
+    try:
+        yield
+    except DiffuError as exc:
+        if write is not None and (other := store.before(write, below=below, redo=redo)):
+            how = f"diffu undo {other.id}{' --redo' if redo else ''}"
+            exc.hint = f"{exc.hint}; {how} {'redoes' if redo else 'undoes'} the write of {other.names} before it"
+        raise
+
+
+def _values(write: Write, file: FileWrite) -> dict[str, object]:
+    undone = file.since if file.state == "undone" else None
+    return {"id": write.id, "time": write.time, "path": str(file.path), "state": file.state, "undone": undone}
+
+
+def _row(write: Write, file: FileWrite) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(write.time))
+    return f"{write.id}  {when}  {SHOWN[file.state]:8} {file.path}"
+
+
+def _done(write: Write, file: FileWrite) -> str:
+    if write.doing:
+        return f"{file.path} is as it was: the write {write.id} was interrupted before it changed anything"
+    if file.state == "written":
+        return f"wrote {file.path} again (undo with: diffu undo {write.id})"
+    what = "removed" if file.before is None else "restored"
+    return f"{what} {file.path} (redo with: diffu undo {write.id} --redo)"

@@ -9,24 +9,25 @@ import difflib
 import errno
 import os
 import re
-import secrets
-import shutil
 import stat
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import FileIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from diffucli import atomic, files
 from diffucli.errors import DiffuError, TargetChanged, UsageError, WriteFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from diffucli.edit.source import Source
 
 _IN_PLACE = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY})  # the folder, owner or mount point forbids a rename
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk",
     errno.EDQUOT: "your quota on that disk is used up: free some space",
@@ -42,25 +43,27 @@ class Change:
     """New content for one file.
 
     target: the real file, never a symlink. old: its content when it was read; None if there was no such file.
-    new: the content to write; None deletes the file.
+    new: the content to write; None deletes the file. mode: permission bits of the file where it is made anew; None: the
+    usual ones.
     """
 
     target: Path
     old: bytes | None
     new: bytes | None
+    mode: int | None = None
 
     @classmethod
     def of_source(cls, source: Source, new: bytes) -> Change:
         """A change of the file that `source` was read from. UsageError: it was read from stdin."""
         if source.path is None:
             raise UsageError("stdin cannot be written back", hint="leave out -w, or name a file with -o")
-        return cls(_real(source.path), source.raw, new)
+        return cls(files.real(source.path), source.raw, new)
 
     @classmethod
     def of_path(cls, path: Path, new: bytes) -> Change:
         """A change of whatever `path` holds now, or a new file. UsageError: no folder, or not a regular file."""
-        target = _real(path)
-        if not target.parent.is_dir():
+        target = files.real(path)
+        if not files.is_folder(target.parent):
             raise UsageError(f"{path}: its folder does not exist", hint=f"mkdir -p {target.parent}")
         return cls(target, content(target), new)
 
@@ -77,19 +80,8 @@ class Written:
 class UndoLog(Protocol):
     """Keeps what is needed to undo changes."""
 
-    def record(self, changes: Sequence[Change]) -> list[str]:
-        """Keep the old and new content of changes about to be written; their ids. WriteFailed: nothing was kept."""
-
-    def forget(self, ids: Iterable[str]) -> None:
-        """Drop changes that were not written after all."""
-
-
-class _NotRestored(WriteFailed):
-    """A write failed, and the old content of `targets` could not be restored."""
-
-    def __init__(self, message: str, targets: Iterable[Path]) -> None:
-        super().__init__(message, hint="diffu undo says where its former content is kept")
-        self.targets = frozenset(targets)
+    def recording(self, changes: Sequence[Change]) -> AbstractContextManager[str]:
+        """Keeps the old and new content of changes that are made inside, all under one id. WriteFailed: it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,36 +111,28 @@ def unified_diff(source: Source, new: bytes, *, name: str) -> bytes:
 def write_all(changes: Sequence[Change], *, store: UndoLog | None) -> list[Written]:
     """Write all changes or none; the results are in the order of `changes`.
 
-    All files are staged and checked before the first one is replaced, and the changes are recorded in `store` (None: no
-    undo). If a replacement fails, the files replaced before it get their old content back and the store forgets the
-    changes.
+    `store` (None: no undo) records the changes before anything is written. All files are staged and checked before the
+    first one is replaced. If a replacement fails, the files replaced before it get their old content back.
 
     A file is replaced by a new one with its mode, owner and extended attributes. It is written in place if it has
-    several names (hard links), or if its folder, owner or mount point forbids the replacement.
+    several names (hard links), or if its folder, owner or mount point forbids the replacement. A new file never takes
+    the place of one that appeared meanwhile.
 
     UsageError: two changes are of one file. TargetChanged: a file no longer has the old content. WriteFailed: a file is
     read-only or the system refused; the message says so if a file could not be restored.
     """
-    _require_distinct(changes)
+    require_distinct(change.target for change in changes)
     pending = [change for change in changes if change.new != change.old]
-    ids: dict[Path, str] = {}
-    staged: list[_Staged] = []
-    try:
-        staged.extend(_stage(change) for change in pending)  # those before a failure stay in the list
-        for change in pending:
-            _require_old(change)
-        if store is not None and pending:
-            ids = dict(zip((change.target for change in pending), store.record(pending), strict=True))
-        _replace_all(staged)
-    except BaseException as exc:
-        lost = exc.targets if isinstance(exc, _NotRestored) else frozenset()
-        if store is not None and ids:
-            with suppress(WriteFailed):
-                store.forget([ids[target] for target in ids if target not in lost])
-        raise
-    finally:
-        _discard(staged)
-    return [Written(change.target, change.new != change.old, ids.get(change.target)) for change in changes]
+    for change in pending:
+        _require_writable(change)
+    undo_id = None
+    if pending:
+        with store.recording(pending) if store else nullcontext() as undo_id:
+            _write_all(pending)
+    return [
+        Written(change.target, changed, undo_id if changed else None)
+        for change, changed in ((change, change.new != change.old) for change in changes)
+    ]
 
 
 def write(source: Source, new: bytes, *, store: UndoLog | None) -> Written:
@@ -172,23 +156,29 @@ def content(target: Path) -> bytes | None:
             return None
 
 
-def write_atomic(target: Path, data: bytes) -> None:
-    """Replace `target` by a private file (mode 0600) that holds `data`. OSError: `target` is unchanged."""
-    file = _write_beside(target, data, mode=0o600)
-    try:
-        file.replace(target)
-    except BaseException:
-        _unlink(file)
-        raise
-    _sync_folder(target.parent)
-
-
-def _require_distinct(changes: Sequence[Change]) -> None:
+def require_distinct(targets: Iterable[Path]) -> None:
+    """UsageError: two of the paths are names of one file."""
     seen: dict[object, Path] = {}
-    for change in changes:
-        same = seen.setdefault(_identity(change.target), change.target)
-        if same is not change.target:
-            raise UsageError(f"{same} and {change.target} are one file", hint="name each file once")
+    for target in targets:
+        same = seen.setdefault(_identity(target), target)
+        if same is not target:
+            raise UsageError(f"{same} and {target} are one file", hint="name each file once")
+
+
+def require_writable(target: Path) -> None:
+    """WriteFailed: the file, or the folder of one that does not exist, is read-only."""
+    with _as_write_failed(target):
+        is_there = target.exists()
+        if is_there and not target.stat().st_mode & 0o222:
+            raise _read_only(target)
+        if not os.access(target if is_there else target.parent, os.W_OK):
+            if sys.platform != "win32" and os.statvfs(target.parent).f_flag & os.ST_RDONLY:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            raise _read_only(target) if is_there else PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _read_only(target: Path) -> WriteFailed:
+    return WriteFailed(f"{target}: is read-only", hint=f"chmod u+w {target}, or write elsewhere with -o")
 
 
 def _identity(target: Path) -> object:
@@ -196,92 +186,139 @@ def _identity(target: Path) -> object:
     try:
         status = target.stat()
     except OSError:
-        return target
+        return files.real(target)
     return status.st_dev, status.st_ino
 
 
+def _require_writable(change: Change) -> None:
+    _require_old(change)
+    if change.new is not None:
+        require_writable(change.target)
+
+
+def _write_all(changes: Sequence[Change]) -> None:
+    for folder in {change.target.parent for change in changes}:
+        atomic.sweep(folder)
+    staged: list[_Staged] = []
+    try:
+        staged.extend(_stage(change) for change in changes)  # those before a failure stay in the list
+        for change in changes:
+            _require_old(change)
+        _replace_all(staged)
+    finally:
+        _discard(staged)
+
+
 def _stage(change: Change) -> _Staged:
-    """Check that a change can be written, and write its new content next to the target if it may replace it."""
+    """Write the new content next to the target if it may replace it."""
     target = change.target
     with _as_write_failed(target):
-        _require_old(change)
         if change.new is None:
             return _Staged(change, None)
         if change.old is None:
-            return _Staged(change, _write_beside(target, change.new, mode=0o666))
+            return _Staged(change, _stage_new(change, change.new))
         status = target.stat()
-        if not status.st_mode & 0o222 or not os.access(target, os.W_OK):
-            raise WriteFailed(f"{target}: is read-only", hint=f"chmod u+w {target}, or write elsewhere with -o")
         if status.st_nlink > 1:
             return _Staged(change, None)
         try:
-            return _Staged(change, _write_beside(target, change.new, like=status))
+            return _Staged(change, atomic.write_beside(target, change.new, mode=0o600, like=status))
         except OSError as exc:
             if exc.errno not in _IN_PLACE:
                 raise
             return _Staged(change, None)
 
 
+def _stage_new(change: Change, data: bytes) -> Path:
+    file = atomic.write_beside(change.target, data, mode=0o666)
+    if change.mode is not None:
+        file.chmod(change.mode)
+    return file
+
+
 def _replace_all(staged: Sequence[_Staged]) -> None:
-    """Write all staged changes; if one fails, restore those before it. _NotRestored: that failed for some."""
+    """Write all staged changes; if one fails, restore those before it. WriteFailed says if that failed for some."""
     done: list[Change] = []
     try:
         for one in sorted(staged, key=lambda one: one.file is not None):  # in place first: that needs free disk space
             done.append(one.change)  # before the write: an interrupt may come right after it
             _replace(one)
         for folder in {change.target.parent for change in done}:
-            _sync_folder(folder)
+            atomic.sync_folder(folder)
     except BaseException as exc:
         if isinstance(exc, Exception):
-            done.pop()  # its file is as it was
+            done.pop()  # its file is as it was, or the error says that it is not
         _discard(staged)
         lost = [change.target for change in reversed(done) if not _restore(change)]
         if lost:
             names = ", ".join(map(str, lost))
-            earlier = exc.targets if isinstance(exc, _NotRestored) else frozenset()
-            raise _NotRestored(f"{names}: was written and could not be restored ({exc})", earlier.union(lost)) from exc
+            raise _not_restored(f"{names}: was written and could not be restored ({exc})") from exc
         raise
 
 
 def _replace(staged: _Staged) -> None:
-    """Write one change. Exceptions other than _NotRestored leave its file as it was."""
+    """Write one change. An exception leaves its file as it was, or says that this failed."""
     change, target = staged.change, staged.change.target
     with _as_write_failed(target):
+        if change.old is None:
+            _create(staged)
+            return
+        _require_old(change)
         if change.new is None:
-            _require_old(change)
             target.unlink()
             return
         if staged.file is not None:
-            _require_old(change)
             try:
                 staged.file.replace(target)
             except OSError as exc:
-                if exc.errno not in _IN_PLACE or change.old is None:
+                if exc.errno not in _IN_PLACE:
                     raise
             else:
                 return
-        _overwrite(change)
+        _overwrite(change, change.old, change.new)
+
+
+def _create(staged: _Staged) -> None:
+    """Make a new file of the staged one, unless there is one by now."""
+    change, file = staged.change, staged.file
+    assert file is not None
+    assert change.new is not None
+    try:
+        try:
+            os.link(file, change.target)
+        except OSError as exc:
+            if exc.errno not in _NO_LINKS:
+                raise
+            _create_in_place(change, change.new, mode=file.stat().st_mode & 0o777)
+    except FileExistsError as exc:
+        raise _target_changed(change) from exc
+
+
+def _create_in_place(change: Change, data: bytes, *, mode: int) -> None:
+    """Make a new file where the file system knows no hard links."""
+    with FileIO(os.open(change.target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        try:
+            atomic.write_fully(file, data)
+            os.fsync(file.fileno())
+        except BaseException:
+            atomic.discard(change.target)
+            raise
 
 
 def _restore(change: Change) -> bool:
     """Take back a change that was written, unless somebody else wrote the file since; False if that failed."""
     try:
         if content(change.target) == change.new:
-            write_all([Change(change.target, change.new, change.old)], store=None)
+            _write_all([Change(change.target, change.new, change.old, change.mode)])
     except DiffuError:
         return False
     return True
 
 
 def _discard(staged: Iterable[_Staged]) -> None:
-    """Delete the files that replaced nothing."""
+    """Delete the files that replaced nothing, and the first name of those that were linked to their place."""
     for one in staged:
         if one.file is not None:
-            _unlink(one.file)
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
+            atomic.discard(one.file)
 
 
 @contextmanager
@@ -304,41 +341,16 @@ def _target_changed(change: Change) -> TargetChanged:
     return TargetChanged(f"{change.target}: {what}; nothing was written", hint="run the command again")
 
 
-def _write_beside(target: Path, data: bytes, *, mode: int = 0o600, like: os.stat_result | None = None) -> Path:
-    """A new file with `data` in the folder of `target`, synced to disk. OSError: there is no such file.
+def _not_restored(message: str) -> WriteFailed:
+    return WriteFailed(message, hint="diffu undo restores its former content")
 
-    mode: its permissions, less the umask. like: the status of `target`, whose attributes it gets instead.
+
+def _overwrite(change: Change, old: bytes, new: bytes) -> None:
+    """Write a change in place; the part past the old end goes first, so a full disk shows while the old bytes stand.
+
+    A kill leaves a content that `is_mixture` knows.
     """
-    file = target.with_name(f".diffu-{secrets.token_hex(6)}")
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with FileIO(descriptor, "w") as opened:
-            _write_fully(opened, data)
-            if like is not None:
-                _copy_attributes(target, file, like)
-            os.fsync(descriptor)
-    except BaseException:
-        _unlink(file)
-        raise
-    return file
-
-
-def _copy_attributes(target: Path, file: Path, status: os.stat_result) -> None:
-    """Give `file` the owner (OSError: not permitted), mode and extended attributes of `target`, and a new mtime."""
-    if sys.platform != "win32":
-        own = file.stat()
-        if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
-            os.chown(file, status.st_uid, status.st_gid)
-    shutil.copystat(target, file)
-    os.utime(file)
-
-
-def _overwrite(change: Change) -> None:
-    """Write a change in place; the part past the old end goes first, so a full disk shows while the old bytes stand."""
-    target, old, new = change.target, change.old, change.new
-    assert old is not None
-    assert new is not None
-    with FileIO(target, "r+") as file:
+    with FileIO(change.target, "r+") as file:
         if file.readall() != old:
             raise _target_changed(change)
         try:
@@ -347,8 +359,19 @@ def _overwrite(change: Change) -> None:
             file.truncate(len(new))
             os.fsync(file.fileno())
         except BaseException as exc:
-            _restore_in_place(file, target, old, because=exc)
+            _restore_in_place(file, change.target, old, because=exc)
             raise
+
+
+def is_mixture(content: bytes, one: bytes, other: bytes) -> bool:
+    """Whether each byte of `content` is that of `one` or that of `other`, as after a write in place that was killed."""
+    shorter, longer = sorted((len(one), len(other)))
+    if not shorter <= len(content) <= longer:
+        return False
+    rest = (one if len(one) == longer else other)[shorter : len(content)]
+    return content[shorter:] == rest and all(
+        byte in {first, second} for byte, first, second in zip(content, one[:shorter], other[:shorter], strict=False)
+    )
 
 
 def _restore_in_place(file: FileIO, target: Path, old: bytes, *, because: BaseException) -> None:
@@ -357,34 +380,13 @@ def _restore_in_place(file: FileIO, target: Path, old: bytes, *, because: BaseEx
         file.truncate(len(old))
         os.fsync(file.fileno())
     except OSError:
-        raise _NotRestored(f"{target}: was written only in part ({because})", [target]) from because
+        raise _not_restored(f"{target}: was written only in part ({because})") from because
 
 
 def _write_at(file: FileIO, offset: int, data: bytes) -> None:
     file.seek(offset)
-    _write_fully(file, data)
+    atomic.write_fully(file, data)
     os.fsync(file.fileno())
-
-
-def _write_fully(file: FileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
-
-
-def _unlink(file: Path) -> None:
-    with suppress(OSError):
-        file.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable. A file system that cannot sync folders is not an error."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _quoted(path: bytes) -> bytes:

@@ -57,7 +57,7 @@ class Project:
         inside, else at the top.
         """
         real = files.real(file)
-        root = next((folder for folder in real.parents if (folder / ".git").exists()), real.parent)
+        root = files.project_root(real.parent)
         here = files.real(Path.cwd())
         start = here.relative_to(root) if here.is_relative_to(root) else Path()
         return cls(root, tuple(_files(root)), real.relative_to(root), start)
