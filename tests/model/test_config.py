@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.errors import BadCheckpoint
-from diffucli.model.config import FUSED, Config, read_config
+from diffucli.model.config import FUSED, MOST, Config, read_config
 from diffucli.model.transformer import Transformer
 
 SEVEN = Config(152_064, 3584, 18_944, num_layers=28, num_heads=28, num_kv_heads=4, max_position_embeddings=131_072)
@@ -71,6 +71,12 @@ def test_what_config_json_leaves_out_has_the_published_default(values):
         ({"intermediate_size": True}, "intermediate_size must be a positive number, not True"),
         ({"trained_length": -1}, "trained_length must be a positive number, not -1"),
         ({"rope_theta": "x"}, "could not convert"),
+        ({"rope_theta": float("nan")}, "rope_theta must be a positive number, not nan"),
+        ({"rms_norm_eps": float("inf")}, "rms_norm_eps must be a positive number, not inf"),
+        ({"num_hidden_layers": 1_000_000}, "num_hidden_layers is 1000000, more than any network has"),
+        *(({key: most + 1}, f"{key} is {most + 1}, more than") for key, most in MOST.items()),
+        ({"mask_token_id": []}, r"mask_token_id cannot be \[\]"),
+        ({"model_type": ["Dream"]}, r"model_type cannot be \['Dream'\]"),
     ],
 )
 def test_what_cannot_be_built_is_refused(values, changed, said):

@@ -20,12 +20,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
+from diffucli.model import family as families
 from diffucli.model import load as module
 from diffucli.model import memory, nf4, store
 from diffucli.model.family import DefaultSampling
 from diffucli.model.load import DTYPES, find_device, load
 from diffucli.model.memory import width
 from diffucli.model.network import Network
+from diffucli.model.transformer import Transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +164,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "config is not JSON": (written("config.json", "{nope"), "config.json is not JSON"),
     "config is not UTF-8": (written("config.json", b"\xff\xfe\x00"), "config.json cannot be read"),
     "config is nested without end": (written("config.json", "[" * 200_000), "config.json is not JSON"),
-    "config is a list": (written("config.json", "[]"), "config.json holds no JSON object"),
+    "config is a list": (written("config.json", "[]"), "config.json is not JSON (it holds no JSON object)"),
     "config is empty": (written("config.json", ""), "config.json is not JSON"),
     "config is a pipe": (a_pipe("config.json"), "config.json is no regular file"),
     "config is a folder": (a_folder("config.json"), "config.json is no regular file"),
@@ -208,8 +210,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "shard is a pipe": (a_pipe(FIRST), f"{FIRST} is no regular file"),
     "shard is a folder": (a_folder(FIRST), f"{FIRST} is no regular file"),
-    "index is a list": (written(INDEX, "[]"), f"{INDEX} holds no JSON object"),
-    "index is not JSON": (written(INDEX, "503"), f"{INDEX} holds no JSON object"),
+    "index is a list": (written(INDEX, "[]"), f"{INDEX} is not JSON (it holds no JSON object)"),
+    "index is not JSON": (written(INDEX, "503"), f"{INDEX} is not JSON (it holds no JSON object)"),
     "index without a map": (written(INDEX, "{}"), f"{INDEX} is no shard index"),
     "index maps to a list": (written(INDEX, '{"weight_map": ["a"]}'), f"{INDEX} is no shard index"),
     "index maps to numbers": (written(INDEX, '{"weight_map": {"a": 1, "b": "c"}}'), f"{INDEX} is no shard index"),
@@ -480,3 +482,19 @@ def test_loading_asks_no_network_and_says_nothing(golden, tmp_path):
     )
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shapes_of_one_layer_are_those_of_all(golden):
+    found, family = families.read(golden)
+    with torch.device("meta"):
+        state = Transformer(found).state_dict()
+    split = {part: rows for name in state for part, rows in found.split_fused(name, state[name]).items()}
+    assert found.num_layers > 1
+    assert module.expected_shapes(found, family) == {name: tuple(rows.shape) for name, rows in split.items()}
+
+
+def test_a_million_layers_are_refused_before_one_is_built(folder, monkeypatch):
+    monkeypatch.setattr("diffucli.model.load.Transformer", None)
+    edited(folder, num_hidden_layers=10**6)
+    with pytest.raises(BadCheckpoint, match="num_hidden_layers is 1000000, more than any network has"):
+        load(folder, device="cpu")

@@ -6,8 +6,8 @@ Imports no torch, so that listing models and planning memory are quick. Knows no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from math import inf, prod
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model.checkpoint import BLOCK_SIZE, CONFIG, NF4, as_bad_checkpoint, read_object
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+T = TypeVar("T")
 Quantization = Literal["nf4", "none"]
 Quant = Literal["auto", "nf4", "none"]  # what a user asks for
 
@@ -27,6 +28,16 @@ LARGE_HIDDEN_SIZE = 1024  # hidden sizes from here on are worth packing into fou
 PACKED_ROWS = 32  # rows that bitsandbytes packs together on a CPU
 NO_BITSANDBYTES = "four bits need bitsandbytes, which has no wheel for this system"
 ACTIVATION = "silu"
+MOST = {  # far beyond any published network, and little enough to be reckoned with
+    "vocab_size": 2**21,
+    "hidden_size": 2**17,
+    "intermediate_size": 2**19,
+    "num_hidden_layers": 2**10,
+    "num_attention_heads": 2**12,
+    "num_key_value_heads": 2**12,
+    "max_position_embeddings": 2**30,
+    "trained_length": 2**30,
+}
 UNSUPPORTED = ("rope_scaling", "use_sliding_window", "use_mrope")  # would change the logits without an error
 QUANTIZATION_KEY = "quantization_config"
 QUANTIZATION = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": NF4}
@@ -87,15 +98,15 @@ class Config:
             num_heads=_positive(values, "num_attention_heads"),
             num_kv_heads=_positive(values, "num_key_value_heads"),
             max_position_embeddings=_positive(values, "max_position_embeddings"),
-            rope_theta=float(values.get("rope_theta", 10000.0)),
-            rms_norm_eps=float(values.get("rms_norm_eps", 1e-6)),
+            rope_theta=_number(values, "rope_theta", 10000.0),
+            rms_norm_eps=_number(values, "rms_norm_eps", 1e-6),
             tie_word_embeddings=bool(values.get("tie_word_embeddings", False)),
             trained_length=_positive(values, "trained_length", TRAINED_LENGTH),
             hole_padding=bool(values.get("hole_padding", False)),
             quantization=_quantization(values.get(QUANTIZATION_KEY)),
-            mask_token_id=values.get("mask_token_id"),
-            initializer_range=float(values.get("initializer_range", 0.02)),
-            model_type=values.get("model_type"),
+            mask_token_id=_of_type(int, values, "mask_token_id"),
+            initializer_range=_number(values, "initializer_range", 0.02),
+            model_type=_of_type(str, values, "model_type"),
         )
         if (head_dim := values.get("head_dim") or config.head_dim) != config.head_dim:
             raise ValueError(f"head_dim {head_dim} is not supported, only {config.head_dim} is")
@@ -196,7 +207,23 @@ def _positive(values: Mapping[str, Any], key: str, default: int | None = None) -
     size = values.get(key, default)
     if type(size) is not int or size < 1:
         raise ValueError(f"{key} must be a positive number, not {size!r}")
+    if size > MOST[key]:
+        raise ValueError(f"{key} is {size}, more than any network has")
     return size
+
+
+def _number(values: Mapping[str, Any], key: str, default: float) -> float:
+    number = float(values.get(key, default))
+    if not 0 < number < inf:
+        raise ValueError(f"{key} must be a positive number, not {number}")
+    return number
+
+
+def _of_type(kind: type[T], values: Mapping[str, Any], key: str) -> T | None:
+    value = values.get(key)
+    if value is not None and type(value) is not kind:
+        raise ValueError(f"{key} cannot be {value!r}")
+    return value
 
 
 def _quantization(value: object) -> Quantization:

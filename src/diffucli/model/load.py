@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from diffucli.model.tokenizer import Tokenizer
 
 DEVICES = ("cpu", "cuda", "mps")
+FIRST_LAYER = ".layers.0."
 DTYPES = {2: torch.bfloat16, 4: torch.float32}
 
 
@@ -86,13 +87,14 @@ def check(folder: Path) -> tuple[Config, Family, Tokenizer]:
 
 
 def expected_shapes(config: Config, family: Family) -> dict[str, Shape]:
-    """Name → shape of every tensor that a network of `config` is loaded from."""
+    """Name → shape of every tensor that a network of `config` is loaded from. One layer is built for all of them."""
     with torch.device("meta"):
-        state = Transformer(config).state_dict()
+        state = Transformer(replace(config, num_layers=1)).state_dict()
     shapes = {
-        family.tensor_name(part): tuple(rows.shape)
+        family.tensor_name(part.replace(FIRST_LAYER, f".layers.{i}.")): tuple(rows.shape)
         for name in state
         for part, rows in config.split_fused(name, state[name]).items()
+        for i in range(config.num_layers if FIRST_LAYER in name else 1)
     }
     if config.tie_word_embeddings:
         shapes.pop(family.tensor_name("lm_head.weight"))
