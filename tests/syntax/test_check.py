@@ -154,11 +154,11 @@ def test_a_parser_that_hangs_leaves_the_verdict_unknown_within_the_bound() -> No
     assert not verdict.ok
 
 
-def test_a_text_has_two_seconds_to_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_has_four_seconds_to_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
     monkeypatch.setattr(languages, "parse", lambda text, language, *, seconds: given.append(seconds))
     assert not check("{", by_name("json")).checked
-    assert given == [2.0]
+    assert given == [4.0]
 
 
 def test_a_missing_grammar_is_no_verdict_and_never_a_pass() -> None:

@@ -47,7 +47,7 @@ def test_an_edit_of_what_cannot_be_checked_has_no_verdict(monkeypatch: pytest.Mo
     given = []
     monkeypatch.setattr(languages, "parse", lambda text, language, *, seconds: given.append(seconds))
     assert not new_diagnostics("{", "[", by_name("json")).checked
-    assert given == [2.0]
+    assert given == [4.0]
 
 
 MACROS = "FOO(x)\nint main() { BAR(a) return 0; }\n"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diffucli.syntax.cpython import errors, is_fragment, line_starts
+from diffucli.syntax.compiler import line_starts
+from diffucli.syntax.cpython import errors, is_fragment
 
 
 @pytest.mark.parametrize(

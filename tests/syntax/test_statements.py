@@ -52,3 +52,13 @@ def test_correct_code_has_the_statements_of_the_parser() -> None:
     seen = [one for one in statements(text) if one.first not in {"else", "except", "finally", "@"}]
     assert {one.line for one in seen} == parsed
     assert not any(one.opened for one in seen)
+
+
+@pytest.mark.parametrize("text", ["x = (\n" * 3000, "x = (\n" * 3000 + ")" * 3000, "x = (\n1,\n" * 1000 + ")\n" * 1000])
+def test_each_line_is_looked_at_a_few_times_alone(monkeypatch, text):
+    """Brackets that are never closed were looked for from each line to the end."""
+    looked = []
+    begins = module._begins
+    monkeypatch.setattr(module, "_begins", lambda line: looked.append(line) or begins(line))
+    assert module.statements(text)
+    assert len(looked) < 5 * text.count("\n")

@@ -312,12 +312,12 @@ def test_a_text_that_takes_too_long_is_a_usage_error() -> None:
         symbols("<a {{b:>c:d(e f)", by_name("tsx"), seconds=0.1)
 
 
-def test_a_text_has_two_seconds_to_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_has_four_seconds_to_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
     monkeypatch.setattr(languages, "parse", lambda text, language, *, seconds: given.append(seconds))
     with pytest.raises(UsageError, match="too long"):
         symbols("", PYTHON)
-    assert given == [2.0]
+    assert given == [4.0]
 
 
 def test_a_broken_neighbour_does_not_hide_a_definition() -> None:
@@ -328,3 +328,14 @@ def test_a_broken_neighbour_does_not_hide_a_definition() -> None:
 def test_thousands_of_nested_definitions_do_not_overflow() -> None:
     text = "function f(){" * 2000 + "}" * 2000
     assert len(symbols(text, by_name("js"), seconds=10)) == 2000
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("rust", "impl " + "&" * 5000 + "T { fn f() {} }"),
+        ("go", "package a\nfunc (x " + "*" * 5000 + "T) f() {}"),
+    ],
+)
+def test_a_type_may_be_nested_deeply(language: str, text: str) -> None:
+    assert [symbol.name for symbol in symbols(text, by_name(language))] == ["T.f"]

@@ -259,3 +259,22 @@ def test_nothing_to_fill_is_refused() -> None:
 def test_a_hole_that_half_lies_in_a_region_overlaps_it() -> None:
     with pytest.raises(UsageError, match="overlap"):
         find("x = ???\n", "1:1-1:6")
+
+
+@pytest.mark.parametrize(
+    ("text", "specs"),
+    [
+        ("x = ???\n" * 300, []),
+        ("# diffu:begin\nx = 1\n# diffu:end\n" * 300, [":marks"]),
+        ("# TODO x\npass\n" * 300, [":todo"]),
+        ("x = 1\n" * 600, [str(line) for line in range(1, 600, 2)]),
+    ],
+)
+def test_more_regions_than_can_be_written_together_are_refused(text: str, specs: list[str]) -> None:
+    """Each of them was looked at by itself, in the whole text: thousands took minutes."""
+    with pytest.raises(UsageError, match="there are 300 regions and holes, at most 256 are filled together"):
+        find(text, *specs)
+
+
+def test_any_number_of_question_marks_may_stand_in_comments() -> None:
+    assert cut("# ???\n" * 5000 + "x = ???\n") == ["???"]

@@ -22,7 +22,11 @@ _NEWLINE = re.compile(r"\r\n|\n")
 
 def find(text: str) -> tuple[Region, ...]:
     """The holes of `text` in order; four or more question marks are no hole. UsageError: an impossible length."""
-    return tuple(_region(match, text) for match in _HOLE.finditer(text))
+    found, line, seen = [], 1, 0
+    for match in _HOLE.finditer(text):
+        line, seen = line + text.count("\n", seen, match.start()), match.start()
+        found.append(_region(match, line))
+    return tuple(found)
 
 
 def fill(text: str, regions: Sequence[Region], replacements: Sequence[str], *, newline: str) -> str:
@@ -47,8 +51,7 @@ def length(text: str, *, label: str) -> tuple[int, int]:
     return _bounds(found, label, mark="")
 
 
-def _region(match: re.Match[str], text: str) -> Region:
-    line = text.count("\n", 0, match.start()) + 1
+def _region(match: re.Match[str], line: int) -> Region:
     label = f"{match[0]} in line {line}"
     if match[1] is None:
         return Region(*match.span(), label=label)

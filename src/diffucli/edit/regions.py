@@ -22,10 +22,11 @@ _COMMENT = re.compile(
     r"[ \t]*(?:#+(?=[ \t!:]|$|TODO|FIXME)|//|--(?=[ \t])|/\*(?=.*\*/[ \t]*$)|<!--(?=.*-->[ \t]*$))(?P<body>.*)"
 )
 _TODO = re.compile(r"\b(?:TODO|FIXME)\b")
-_STUB = re.compile(
-    r"[ \t]*(?:pass|\.\.\.|raise NotImplementedError\b.*|(?:todo|unimplemented)!\(.*\)"
-    r"|throw new .*(?i:not.?implemented|unsupportedoperation).*)[ \t]*;?[ \t]*(?:(?:#|//).*)?"
+_STUB = re.compile(  # possessive where a line of blanks would be tried in every division
+    r"[ \t]*+(?:raise NotImplementedError\b.*|throw new .*(?i:not.?implemented|unsupportedoperation).*"
+    r"|(?:pass|\.\.\.|(?:todo|unimplemented)!\(.*\))[ \t]*+;?[ \t]*+(?:(?:#|//).*)?)"
 )
+MOST = 256  # regions of a file that are written together
 _FORMS = "10:40, 10,+30, 10:5-12:20, a symbol such as Cfg.load, :errors, :todo or :marks"
 
 
@@ -127,8 +128,9 @@ def parse(
     what is written has none.
 
     find_symbol: maps a name to its region or raises UsageError. find_todo, find_errors: map a text to regions.
-    UsageError: unknown form, lines or columns that do not exist, nothing found, or regions that overlap.
+    UsageError: unknown form, lines or columns that do not exist, nothing found, too many, or regions that overlap.
     """
+    require_few(len(specs))
     spans = _line_spans(text)
     lines: list[_Lines] = []
     ranges: list[Region] = []
@@ -150,6 +152,13 @@ def parse(
     regions += (_without_blanks(region, text) for region in arrange(ranges))
     regions += (_whole_lines(block, text, spans) for block in _joined(lines))
     return arrange(regions)
+
+
+def require_few(count: int) -> None:
+    """UsageError: there are more regions and holes than are written together."""
+    if count > MOST:
+        message = f"there are {count} regions and holes, at most {MOST} are filled together"
+        raise UsageError(message, hint="name some of them with -r, or write the file in parts")
 
 
 def arrange(regions: Iterable[Region]) -> tuple[Region, ...]:
@@ -187,6 +196,7 @@ def _found(spec: str, find: Callable[[str], Iterable[Region]] | None, text: str)
             united[-1] = replace(united[-1], stop=max(united[-1].stop, region.stop))
         else:
             united.append(region)
+    require_few(len(united))
     if not united:
         raise UsageError(f"region {spec}: there is none in the file", hint="name lines or a symbol instead")
     return united

@@ -11,14 +11,15 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffucli.syntax import cpython, languages
+from diffucli.syntax import compiler, cpython, languages
+from diffucli.syntax.compiler import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import tree_sitter
 
-    from diffucli.syntax.cpython import Error
+    from diffucli.syntax.compiler import Error
     from diffucli.syntax.languages import Language
 
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
@@ -64,21 +65,24 @@ class CheckResult:
 
 
 def check(
-    text: str, language: Language, *, name: str = "<text>", seconds: float = 2.0, fragment: bool = False
+    text: str, language: Language, *, name: str = "<text>", seconds: float = SECONDS, fragment: bool = False
 ) -> CheckResult:
     """Check a whole text; the diagnostics are sorted by position.
 
-    CPython's compiler reports its first error only. name: the file name passed to the compiler. seconds: time limit for
-    tree-sitter; past it the text counts as not checked. fragment: Python may be part of a function or class, at its
+    CPython's compiler reports its first error only. name: the file name passed to the compiler. seconds: time limit;
+    past it the text counts as not checked. fragment: Python may be part of a function or class, at its
     indentation there.
     """
     body = text.removeprefix("\ufeff")
     if language.name == "python":
-        return _result(text, len(text) - len(body), cpython.errors(body, name, fragment=fragment))
+        found = cpython.errors(body, name, fragment=fragment, seconds=seconds)
+        if found is None:
+            return CheckResult(checked=False, note=f"not checked: the compiler took longer than {seconds:g} s")
+        return _result(text, len(text) - len(body), found)
     return parse_errors(text, language, seconds=seconds)
 
 
-def parse_errors(text: str, language: Language, *, seconds: float = 2.0) -> CheckResult:
+def parse_errors(text: str, language: Language, *, seconds: float = SECONDS) -> CheckResult:
     """All that tree-sitter finds, also in Python, where it may find nothing although the compiler does."""
     if languages.grammar(language) is None:
         return CheckResult(checked=False, note=f"not checked: no grammar for {language.name} is installed")
@@ -99,11 +103,11 @@ def diagnostic(text: str, start: int, stop: int, message: str) -> Diagnostic:
 def is_substantial(text: str, language: Language) -> bool:
     """Whether a text has more than names, literals and comments: a bare word of prose is a valid Python program.
 
-    Python that does not parse is not substantial; other languages are not checked for errors. Without a grammar every
-    text that is not blank is substantial.
+    Python that does not parse is not substantial; other languages are not checked for errors. A text that cannot be
+    parsed for want of a grammar or of time is substantial unless it is blank.
     """
     if language.name == "python":
-        return _is_substantial_python(text)
+        return _is_substantial_python(text.removeprefix("\ufeff"))
     tree = languages.parse(text, language)
     if tree is None:
         return bool(text.strip())
@@ -133,11 +137,14 @@ _ACTS = (
 
 
 def _is_substantial_python(text: str) -> bool:
-    if cpython.errors(text.removeprefix("\ufeff")):
+    found = cpython.errors(text)
+    if found is None or len(text) > compiler.MAX_CHARACTERS:
+        return not found and bool(text.strip())
+    if found:
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        body = ast.parse(text.removeprefix("\ufeff")).body
+        body = ast.parse(text).body
     return any(
         any(isinstance(node, _ACTS) for node in ast.walk(statement))
         if isinstance(statement, ast.Expr)
@@ -204,7 +211,7 @@ def _quote(node: tree_sitter.Node) -> str:
 
 def _result(text: str, shift: int, errors: list[Error]) -> CheckResult:
     """A result of errors in character offsets, which are `shift` less than those in `text`."""
-    starts = cpython.line_starts(text)
+    starts = compiler.line_starts(text)
     diagnostics = []
     for start, stop, message in sorted(errors):
         line = bisect_right(starts, start + shift)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from diffucli.syntax.check import CheckResult, Diagnostic, check, parse_errors
+from diffucli.syntax.compiler import SECONDS
 from diffucli.syntax.faults import faults
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def new_diagnostics(
     after: str,
     language: Language,
     *,
-    seconds: float = 2.0,
+    seconds: float = SECONDS,
     fragment: bool = False,
     sound: bool = False,
 ) -> CheckResult:
@@ -50,7 +51,9 @@ def new_diagnostics(
     return _split(new, _added(before, old, after, new))
 
 
-def mended(before: str, after: str, language: Language, *, seconds: float = 2.0, fragment: bool = False) -> CheckResult:
+def mended(
+    before: str, after: str, language: Language, *, seconds: float = SECONDS, fragment: bool = False
+) -> CheckResult:
     """Check an edit that is to mend `before`: the diagnostics of `after` are old if there are fewer than before."""
     new = check(after, language, seconds=seconds, fragment=fragment)
     if new.ok or not new.checked:

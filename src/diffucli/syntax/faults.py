@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from diffucli.syntax import languages, neutral
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from diffucli.syntax.languages import Language
     from diffucli.syntax.statements import Statement
 
-MOST = 20  # errors looked for in a text
+MOST, LARGE = 20, 100_000  # errors looked for in Python; characters from which on one alone is
+MOST_PARSED = 300  # errors of other languages, which are all found at once
 Span = tuple[int, int]
+Scale = tuple[Callable[[int], int], Callable[[int], int]]  # of characters in bytes, and of bytes in characters
 _HEAD_LINE = re.compile(r"expected an indented block after .* on line ([0-9]+)")
 _OWN_BODY = frozenset({"def", "class", "async", "@", "else", "elif", "except", "finally", "case"})
 _LISTS = ("block", "body", "declaration_list", "compound_statement", "statement_list", "do_group", "subshell")
@@ -36,13 +39,15 @@ def faults(text: str, language: Language, *, fragment: bool = False) -> list[tup
     tree = languages.parse(text, language)
     if tree is None:
         return []
-    return [(one, _around(text, tree.root_node, one)) for one in check(text, language).diagnostics]
+    scale = languages.bytes_before(text), languages.characters(text)
+    found = check(text, language).diagnostics[:MOST_PARSED]
+    return [(one, _around(text, tree.root_node, one, scale)) for one in found]
 
 
 def _python(text: str, language: Language, *, fragment: bool) -> list[tuple[Diagnostic, Span]]:
     found: list[tuple[Diagnostic, Span]] = []
-    left = text
-    while len(found) < MOST and (wrong := check(left, language, fragment=fragment).diagnostics):
+    left, most = text, MOST if len(text) < LARGE else 1
+    while len(found) < most and (wrong := check(left, language, fragment=fragment).diagnostics):
         start, stop = _statement(left, wrong[0])
         if any(start < other.stop and other.start < stop for other in map(_as_slice, found)):
             break
@@ -112,23 +117,22 @@ def _line_end(text: str, offset: int) -> int:
     return offset + len(found[0].rstrip()) if found else offset
 
 
-def _around(text: str, root: tree_sitter.Node, error: Diagnostic) -> Span:
+def _around(text: str, root: tree_sitter.Node, error: Diagnostic, scale: Scale) -> Span:
     """The lines of an error, with the rest of the statement in which it lies."""
     start = max(text.rfind(end, 0, error.start) for end in "\r\n") + 1
     stop = _line_end(text, error.start)
     start += len(text[start:stop]) - len(text[start:stop].lstrip())
     if error.message.startswith("unclosed"):
         return start, stop
-    offset = languages.characters(text)
-    before, after = len(text[: error.start].encode()), len(text[: error.stop].encode())
-    node = root.named_descendant_for_byte_range(before, after)
+    in_bytes, offset = scale
+    node = root.named_descendant_for_byte_range(in_bytes(error.start), in_bytes(error.stop))
     if node is None or _is_list(node):
         return start, stop
     while node.parent is not None and not _is_list(node.parent):
         node = node.parent
     body = node.child_by_field_name("body") or node.child_by_field_name("consequence")
     end = node.end_byte
-    if body is not None and before <= body.start_byte:
+    if body is not None and in_bytes(error.start) <= body.start_byte:
         end = body.start_byte
     covered = text[offset(node.start_byte) : offset(end)]
     return min(start, offset(node.start_byte)), max(stop, offset(node.start_byte) + len(covered.rstrip()))

@@ -12,10 +12,12 @@ from array import array
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffucli.errors import UsageError
+from diffucli.syntax.compiler import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +161,7 @@ def grammar(language: Language) -> tree_sitter.Language | None:
         return None
 
 
-def parse(text: str, language: Language, *, seconds: float = 2.0) -> tree_sitter.Tree | None:
+def parse(text: str, language: Language, *, seconds: float = SECONDS) -> tree_sitter.Tree | None:
     """The syntax tree of `text`, with offsets in UTF-8 bytes; None without a grammar or after `seconds`."""
     found = grammar(language)
     if found is None:
@@ -175,6 +177,14 @@ def parse(text: str, language: Language, *, seconds: float = 2.0) -> tree_sitter
         )
     except ValueError:
         return None
+
+
+def bytes_before(text: str) -> Callable[[int], int]:
+    """A function from offsets in the characters of `text` to offsets in its UTF-8 bytes."""
+    if text.isascii():
+        return int
+    sizes = (len(character.encode("utf-8", "surrogatepass")) for character in text)
+    return array("L", accumulate(sizes, initial=0)).__getitem__
 
 
 def characters(text: str) -> Callable[[int], int]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Part = tuple[int, int, str]  # start, stop, and fixed text in front of what is written there
 _HEADS = {"def": "def _():", "class": "class _:", "for": "while _:", "while": "while _:", "async": "async def _():"}
+NEAR = 20_000  # characters that are read above and below a part
 _NAME = re.compile(r"\w*")
 
 
@@ -24,7 +25,7 @@ def parses_without(text: str, parts: Sequence[Part], *, fragment: bool) -> bool:
     shift = len(text) - len(body)
     moved = [(start - shift, stop - shift, lead) for start, stop, lead in parts]
     choices = [[filler(body, start, stop, lead) for start, stop, lead in moved], *([word] * len(moved) for word in "_")]
-    return any(not cpython.errors(_filled(body, moved, words), fragment=fragment) for words in choices)
+    return any(cpython.errors(_filled(body, moved, words), fragment=fragment) == [] for words in choices)
 
 
 def filler(text: str, start: int, stop: int, lead: str = "") -> str:
@@ -35,14 +36,14 @@ def filler(text: str, start: int, stop: int, lead: str = "") -> str:
     if before.strip() or after.strip():
         return "_"
     indent = len(before.expandtabs(8))
-    behind = statements(text[stop:]) if stop < len(text) else []
+    behind = statements(text[stop : stop + NEAR]) if stop < len(text) else []
     closing = next((statement for statement in behind if statement.indent <= indent), None)
     follows = closing.first if closing is not None and closing.indent == indent else ""
     if behind and behind[0].indent > indent:
         if follows in {"except", "finally"}:
             return "try:"
         return _HEADS.get(_opening(text[line:stop], behind[0]), "if _:")
-    above = statements(text[:line])
+    above = statements(text[max(line - NEAR, 0) : line])
     if above and above[-1].first == "@":
         return "def _(): _"
     return {"except": "try: _", "finally": "try: _", "else": "if _: _", "elif": "if _: _"}.get(follows, "_")

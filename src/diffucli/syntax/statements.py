@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,35 +65,49 @@ class _Line:
 def statements(text: str) -> list[Statement]:
     """The statements of `text` in order; blank lines and comments are none."""
     lines = _lines(text)
+    sums = list(accumulate(line.opened for line in lines))
+    lowest = _lowest(lines, sums)
     found: list[Statement] = []
     at = 0
     while at < len(lines):
         first = lines[at]
-        end, depth = _end(lines, at)
+        end, depth = _end(lines, sums, lowest, at)
         found.append(Statement(first.start, lines[end].stop, first.line, first.indent, first.first, depth))
         at = end + 1
     return found
 
 
-def _end(lines: Sequence[_Line], at: int) -> tuple[int, int]:
-    """The last line of the statement that begins with line `at`, and how many brackets it leaves open."""
+def _lowest(lines: Sequence[_Line], sums: Sequence[int]) -> list[float]:
+    """For each line the lowest of the `sums` from it up to the next line that begins a statement by its first word."""
+    found: list[float] = [inf] * (len(lines) + 1)
+    for at in reversed(range(len(lines))):
+        found[at] = inf if _begins(lines[at]) else min(sums[at], found[at + 1])
+    return found
+
+
+def _end(lines: Sequence[_Line], sums: Sequence[int], lowest: Sequence[float], at: int) -> tuple[int, int]:
+    """The last line of the statement that begins with line `at`, and how many brackets it leaves open.
+
+    sums: for each line how many brackets are open behind it. lowest: as `_lowest` gives it.
+    """
     depth, end = max(lines[at].opened, 0), at
     while end + 1 < len(lines) and (depth or lines[end].last == "\\"):
-        if not _continues(lines, at, end, depth):
+        step = int(_continues(lines, at, end))
+        if not step and lowest[end + 1] <= sums[end] - depth:
+            step = _closing(lines, at, end, depth)
+        if not step:
             break
-        end += 1
-        depth = max(depth + lines[end].opened, 0)
+        depth = max(depth + sums[end + step] - sums[end], 0)
+        end += step
     return end, depth
 
 
-def _continues(lines: Sequence[_Line], at: int, end: int, depth: int) -> bool:
-    """Whether the line behind `end` belongs to the statement of line `at`, in which `depth` brackets are open."""
+def _continues(lines: Sequence[_Line], at: int, end: int) -> bool:
+    """Whether the line behind `end` belongs to the statement of line `at` by the look of both."""
     before, line = lines[end], lines[end + 1]
     if before.last == "\\" or line.first in _CLOSERS:
         return True
-    if _begins(line):
-        return False
-    return (line.indent > lines[at].indent and _joins(before, line)) or _closes(lines, at, end, depth)
+    return not _begins(line) and line.indent > lines[at].indent and _joins(before, line)
 
 
 def _begins(line: _Line) -> bool:
@@ -105,17 +120,18 @@ def _joins(before: _Line, line: _Line) -> bool:
     return before.last in _OPENERS | _OPERATORS or line.first in _OPERATORS
 
 
-def _closes(lines: Sequence[_Line], at: int, end: int, depth: int) -> bool:
-    """Whether lines behind `end` that belong together close all brackets."""
-    for before, line in pairwise(lines[end:]):
+def _closing(lines: Sequence[_Line], at: int, end: int, depth: int) -> int:
+    """How many lines behind `end` belong together and close all brackets; 0 if none do."""
+    for last in range(end + 1, len(lines)):
+        line = lines[last]
         if _begins(line):
-            return False
-        if line.indent <= lines[at].indent and line.first not in _CLOSERS and not _joins(before, line):
-            return False
+            break
+        if line.indent <= lines[at].indent and line.first not in _CLOSERS and not _joins(lines[last - 1], line):
+            break
         depth += line.opened
         if depth <= 0:
-            return True
-    return False
+            return last - end
+    return 0
 
 
 def _lines(text: str) -> list[_Line]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from diffucli.errors import UsageError
 from diffucli.syntax import bodies, languages
 from diffucli.syntax.bodies import Body
+from diffucli.syntax.compiler import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +103,7 @@ _SINGLES = frozenset(
 _ATTRIBUTES = frozenset({"attribute_item", "decorator"})  # part of the definition that follows them
 
 
-def symbols(text: str, language: Language, *, seconds: float = 2.0) -> tuple[Symbol, ...]:
+def symbols(text: str, language: Language, *, seconds: float = SECONDS) -> tuple[Symbol, ...]:
     """All definitions in a text, sorted by their start.
 
     UsageError: the language has no definitions (json, html, css) or no grammar, or parsing takes longer than `seconds`.
@@ -219,12 +220,9 @@ def _declared(declarator: tree_sitter.Node) -> str:
 
 def _type_name(node: tree_sitter.Node | None) -> str:
     """The name `T` of the types `(t *T[int])`, `&mut T<U>` and `a::T`; empty for None."""
-    if node is None:
-        return ""
-    if not node.named_children:
-        return _text(node)
-    inner = node.child_by_field_name("type") or node.child_by_field_name("name") or node.named_children[0]
-    return _type_name(inner)
+    while node is not None and node.named_children:
+        node = node.child_by_field_name("type") or node.child_by_field_name("name") or node.named_children[0]
+    return "" if node is None else _text(node)
 
 
 def _whole(node: tree_sitter.Node) -> tree_sitter.Node:

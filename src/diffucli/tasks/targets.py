@@ -10,10 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from diffucli.edit import holes
-from diffucli.edit.regions import Region, arrange, marks, parse, todos
+from diffucli.edit.regions import Region, arrange, marks, parse, require_few, todos
 from diffucli.errors import UsageError
-from diffucli.syntax import cpython, neutral, symbols
-from diffucli.syntax.compare import new_diagnostics
+from diffucli.syntax import cpython, neutral, prose, symbols
 from diffucli.syntax.faults import faults
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def find(
     `:errors` may find nothing, and there may be no region. fragments: Python may be part of a function or class.
     UsageError: no region, or an impossible one.
     """
-    found_holes = _holes(text, language, all_holes=all_holes, fragments=fragments)
+    found_holes = _holes(text, language, all_holes=all_holes)
     plain = _without(text, found_holes)
     is_python = language.name == "python"
     fragment = fragments and is_python and cpython.is_fragment(plain)
@@ -83,6 +82,7 @@ def find(
     bounds = {(hole.start, hole.stop): hole for hole in found_holes}
     named = [_bounded(region, bounds.get((region.start, region.stop))) for region in found]
     free = [hole for hole in found_holes if not any(r.start <= hole.start and hole.stop <= r.stop for r in named)]
+    require_few(len(named) + len(free))
     regions = arrange([*named, *free])
     if not regions and not lenient:
         if "???" in text:
@@ -93,29 +93,21 @@ def find(
     return Targets(regions, plain, frozenset(bounds), fragment, sound)
 
 
-def _holes(text: str, language: Language, *, all_holes: bool, fragments: bool) -> tuple[Region, ...]:
-    """The holes of a text: each `???` that is a syntax error in a text where all others are replaced by names."""
+def _holes(text: str, language: Language, *, all_holes: bool) -> tuple[Region, ...]:
+    """The holes of a text: each `???` that does not stand where any text may stand, as in a string or comment."""
     seen = holes.find(text) if "???" in text else ()
     if all_holes or not seen:
         return seen
     if language.hole_is_legal:
         return ()
-    plain = _without(text, seen)
-    fragment = fragments and language.name == "python" and cpython.is_fragment(plain)
-    return tuple(hole for hole in seen if not _is_legal(text, plain, hole, language, fragment=fragment))
-
-
-def _is_legal(text: str, plain: str, hole: Region, language: Language, *, fragment: bool) -> bool:
-    alone = plain[: hole.start] + text[hole.start : hole.stop] + plain[hole.stop :]
-    result = new_diagnostics(plain, alone, language, fragment=fragment)
-    return result.checked and not result.diagnostics
+    is_free = prose.finder(_without(text, seen), language)
+    return tuple(hole for hole in seen if not is_free(hole.start, hole.stop))
 
 
 def _without(text: str, seen: Sequence[Region]) -> str:
     """`text` with each hole replaced by a name of the same length."""
-    for hole in seen:
-        text = text[: hole.start] + _NAME * (hole.stop - hole.start) + text[hole.stop :]
-    return text
+    names = [_NAME * (hole.stop - hole.start) for hole in seen]
+    return holes.fill(text, seen, names, newline="\n")
 
 
 def _bounded(region: Region, hole: Region | None) -> Region:
