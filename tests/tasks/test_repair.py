@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffucli.decode.loop import alone
+from diffucli.decode.loop import alone, ask
 from diffucli.decode.policy import PRESETS, repair_policy
 from diffucli.edit import source
 from diffucli.events import Finished, Started, fold
@@ -24,9 +24,9 @@ from diffucli.tasks.engine import constraints_of
 from diffucli.tasks.fill import fill
 from diffucli.tasks.jobs import Wanted, jobs_of
 from diffucli.tasks.prompt import Layout, answer
-from diffucli.tasks.repair import MOST_EDITS, MOST_ROUNDS, Edit, edits_of, repaired
+from diffucli.tasks.repair import MOST_EDITS, MOST_ROUNDS, TAILS, Edit, edits_of, repaired, tails_of
 from diffucli.tasks.verify import verify_answer
-from diffucli.tasks.write import Decoding, HoleText, RunOutput, default_decode
+from diffucli.tasks.write import Decoding, HoleText, RunOutput, composed, default_decode
 
 POLICY, PYTHON = PRESETS["balanced"], by_name("python")
 
@@ -114,7 +114,7 @@ def test_a_version_is_the_best_only_with_fewer_faults(checkpoint, scripted, vers
 def test_as_many_rounds_may_go_by_without_progress(checkpoint, scripted, versions_of, monkeypatch, rounds):
     """Each looks further than the one before."""
     widths = []
-    monkeypatch.setattr(repair, "edits_of", lambda _, *, width: widths.append(width) or [Edit(0, 1, 1, 1)])
+    monkeypatch.setattr(repair, "edits_of", lambda _, __, *, width: widths.append(width) or [Edit(0, 1, 1, 1)])
     versions = versions_of("= = =\n", scripted(checkpoint, "y", repair="="), rounds=rounds)
     assert widths == list(range(rounds))
     assert len(versions) == rounds + 1
@@ -125,7 +125,7 @@ def test_progress_begins_anew_and_ends_at_the_most_rounds(checkpoint, result_of,
     """A text of more errors than rounds, each of which is mended in one."""
     texts = ["x = ]\n" * count for count in range(2 * MOST_ROUNDS, 0, -1)]
     read, widths = reader(checkpoint), []
-    monkeypatch.setattr(repair, "edits_of", lambda _, *, width: widths.append(width) or [Edit(0, 0, 0, 1)])
+    monkeypatch.setattr(repair, "edits_of", lambda _, __, *, width: widths.append(width) or [Edit(0, 0, 0, 1)])
     coming = iter(texts[1:])
 
     def next_text(written: RunOutput) -> Attempt:
@@ -177,7 +177,7 @@ def test_an_undefined_name_does_not_come_back(checkpoint, scripted, versions_of)
     assert decode.repairs
     tokens = checkpoint.tokenizer.encode("x = zz\n")
     attempt = reader(checkpoint)(output_of(checkpoint, tokens))
-    for edit in edits_of(attempt, width=0):
+    for edit in edits_of(attempt, checkpoint.tokenizer, width=0):
         assert edit.other
         assert "zz" in checkpoint.tokenizer.decode(tokens[edit.start : edit.stop])
 
@@ -196,7 +196,7 @@ def test_an_undefined_name_does_not_come_back(checkpoint, scripted, versions_of)
 )
 def test_edits_are_few_different_and_near_the_fault(checkpoint, text, width):
     attempt = reader(checkpoint)(output_of(checkpoint, checkpoint.tokenizer.encode(text)))
-    edits = edits_of(attempt, width=width)
+    edits = edits_of(attempt, checkpoint.tokenizer, width=width)
     assert 0 < len(edits) <= MOST_EDITS
     assert len(set(edits)) == len(edits)
     offsets, fault = attempt.offsets[0], attempt.diagnostics[0]
@@ -211,7 +211,7 @@ def test_edits_are_few_different_and_near_the_fault(checkpoint, text, width):
 
 def test_no_edit_empties_a_hole(checkpoint):
     attempt = reader(checkpoint)(output_of(checkpoint, checkpoint.tokenizer.encode("(")))
-    assert all(edit.masks for edit in edits_of(attempt, width=1))
+    assert all(edit.masks for edit in edits_of(attempt, checkpoint.tokenizer, width=1))
 
 
 def test_an_empty_answer_has_nothing_to_repair(checkpoint, result_of):
@@ -221,14 +221,69 @@ def test_an_empty_answer_has_nothing_to_repair(checkpoint, result_of):
     assert result_of(repaired(decoding_of(checkpoint), first, read, rounds=2)) == [first]
 
 
-def test_a_wrong_indentation_is_written_in_other_lengths(checkpoint):
-    text = "def f(x):\n    y = x\n      return y\n"
-    tokens = checkpoint.tokenizer.encode(text)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def f(x):\n    y = x\n      return y\n", "def f(x):\n    y = x\n    return y\n"),
+        ("  def f(x):\n    return x\n", "def f(x):\n    return x\n"),
+        ("def f(x):\nreturn x\n", "def f(x):\n    return x\n"),
+        (
+            "def f(x):\n    if x:\n         x = 1\n        x = 2\n",
+            "def f(x):\n    if x:\n        x = 1\n        x = 2\n",
+        ),
+        ("def f(x):\n    y = x\nreturn y\n", "def f(x):\n    y = x\n    return y\n"),
+    ],
+)
+def test_other_indentations_of_a_line_are_tried_as_they_are(checkpoint, text, expected):
+    tokenizer = checkpoint.tokenizer
+    tokens = tokenizer.encode(text)
     attempt = reader(checkpoint)(output_of(checkpoint, tokens))
-    blanks = {i for i, token in enumerate(tokens) if not checkpoint.tokenizer.decode([token]).strip()}
-    indents = [e for e in edits_of(attempt, width=0) if e.stop > e.start and set(range(e.start, e.stop)) <= blanks]
-    assert {edit.masks for edit in indents} >= {1, 2}
-    assert any(edit.other for edit in indents)
+    edits = edits_of(attempt, tokenizer, width=0)
+    assert all(edit.given or not edit.masks for edit in edits)
+    results = {tokenizer.decode([*tokens[: e.start], *e.given, *tokens[e.stop :]]) for e in edits}
+    assert expected in results
+
+
+def test_the_network_judges_a_given_edit_and_writes_nothing_else(checkpoint, versions_of, result_of):
+    text = "def f(x):\n    y = x\n      return y\n"
+    first, second = versions_of(text, default_decode)
+    assert second.text.split() == text.split()
+    assert second.is_clean
+    hole, before = second.written.holes[0], {0.0, *first.written.logprobs}
+    layout = composed(second.written.layout, second.written.holes)
+    start = layout.holes[0].start
+    new = [i for i, logprob in enumerate(hole.logprobs) if logprob not in before]
+    assert new
+    logprobs, _ = result_of(ask(layout.tokens, [start + i for i in new], checkpoint.tokenizer.mask), checkpoint.network)
+    expected = [float(logprobs[row, hole.tokens[i]]) for row, i in enumerate(new)]
+    assert [hole.logprobs[i] for i in new] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "lost"),
+    [
+        ("def f(x):\n    return max(x, ke\n", "def f(x):\n    return max(x,", "\n"),
+        ("def f(x):\n    return max(x, ke", "def f(x):\n    return max(x,", ""),
+        ("def f(x)\n    return x\n", "def f", "    return x\n"),
+        ("de\n    return x\n", "", "    return x\n"),
+    ],
+)
+def test_the_end_of_a_cut_line_is_written_again_in_many_lengths(checkpoint, text, kept, lost):
+    """Every edit keeps what is before the last tokens of the line, and all lines below."""
+    tokenizer = checkpoint.tokenizer
+    tokens = tokenizer.encode(text)
+    edits = tails_of(reader(checkpoint)(output_of(checkpoint, tokens)))
+    assert {edit.masks for edit in edits} == set(TAILS)
+    for edit in edits:
+        assert tokenizer.decode(tokens[: edit.start]).startswith(kept)
+        assert tokenizer.decode(tokens[edit.stop :]) == lost.removeprefix("\n")
+
+
+def test_a_text_without_syntax_errors_has_no_end_to_write_again(checkpoint):
+    text = "def f(x):\n    return y\n"
+    attempt = reader(checkpoint)(output_of(checkpoint, checkpoint.tokenizer.encode(text)))
+    assert attempt.diagnostics
+    assert tails_of(attempt) == []
 
 
 @given(data=st.data())

@@ -6,12 +6,13 @@ Pulled by its consumer; closing a generator stops its run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 
+from diffucli.decode.canvas import Span
 from diffucli.decode.commit import Progress
 from diffucli.decode.predict import Answer, BatchNetwork, Predictor, Query
 from diffucli.decode.resize import Resizer
@@ -20,7 +21,9 @@ from diffucli.errors import as_out_of_memory
 from diffucli.events import Event, Finished, Reason, Started, Stepped
 
 if TYPE_CHECKING:
-    from diffucli.decode.canvas import Canvas, Span
+    from torch import Tensor
+
+    from diffucli.decode.canvas import Canvas
     from diffucli.decode.policy import Policy
     from diffucli.decode.sample import Constraints
 
@@ -62,6 +65,20 @@ def denoise(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Fin
     reason: Reason = "budget" if canvas.masks_left else "end" if canvas.closed else "complete"
     yield (finished := Finished(tuple(canvas.tokens.tolist()), reason, nfe, clock(), canvas.spans))
     return finished
+
+
+def ask(tokens: Sequence[int] | Tensor, positions: Sequence[int], mask: int) -> Run[tuple[Tensor, float]]:
+    """The log-probabilities `[n, V]` (nats) at `positions` of a canvas that has masks there, and the forwards it cost.
+
+    Nothing is written. positions: in order, at least one.
+    """
+    canvas, where = torch.as_tensor(tokens).clone(), torch.tensor(positions)
+    canvas[where] = mask
+    answer = yield (Query(canvas, Span(positions[0], positions[-1] + 1), where, "none", Progress(0, 1)),)
+    assert isinstance(answer, Answer), "a driver answers queries"
+    logits = answer.logits[0]
+    logits[:, mask] = -torch.inf
+    return logits.log_softmax(-1), answer.nfe
 
 
 def schedule(canvas: Canvas, policy: Policy) -> Iterator[tuple[Span, Progress]]:

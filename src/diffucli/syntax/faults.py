@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from diffucli.syntax import languages, neutral
 from diffucli.syntax.check import Diagnostic, check
+from diffucli.syntax.indentation import is_about_indentation
 from diffucli.syntax.statements import statements
 
 if TYPE_CHECKING:
@@ -52,11 +53,18 @@ def _python(text: str, language: Language, *, fragment: bool) -> list[tuple[Diag
         if any(start < other.stop and other.start < stop for other in map(_as_slice, found)):
             break
         found.append((wrong[0], (start, stop)))
+        start = _behind_sound_blanks(left, start, wrong[0])
         word = neutral.filler(left, start, stop)
         if len(word) > stop - start:
             break
         left = left[:start] + word + re.sub(r"[^\r\n]", " ", left[start + len(word) : stop]) + left[stop:]
     return found
+
+
+def _behind_sound_blanks(text: str, start: int, error: Diagnostic) -> int:
+    """`start`, or the end of the indentation that follows it if the error is in a line further down."""
+    line = _line_end(text, start)
+    return start if error.start <= line else start + len(text[start:line]) - len(text[start:line].lstrip())
 
 
 def _as_slice(fault: tuple[Diagnostic, Span]) -> slice:
@@ -76,12 +84,10 @@ def _statement(text: str, error: Diagnostic) -> Span:
     head = _HEAD_LINE.match(error.message)
     if head is not None:
         return _headed(text, found, int(head[1]))
-    if error.message == "unexpected indent":
-        start = found[at - 1].start if at else here.line
-        return start, _deeper(found, at)
-    if "unindent" in error.message or "inconsistent use of tabs" in error.message:
-        outer = next((one for one in reversed(found[:at]) if one.indent < here.indent), found[max(at - 1, 0)])
-        return outer.start, _deeper(found, at)
+    if is_about_indentation(error.message):
+        outer = next((one for one in reversed(found[:at]) if one.indent < here.indent), None)
+        unclear = "unindent" in error.message or "tabs" in error.message  # lines above may be the wrong ones
+        return outer.start if outer and unclear else found[max(at - 1, 0)].line, _deeper(found, at)
     if error.message.startswith("expected 'except'"):
         tries = [i for i in range(at) if found[i].first == "try" and found[i].indent >= here.indent]
         return (found[tries[-1]].start, found[at - 1].stop) if tries else (here.start, here.stop)

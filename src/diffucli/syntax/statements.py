@@ -143,7 +143,7 @@ def _lines(text: str) -> list[_Line]:
         if kind == "newline":
             line, fresh = match.end(), True
         elif kind != "comment" and fresh:
-            found.append(_Line(line, match.start(), 0, _columns(text[line : match.start()]), token))
+            found.append(_Line(line, match.start(), 0, columns(text[line : match.start()]), token))
             fresh = False
         if kind not in {"newline", "comment"}:
             found[-1].last, found[-1].stop = token, match.end()
@@ -151,5 +151,6 @@ def _lines(text: str) -> list[_Line]:
     return found
 
 
-def _columns(indentation: str) -> int:
+def columns(indentation: str) -> int:
+    """The width of an indentation; a tab goes to the next multiple of 8."""
     return len(indentation.expandtabs(_TAB))

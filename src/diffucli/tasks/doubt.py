@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from diffucli import files
-from diffucli.decode.canvas import Span
-from diffucli.decode.commit import Progress
 from diffucli.decode.lanes import side_by_side
-from diffucli.decode.predict import Answer, Query
+from diffucli.decode.loop import ask
 from diffucli.errors import BadCheckpoint, Unparsable
 from diffucli.tasks.write import composed
 
@@ -134,16 +132,9 @@ def read_again(checkpoint: Checkpoint, output: RunOutput) -> Run[tuple[float, fl
 
 def _masked(tokens: Sequence[int], places: Sequence[int], mask: int) -> Run[tuple[float, float]]:
     """The total log-probability (nats) of the tokens at `places` if all of these are masked; and the cost."""
-    canvas, positions = torch.tensor(tokens), torch.tensor(places)
-    truth = canvas[positions]
-    canvas[positions] = mask
-    window = Span(places[0], places[-1] + 1)
-    answer = yield (Query(canvas, window, positions, "none", Progress(0, 1)),)
-    assert isinstance(answer, Answer), "a driver answers queries"
-    logits = answer.logits[0]
-    logits[:, mask] = -torch.inf
-    logprobs = logits.log_softmax(-1).gather(1, truth.to(logits.device)[:, None])
-    return float(logprobs.sum()), answer.nfe
+    logprobs, nfe = yield from ask(tokens, places, mask)
+    truth = torch.tensor([tokens[place] for place in places], device=logprobs.device)
+    return float(logprobs.gather(1, truth[:, None]).sum()), nfe
 
 
 def read(folder: Path) -> dict[Kind, Calibration]:

@@ -69,15 +69,15 @@ class Task:
     """What the pipeline needs to know of a task.
 
     kind: which calibration of doubt it has. first: writes a first text by a policy. read: makes a text of what was
-    written, and judges it. repairing: how repairs are written, but for their policy. patience: rounds of repair that
-    it is worth beyond those of the effort.
+    written, and judges it. repairing: how repairs are written, but for their policy. mends: the text is there already,
+    and only its faults are to be mended, which is worth more effort.
     """
 
     kind: Kind
     first: Callable[[Policy], Run[Attempt]]
     read: Callable[[RunOutput], Attempt]
     repairing: Decoding
-    patience: int = 0
+    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +202,8 @@ def _candidate(task: Task, policy: Policy, rounds: int) -> Run[list[Attempt]]:
     careful = repair_policy(policy)
     if careful is None or not rounds:
         return [first]
-    return (
-        yield from repaired(replace(task.repairing, policy=careful), first, task.read, rounds=rounds + task.patience)
-    )
+    decoding = replace(task.repairing, policy=careful)
+    return (yield from repaired(decoding, first, task.read, rounds=rounds + task.mends, thorough=task.mends))
 
 
 def constraints_of(

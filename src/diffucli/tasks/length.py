@@ -9,14 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
-from diffucli.decode.commit import Progress
-from diffucli.decode.predict import Answer, Query
+from diffucli.decode.canvas import Span
+from diffucli.decode.loop import ask
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from diffucli.decode.canvas import Canvas
     from diffucli.decode.loop import Run
     from diffucli.model.tokenizer import Tokenizer
@@ -60,7 +56,7 @@ def look(canvas: Canvas) -> Run[tuple[float, float]]:
 
     Also what it cost, in forwards.
     """
-    logprobs, nfe = yield from _ask(canvas)
+    logprobs, nfe = yield from ask(canvas.tokens, _masks(canvas), canvas.mask)
     return float(logprobs.max(-1).values.mean()), nfe
 
 
@@ -69,16 +65,11 @@ def end_logprob(canvas: Canvas, tokenizer: Tokenizer) -> Run[tuple[float, float]
 
     Also what it cost, in forwards.
     """
-    logprobs, nfe = yield from _ask(canvas)
+    logprobs, nfe = yield from ask(canvas.tokens, _masks(canvas), canvas.mask)
     return float(logprobs[0, tokenizer.pad]), nfe
 
 
-def _ask(canvas: Canvas) -> Run[tuple[Tensor, float]]:
-    """The log-probabilities `[n, V]` of all masks of `canvas`, and their cost."""
-    whole = canvas.window(None)
-    assert whole is not None, "there are masks to ask about"
-    answer = yield (Query(canvas.tokens.clone(), whole, canvas.open_masks(whole), "none", Progress(0, 1)),)
-    assert isinstance(answer, Answer), "a driver answers queries"
-    logits = answer.logits[0]
-    logits[:, canvas.mask] = -torch.inf
-    return logits.log_softmax(-1), answer.nfe
+def _masks(canvas: Canvas) -> list[int]:
+    """The positions of the open masks of `canvas`."""
+    masks: list[int] = canvas.open_masks(Span(0, len(canvas))).tolist()
+    return masks

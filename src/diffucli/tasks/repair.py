@@ -8,11 +8,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from diffucli.decode.canvas import Canvas
+from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.lanes import side_by_side
-from diffucli.events import Resized, Started, Stepped
+from diffucli.decode.loop import ask
+from diffucli.events import Finished, Resized, Started, Stepped
+from diffucli.syntax.indentation import is_about_indentation, reindented
 from diffucli.tasks.attempt import faults
 from diffucli.tasks.write import HoleText, composed, write_on
 
@@ -20,16 +24,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from diffucli.decode.loop import Run
+    from diffucli.decode.policy import Policy
+    from diffucli.decode.sample import Constraints
     from diffucli.events import Event
+    from diffucli.model.tokenizer import Tokenizer
     from diffucli.syntax.check import Diagnostic
+    from diffucli.syntax.indentation import Rewrite
     from diffucli.tasks.attempt import Attempt
-    from diffucli.tasks.write import Decoding, RunOutput
+    from diffucli.tasks.write import Decode, Decoding, RunOutput
 
 INSERTED = (2, 3)  # masks that are put where more than one token may lack
 MOST_EDITS = 64  # edits that are tried in a round
 MOST_PLACES = 16  # in a line, at which one token is inserted, replaced or deleted
 MOST_ROUNDS = 12  # of a text with many errors, each of which takes a round
 LOSS = 1.0  # nats for each old token that an edit does not write again
+TOUCHED = 0.02  # nats for each token of a given change, old or new: a small one is likelier
+KEPT = 2  # tokens at the end of a line of which some may stay when that end is written again
+TAILS = (1, 2, 3, 4, 6, 8, 12, 16)  # masks for the end of a line
 NEAR = 4  # tokens on both sides of a fault among which the least confident one is looked for
 
 
@@ -37,7 +48,8 @@ NEAR = 4  # tokens on both sides of a fault among which the least confident one 
 class Edit:
     """A change of a hole: its tokens `start` … `stop` (half-open) give way to `masks` masks, which are written.
 
-    hole: its index. other: the first of the tokens must not come back.
+    hole: its index. other: the first of the tokens must not come back. given: the tokens that the masks become, if they
+    are known; the network only judges them.
     """
 
     hole: int
@@ -45,24 +57,32 @@ class Edit:
     stop: int
     masks: int
     other: bool = False
+    given: tuple[int, ...] = ()
 
 
 def repaired(
-    decoding: Decoding, attempt: Attempt, read: Callable[[RunOutput], Attempt], *, rounds: int
+    decoding: Decoding,
+    attempt: Attempt,
+    read: Callable[[RunOutput], Attempt],
+    *,
+    rounds: int,
+    thorough: bool = False,
 ) -> Run[list[Attempt]]:
     """`attempt` and what each round of repair made of it; a clean attempt stays alone. The best may be any of them.
 
-    rounds: how many may go by without progress; each of these looks further around the faults.
+    rounds: how many may go by without progress; each of these looks further around the faults. thorough: where no small
+    edit is enough, the end of the line with the error is written again, which takes many more forwards.
     """
     versions, best, failed = [attempt], attempt, 0
     while failed < rounds and not best.is_clean and len(versions) <= MOST_ROUNDS:
-        edits = edits_of(best, width=failed)
-        if not edits:
+        edits = edits_of(best, decoding.checkpoint.tokenizer, width=failed)
+        tried = yield from _tried(decoding, best.written, edits, read)
+        if thorough and not any(after.is_clean for after, _ in tried):
+            tried += yield from _tried(decoding, best.written, tails_of(best), read)
+        if not tried:
             break
-        outputs = yield from side_by_side([_try(decoding, best.written, edit) for edit in edits])
-        read_all = [(read(output), edit) for output, edit in zip(outputs, edits, strict=True)]
-        found, _ = min(read_all, key=lambda pair: (faults(pair[0]), _cost(best, *pair)))
-        nfe = sum(output.nfe for output in outputs)
+        found, _ = min(tried, key=lambda pair: (faults(pair[0]), _cost(best, *pair)))
+        nfe = sum(after.written.nfe for after, _ in tried)
         found = replace(found, written=replace(found.written, nfe=nfe), rounds=len(versions))
         versions.append(found)
         if faults(found) < faults(best):
@@ -72,13 +92,22 @@ def repaired(
     return versions
 
 
+def _tried(
+    decoding: Decoding, before: RunOutput, edits: Sequence[Edit], read: Callable[[RunOutput], Attempt]
+) -> Run[list[tuple[Attempt, Edit]]]:
+    """What becomes of a text by each of `edits`."""
+    outputs = yield from side_by_side([_try(decoding, before, edit) for edit in edits])
+    return [(read(output), edit) for output, edit in zip(outputs, edits, strict=True)]
+
+
 def _cost(before: Attempt, after: Attempt, edit: Edit) -> float:
     """How improbable an edit is (nats): the mean of what it wrote, and a price for each token that was lost."""
     new = after.written.holes[edit.hole]
-    tokens, logprobs = (
-        new.tokens[edit.start : edit.start + edit.masks],
-        new.logprobs[edit.start : edit.start + edit.masks],
-    )
+    written = slice(edit.start, edit.start + edit.masks)
+    tokens, logprobs = new.tokens[written], new.logprobs[written]
+    if edit.given:
+        touched = edit.stop - edit.start + edit.masks
+        return TOUCHED * touched - sum(logprobs) / max(sum(map(bool, logprobs)), 1)
     lost = Counter(before.written.holes[edit.hole].tokens[edit.start : edit.stop]) - Counter(tokens)
     return LOSS * lost.total() - sum(logprobs) / max(len(tokens), 1)
 
@@ -95,6 +124,8 @@ def _try(decoding: Decoding, before: RunOutput, edit: Edit) -> Run[RunOutput]:
     if edit.other:
         banned = ((place, old.tokens[edit.start]),)
         decoding = replace(decoding, constraints=replace(decoding.constraints, banned=banned))
+    if edit.given:
+        decoding = replace(decoding, decode=_dictated(edit.given, old.tokens[edit.start : edit.stop]))
     output = yield from write_on(decoding, layout, canvas, events)
     new = output.holes[edit.hole]
     fresh = new.logprobs[edit.start : edit.start + edit.masks]
@@ -117,13 +148,35 @@ def _applied(canvas: Canvas, place: int, taken: int, masks: int) -> Iterator[Eve
         yield Resized(place + masks, masks - taken, canvas.spans, canvas.masks_left)
 
 
-def edits_of(attempt: Attempt, *, width: int) -> list[Edit]:
+def _dictated(given: Sequence[int], old: Sequence[int]) -> Decode:
+    """Writes the tokens `given`. The network only says how probable those are that differ from the `old` ones."""
+    changes = SequenceMatcher(None, old, given, autojunk=False).get_opcodes()
+    new = [i for kind, _, _, start, stop in changes if kind != "equal" for i in range(start, stop)]
+
+    def decode(canvas: Canvas, _: Policy, __: Constraints) -> Run[Finished]:
+        yield Started(tuple(canvas.tokens.tolist()), canvas.mask, canvas.spans)
+        places: list[int] = canvas.open_masks(Span(0, len(canvas))).tolist()
+        canvas.commit(places, given)
+        nfe, logprobs = 0.0, [0.0] * len(given)
+        if new:
+            found, nfe = yield from ask(canvas.tokens, [places[i] for i in new], canvas.mask)
+            for row, i in enumerate(new):
+                logprobs[i] = float(found[row, given[i]])
+        window, written = (places[0], places[-1] + 1), tuple(logprobs)
+        yield Stepped(1, tuple(places), tuple(given), written, window, canvas.masks_left, nfe, 0.0, (), written)
+        yield (finished := Finished(tuple(canvas.tokens.tolist()), "complete", nfe, 0.0, canvas.spans))
+        return finished
+
+    return decode
+
+
+def edits_of(attempt: Attempt, tokenizer: Tokenizer, *, width: int) -> list[Edit]:
     """The edits that may mend what the critics found, the likeliest first; `width` more tokens on each side."""
     found = [
         edit
         for diagnostic in attempt.diagnostics[:3]
         for edit in (
-            _edits_of_error(attempt, diagnostic, width)
+            _edits_of_error(attempt, tokenizer, diagnostic, width)
             if diagnostic in attempt.check.diagnostics
             else _edits_of_warning(attempt, diagnostic, width)
         )
@@ -134,11 +187,34 @@ def edits_of(attempt: Attempt, *, width: int) -> list[Edit]:
     return list(dict.fromkeys(real))[:MOST_EDITS]
 
 
-def _edits_of_error(attempt: Attempt, diagnostic: Diagnostic, width: int) -> Iterator[Edit]:
+def tails_of(attempt: Attempt) -> list[Edit]:
+    """The edits that write the end of the line with the first syntax error again, in several lengths."""
+    if not attempt.check.diagnostics:
+        return []
+    text, at = attempt.text, attempt.check.diagnostics[0].start
+    line = text.rfind("\n", 0, at) + 1
+    if not text[line:at].strip():
+        line = text.rfind("\n", 0, len(text[:line].rstrip())) + 1
+    end = text.find("\n", line)
+    hole, stop = _token(attempt, len(text) if end < 0 else end)
+    first = _index(attempt, hole, line)
+    size = len(attempt.written.holes[hole].tokens)
+    starts = range(stop, max(stop - KEPT, first) - 1, -1)
+    edits = (Edit(hole, start, min(stop + 1, size), masks) for start in starts for masks in TAILS)
+    return [edit for edit in edits if edit.start <= edit.stop]
+
+
+def _edits_of_error(attempt: Attempt, tokenizer: Tokenizer, diagnostic: Diagnostic, width: int) -> Iterator[Edit]:
     """Something lacks, is too much, or is wrong: at the place of a syntax error or at the end of its line or the last.
 
     A vocabulary joins brackets, colons and line ends to one token, so a missing one is often a wrong token.
     """
+    if is_about_indentation(diagnostic.message):
+        moved = (_rewriting(attempt, tokenizer, each) for each in reindented(attempt.text, diagnostic.start))
+        found = [edit for edit in moved if edit is not None]
+        yield from found
+        if found and not width:
+            return
     hole, at = _token(attempt, diagnostic.start)
     end, before = (_token(attempt, offset)[1] for offset in _line(attempt.text, diagnostic.start))
     places = list(dict.fromkeys((at, _index(attempt, hole, diagnostic.stop), end, end - 1, at + 1, before)))
@@ -150,8 +226,6 @@ def _edits_of_error(attempt: Attempt, diagnostic: Diagnostic, width: int) -> Ite
     yield from (Edit(hole, place, place, 1) for place in places[:MOST_PLACES])
     yield from (Edit(hole, place, place + 1, 1, other=True) for place in wrong[:MOST_PLACES])
     yield from (Edit(hole, place, place + 1, 0) for place in wrong[:MOST_PLACES])
-    if "indent" in diagnostic.message:
-        yield from _edits_of_indentation(attempt, diagnostic, hole)
     if width == 1:
         yield Edit(hole, first, last, last - first)  # the line as a whole
     elif width:
@@ -176,17 +250,27 @@ def _line(text: str, offset: int) -> tuple[int, int]:
     return (len(text) if end < 0 else end), max(before, 0)
 
 
-def _edits_of_indentation(attempt: Attempt, diagnostic: Diagnostic, hole: int) -> Iterator[Edit]:
-    """The indentation of the line, or of the one before, is another one."""
-    text = attempt.text
-    start = text.rfind("\n", 0, diagnostic.start + 1)
-    for line in (start, text.rfind("\n", 0, max(start, 0))):
-        if line < 0:
-            continue
-        code = line + 1 + len(text[line + 1 :]) - len(text[line + 1 :].lstrip(" \t"))
-        first, last = _index(attempt, hole, line), _index(attempt, hole, code)
-        for begin in (first, first + 1):
-            yield from (Edit(hole, begin, last, masks, other=last > begin) for masks in (last - begin, 1, 2))
+def _rewriting(attempt: Attempt, tokenizer: Tokenizer, rewrite: Rewrite) -> Edit | None:
+    """The edit that makes a change of the text; None if that does not lie in one hole.
+
+    The tokens next to it are encoded again as well, since a blank belongs to the word behind it.
+    """
+    hole, first = _token(attempt, rewrite.start)
+    offsets, tokens = attempt.offsets[hole], attempt.written.holes[hole].tokens
+    if not offsets[0] <= rewrite.start <= rewrite.stop <= offsets[-1]:
+        return None
+    first, last = max(first - 1, 0), min(_index(attempt, hole, rewrite.stop) + 2, len(tokens))
+    text = attempt.text[offsets[first] : rewrite.start] + rewrite.text + attempt.text[rewrite.stop : offsets[last]]
+    given, old = tokenizer.encode(text.replace("\r\n", "\n")), tokens[first:last]
+    same = _alike(given, old)
+    behind = _alike(given[:same:-1], old[:same:-1])
+    new = tuple(given[same : len(given) - behind])
+    return Edit(hole, first + same, last - behind, len(new), given=new)
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences have in common at their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _edits_of_warning(attempt: Attempt, diagnostic: Diagnostic, width: int) -> Iterator[Edit]:
