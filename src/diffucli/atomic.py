@@ -67,9 +67,9 @@ def sweep(folder: Path) -> None:
                 discard(path)
 
 
-def write_atomic(target: Path, data: bytes) -> None:
-    """Replace `target` by a private file (mode 0600) that holds `data`. OSError: `target` is unchanged."""
-    file = write_beside(target, data, mode=0o600)
+def write_atomic(target: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace `target` by a file that holds `data`, a private one by default. OSError: `target` is unchanged."""
+    file = write_beside(target, data, mode=mode)
     try:
         file.replace(target)
     except BaseException:
@@ -121,7 +121,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, what: str, *, seconds: float, tell: Callable[[str], None]) -> Iterator[None]:
+def locked(path: Path, what: str, *, seconds: float, tell: Callable[[str], None] = lambda _: None) -> Iterator[None]:
     """Hold the lock file at `path`, which ends with the process. OSError: it cannot be opened.
 
     what: what it guards. WriteFailed: another process has held it for so many seconds; `tell` is told of the wait.

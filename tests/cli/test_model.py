@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffucli.model import store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_path_is_the_folder_alone(diffu, golden):
@@ -52,3 +60,46 @@ def test_rm_of_what_is_no_name_deletes_nothing(diffu, monkeypatch, tmp_path):
         assert done.code == 4
         assert len(done.lines) == 1
         assert (home / "models" / "org--small").is_dir()
+
+
+@pytest.fixture
+def moved(monkeypatch, tmp_path) -> Path:
+    """A pulled model that was moved to another disk and linked back; where it is."""
+    monkeypatch.setenv("DIFFU_HOME", str(tmp_path / "home"))
+    staged = store.staging_dir("org/small")
+    staged.mkdir(parents=True)
+    (staged / "config.json").write_text("{}")
+    folder = store.install(staged, store.Record("org/small", "org/small", "c0ffee", "none", "", "", "2026-11-26"))
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    return tmp_path / "elsewhere"
+
+
+def test_rm_of_a_link_with_y_deletes_the_link_and_says_where_the_files_are(diffu, moved):
+    assert b"org/small" in diffu("model", "list").out
+    done = diffu("model", "rm", "org/small", "-y")
+    assert done.code == 0
+    assert done.lines[-1] == f"its files stay in {moved}"
+    assert (moved / "config.json").exists()
+    assert b"org/small" not in diffu("model", "list").out
+
+
+@pytest.mark.parametrize("answers", ["n", "yn", "yy"])
+def test_rm_of_a_link_asks_for_the_link_and_for_what_it_leads_to(diffu, moved, monkeypatch, answers):
+    given, asked = iter(answers), []
+    monkeypatch.setattr("diffucli.cli.pull.confirmed", lambda question: asked.append(question) or next(given) == "y")
+    assert diffu("model", "rm", "org/small").code == (2 if answers == "n" else 0)
+    assert store.model_dir("org/small").is_symlink() is (answers == "n")
+    assert moved.exists() is (answers != "yy")
+    assert asked[0] == f"Delete org/small (the link to {moved})?"
+    assert len(asked) == len(answers)
+
+
+def test_rm_of_a_folder_that_diffu_did_not_make_says_that_it_stays(diffu, monkeypatch, tmp_path):
+    monkeypatch.setenv("DIFFU_HOME", str(tmp_path / "home"))
+    mine = tmp_path / "home" / "models" / "mine"
+    mine.mkdir(parents=True)
+    done = diffu("model", "rm", "mine", "-y")
+    assert (done.code, len(done.lines)) == (4, 1)
+    assert "is no model that diffu pulled" in done.err
+    assert mine.is_dir()

@@ -38,7 +38,7 @@ from pulling import (
 )
 
 from diffucli.errors import BadCheckpoint, ModelError, NoRoom, UsageError
-from diffucli.model import config, download, registry, store
+from diffucli.model import config, registry, store
 from diffucli.model import pull as module
 from diffucli.model.pull import offer, pull
 from diffucli.units import JobProgress
@@ -253,12 +253,11 @@ def test_a_large_checkpoint_is_packed_and_its_originals_go(hub, home, quantised,
     assert record.quant == "nf4"
     assert not store.download_dir(ALIAS).exists()
     assert not any(store.root().joinpath(".made").iterdir())
-    assert download.NOTE not in names(registry.find(ALIAS).folder)
 
 
 def test_keep_original_keeps_them_and_another_packing_needs_no_download(hub, quantised):
     pulled(quant="nf4", keep_original=True)
-    assert names(store.download_dir(ALIAS)) == {*PUBLISHED, download.NOTE}
+    assert names(store.download_dir(ALIAS)) == {*PUBLISHED}
     sent = hub.sent
     pulled(quant="none", keep_original=True)
     assert hub.sent == sent
@@ -361,6 +360,52 @@ def test_a_folder_is_copied_and_stays(home, golden):
     assert names(entry.folder) >= {*PUBLISHED, store.RECORD}
     assert "golden-logits.safetensors" not in names(entry.folder)
     assert names(golden) == before
+
+
+def test_a_folder_in_the_store_is_not_pulled_into_it_and_stays_as_it_is(home, golden, tmp_path):
+    """A pull moved it away, and deleted it when its copy was in its place."""
+    (home / "models").mkdir(parents=True)
+    mine = shutil.copytree(golden, home / "models" / "mine")
+    (tmp_path / "link").symlink_to(mine)
+    before = {path: path.read_bytes() for path in mine.iterdir()}
+    for name in (mine, home / "models" / ".." / "models" / "mine", tmp_path / "link"):
+        assert f"is in diffu's own store (diffu model use {mine}" in refused(UsageError, str(name))
+    assert {path: path.read_bytes() for path in mine.iterdir()} == before
+
+
+def test_a_folder_of_the_users_own_in_the_place_of_the_model_is_told_before_anything_is_fetched(hub, home):
+    mine = home / "models" / ALIAS
+    mine.mkdir(parents=True)
+    (mine / "mine.txt").touch()
+    assert "is no model that diffu pulled" in refused(ModelError)
+    assert names(mine) == {"mine.txt"}
+    assert not hub.asked(FIRST)
+
+
+@pytest.mark.parametrize("keep_original", [False, True])
+def test_other_files_in_a_linked_folder_of_downloads_stay(hub, home, tmp_path, keep_original):
+    elsewhere, downloads = tmp_path / "elsewhere", store.download_dir(ALIAS)
+    elsewhere.mkdir()
+    (elsewhere / "mine.txt").write_text("mine")
+    downloads.parent.mkdir(parents=True)
+    downloads.symlink_to(elsewhere)
+    pulled(keep_original=keep_original)
+    folder = registry.find(ALIAS).folder
+    assert names(folder) == {*PUBLISHED, store.RECORD}
+    assert not folder.is_symlink()
+    assert names(elsewhere) == ({"mine.txt", *PUBLISHED} if keep_original else {"mine.txt"})
+    registry.remove(ALIAS)
+    assert names(elsewhere) == {"mine.txt"}
+    assert not os.path.lexists(downloads)
+
+
+def test_weights_of_another_model_in_a_linked_folder_of_downloads_are_not_taken_for_its_own(hub, home, tmp_path):
+    downloads = store.download_dir(ALIAS)
+    downloads.parent.mkdir(parents=True)
+    downloads.symlink_to(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    assert "is not a file of diffucoder (move it away)" in refused(BadCheckpoint)
+    assert (tmp_path / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize(

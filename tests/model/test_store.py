@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -121,9 +123,10 @@ def test_a_removal_after_a_kill_leaves_nothing(monkeypatch, point, home):
 
 def test_an_old_model_that_was_moved_away_counts_as_a_leftover(monkeypatch):
     killed_at(monkeypatch, "move the new model in")
-    assert store.records() == ()
     assert store.replaced_dir(NAME) in store.leftovers(NAME)
     assert store.replaced_dir(NAME).name == ".old-org--small"
+    assert store.records() == (record(),), "the list puts it back"
+    assert store.replaced_dir(NAME) not in store.leftovers(NAME)
 
 
 def test_an_installation_that_runs_just_now_is_not_recovered_from(monkeypatch):
@@ -143,8 +146,9 @@ def test_a_removal_that_is_interrupted_leaves_no_model(monkeypatch):
         kill_at(patch, shutil, "rmtree", 1)
         with pytest.raises(Killed):
             store.remove(NAME)
-    assert (store.model_dir(NAME) / "config.json").exists()
+    assert (store.replaced_dir(NAME) / "config.json").exists()
     assert store.records() == ()
+    assert not store.replaced_dir(NAME).exists(), "the list has gone on with it"
     assert store.remove(NAME) > 0
     assert store.leftovers(NAME) == []
 
@@ -198,7 +202,25 @@ def test_a_record_remembers_files_and_digests():
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../..", "/", "/etc", "a/..", "../x", ".fetched", ".made", ".locks", "a/b/c", "~", "a b", "a\0"],
+    [
+        "",
+        ".",
+        "..",
+        "../..",
+        "/",
+        "/etc",
+        "a/..",
+        "a--b",
+        "org/a--b",
+        "../x",
+        ".fetched",
+        ".made",
+        ".locks",
+        "a/b/c",
+        "~",
+        "a b",
+        "a\0",
+    ],
 )
 def test_what_cannot_be_a_name_is_never_a_folder_that_is_removed(home, name):
     """`diffu model rm ..` emptied DIFFU_HOME, `rm ""` deleted every model."""
@@ -217,6 +239,104 @@ def test_what_cannot_be_a_name_is_never_a_folder_that_is_removed(home, name):
 def test_names_are_letters_digits_and_a_few_signs_with_at_most_one_slash(name):
     assert store.is_name(name)
     assert store.model_dir(name).parent == store.root()
+
+
+# what diffu did not make
+
+
+@pytest.fixture
+def foreign() -> Path:
+    """A folder of the user's own in the place of the model."""
+    folder = store.model_dir(NAME)
+    folder.mkdir(parents=True)
+    (folder / "mine.txt").write_text("mine")
+    return folder
+
+
+@pytest.mark.parametrize("spoilt", [None, "{", '{"schema": "diffu.pulled/1"}'])
+def test_a_folder_that_diffu_did_not_make_is_not_removed_or_replaced(foreign, spoilt):
+    if spoilt:
+        (foreign / store.RECORD).write_text(spoilt)
+    before = {path.name: path.read_text() for path in foreign.iterdir()}
+    with pytest.raises(ModelError, match="is no model that diffu pulled"):
+        registry.remove(NAME)
+    with pytest.raises(ModelError, match="is no model that diffu pulled") as refused:
+        store.install(staged("new"), record())
+    assert refused.value.hint == f"move it away; a checkpoint in it can be run as -m {foreign}"
+    assert store.remove(NAME) > 0, "but what is half done goes"
+    assert {path.name: path.read_text() for path in foreign.iterdir()} == before
+
+
+def test_a_folder_that_came_into_the_place_of_a_model_after_a_kill_stays_and_so_does_the_model(monkeypatch):
+    killed_at(monkeypatch, "move the new model in")
+    folder = store.model_dir(NAME)
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    assert store.records() == ()
+    assert (folder / "mine.txt").read_text() == "mine"
+    shutil.rmtree(folder)
+    assert store.records() == (record(),)
+    assert content() == "old"
+
+
+@pytest.fixture
+def moved(tmp_path) -> Path:
+    """A model that was moved to another disk and linked back."""
+    folder = installed("moved")
+    target = tmp_path / "elsewhere"
+    folder.rename(target)
+    folder.symlink_to(target)
+    return target
+
+
+def test_a_model_that_was_moved_and_linked_back_is_a_model(moved):
+    assert store.records() == (record(),)
+    assert registry.find(NAME).folder == store.model_dir(NAME)
+    assert registry.use(NAME).record == record()
+    assert store.linked_dir(NAME) == moved
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_of_a_link_the_link_is_removed_and_what_it_leads_to_if_that_is_asked_for(moved, linked):
+    there = store.size(moved)
+    assert store.remove(NAME, linked=linked) == (there if linked else 0)
+    assert not os.path.lexists(store.model_dir(NAME))
+    assert not os.path.lexists(store.replaced_dir(NAME))
+    assert moved.exists() is not linked
+    assert linked or (moved / store.RECORD).exists()
+
+
+def test_another_installation_replaces_the_link_alone(moved):
+    installed("new", "d00d")
+    assert content() == "new"
+    assert not store.model_dir(NAME).is_symlink()
+    assert (moved / "config.json").read_text() == "moved"
+    assert store.leftovers(NAME) == [store.model_dir(NAME)]
+
+
+def test_a_link_to_a_folder_around_the_store_is_never_followed(home, tmp_path):
+    (installed("x") / store.RECORD).rename(tmp_path / store.RECORD)
+    shutil.rmtree(store.model_dir(NAME))
+    store.model_dir(NAME).symlink_to(tmp_path)
+    assert store.records() == (record(),)
+    assert store.linked_dir(NAME) is None
+    store.remove(NAME, linked=True)
+    assert (tmp_path / store.RECORD).exists()
+
+
+def test_of_a_linked_folder_of_downloads_only_what_was_fetched_goes(tmp_path):
+    downloads, elsewhere = store.download_dir(NAME), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    downloads.parent.mkdir(parents=True)
+    downloads.symlink_to(elsewhere)
+    for name in ("mine.txt", "config.json", "model.safetensors.part"):
+        (elsewhere / name).write_text("x")
+    store.swap_json(store.note_path(downloads), {"config.json": "", "model.safetensors": "", "../above.txt": ""})
+    (tmp_path / "above.txt").touch()
+    store.remove(NAME)
+    assert [path.name for path in elsewhere.iterdir()] == ["mine.txt"]
+    assert (tmp_path / "above.txt").exists()
+    assert list(downloads.parent.iterdir()) == []
 
 
 def test_a_model_that_is_locked_is_not_removed_and_not_free():
@@ -249,3 +369,10 @@ def test_without_diffu_home_models_lie_in_the_users_cache(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/some/cache")
     if sys.platform == "linux":
         assert store.model_dir("org/name") == Path("/some/cache/diffu/models/org--name")
+
+
+def test_a_kill_at_any_point_leaves_whole_models_and_no_junk():
+    command = [sys.executable, Path(__file__).with_name("killed_installs.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 6

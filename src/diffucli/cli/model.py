@@ -41,21 +41,29 @@ def rm(
     report: Report = Report(),  # noqa: B008 — a group of flags
     yes: Annotated[bool, typer.Option("-y", "--yes", metavar=flag.FLAG, help="Delete without being asked.")] = False,
 ) -> None:
-    """Delete a pulled model and all files that were fetched for it, also if the pull was interrupted."""
+    """Delete a pulled model and all files that were fetched for it, also if the pull was interrupted.
+
+    Of a folder that was moved elsewhere and linked back, the link is deleted; on a terminal you are asked for the rest.
+    """
     from diffucli.model import registry, store
     from diffucli.model.registry import MINI, short_name
 
     short = short_name(name)
-    if not yes and short != MINI and (folders := store.leftovers(short)):
-        taken = format_bytes(sum(map(store.size, folders)))
-        if not pull.confirmed(f"Delete {short} ({taken})?"):
+    linked, folders = (None, []) if short == MINI else (store.linked_dir(short), store.leftovers(short))
+    also = False
+    if folders and not yes:
+        taken = format_bytes(sum(store.size(folder) for folder in folders if not folder.is_symlink()))
+        if not pull.confirmed(f"Delete {short} ({f'the link to {linked}' if linked else taken})?"):
             raise UsageError(f"{name} stays", hint="answer y, or add -y")
-    for folder in store.leftovers(short):
+        also = linked is not None and pull.confirmed(f"Delete {linked} too ({format_bytes(store.size(linked))})?")
+    for folder in folders:
         report.note(f"deleting {folder}")
-    freed = registry.remove(name)
+    freed = registry.remove(name, linked=also)
     if report.json:
         report.object("diffu.removed/1", 0, name=short, freed=freed)
     report.say(f"{short} is deleted: {format_bytes(freed)} freed")
+    if linked and not also:
+        report.say(f"its files stay in {linked}")
 
 
 @app.command("list", epilog=flag.examples("diffu model list", "diffu model list --json"))

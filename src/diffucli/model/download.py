@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from diffucli.model.hub import Listing, Remote
 
 Value = TypeVar("Value")
-NOTE = "diffu-fetching.json"
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between tries without progress
 LONGEST_WAIT = 300.0  # seconds; the hub counts requests in windows of five minutes
 YIELD_BYTES = 1 << 20  # written between two yields
@@ -147,14 +146,16 @@ def adopt(listing: Listing, file: Remote, folder: Path, installed: Path) -> None
 def prepare(folder: Path, wanted: tuple[Remote, ...]) -> bool:
     """Deletes what is not of the `wanted` files from `folder`. Returns whether other files were wanted before.
 
-    The file NOTE in it has the digests of the wanted files.
+    Their digests are noted beside it. If `folder` is a link, only what was fetched into it is deleted.
     """
     digests = {file.name: file.digest for file in wanted}
     folder.mkdir(parents=True, exist_ok=True)
-    known = store.read_json(folder / NOTE)
+    note = store.note_path(folder)
+    known = store.read_json(note)
     for path in folder.iterdir():
         name = path.name.removesuffix(".part")
-        if path.name != NOTE and (name not in digests or known.get(name) != digests[name]):
+        is_old = name not in digests or known.get(name) != digests[name]
+        if is_old and (name in known or not folder.is_symlink()):
             path.unlink()
-    store.swap_json(folder / NOTE, digests)
+    store.swap_json(note, digests)
     return known != digests

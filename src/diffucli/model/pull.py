@@ -69,6 +69,7 @@ def offer(name: str, *, revision: str | None = None) -> Offer:
     found = origin(name)
     store.recover(found.name)
     if found.folder is not None:
+        store.require_outside(found.folder)
         if revision is not None:
             raise UsageError("--revision is for repositories on the hub", hint="leave it out for a folder")
         return Offer(found, Listing("", "", "", "", _files_in(found.folder)))
@@ -122,6 +123,7 @@ def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) 
 def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> bool:
     """Whether the store has the model in the form wanted. Raises UsageError if it has another model of that name."""
     name = offered.origin.name
+    store.require_ours(name)
     record = store.read_record(store.model_dir(name))
     if record is None:
         return False
@@ -155,8 +157,11 @@ def check_room(to_fetch: int, to_make: int) -> None:
 def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> Iterator[JobProgress]:
     name, listing, files = offered.origin.name, offered.listing, offered.files
     source, staged = store.download_dir(name), store.staging_dir(name)
-    if download.prepare(source, files) and staged.exists():
-        shutil.rmtree(staged)
+    if download.prepare(source, files):
+        store.discard(staged)
+    is_linked = source.is_symlink()  # then there may be other files
+    if is_linked and SINGLE not in {file.name for file in files} and (source / SINGLE).exists():
+        raise BadCheckpoint(f"{source / SINGLE} is not a file of {name}", hint="move it away")
     for file in files:
         download.adopt(listing, file, source, store.model_dir(name))
     if not staged.exists():
@@ -165,20 +170,19 @@ def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> It
     yield from (step for step in _verify(listing, _texts(files), source) if step.stage == "fetching")
     config = _examine(source, files)
     packs = _packs(quant, config)
-    quantization = NF4 if packs else config.quantization
+    quantization, stays = NF4 if packs else config.quantization, keep_original or is_linked
     if staged.exists() and family.read(staged)[0].quantization != quantization:
-        shutil.rmtree(staged)
+        store.discard(staged)
     if not staged.exists():
-        check_room(_missing(files, source), packed_bytes(config, width=2) if packs else offered.total * keep_original)
+        check_room(_missing(files, source), packed_bytes(config, width=2) if packs else offered.total * stays)
         yield from _fetch(listing, files, source)
         yield from _verify(listing, files, source)
         _check_headers(files, source)
-        if packs or keep_original:
+        if packs or stays:
             yield from _stage(source, staged, files, packs=packs)
-    target = store.install(staged if staged.exists() else source, _record(offered, quantization))
-    (target / download.NOTE).unlink(missing_ok=True)
+    store.install(staged if staged.exists() else source, _record(offered, quantization))
     if not keep_original:
-        shutil.rmtree(source, ignore_errors=True)
+        store.discard_downloads(name)
 
 
 def _pull_folder(offered: Offer, folder: Path, quant: Quant) -> Iterator[JobProgress]:
@@ -187,7 +191,7 @@ def _pull_folder(offered: Offer, folder: Path, quant: Quant) -> Iterator[JobProg
     packs = _packs(quant, config)
     check_room(0, packed_bytes(config, width=2) if packs else offered.total)
     _check_headers(offered.files, folder)
-    shutil.rmtree(staged, ignore_errors=True)
+    store.discard(staged)
     yield from _stage(folder, staged, offered.files, packs=packs)
     store.install(staged, _record(offered, NF4 if packs else config.quantization))
 
@@ -251,7 +255,7 @@ def _check_headers(files: tuple[Remote, ...], folder: Path) -> None:
 def _copy(files: tuple[Remote, ...], source: Path, staged: Path) -> Iterator[JobProgress]:
     """Copies `files` to the folder `staged`, which appears when all of them are there."""
     unfinished, total, done = staged.with_name(f".{staged.name}"), sum(file.size for file in files), 0
-    shutil.rmtree(unfinished, ignore_errors=True)
+    store.discard(unfinished)
     unfinished.mkdir(parents=True)
     for file in files:
         with (source / file.name).open("rb") as old, (unfinished / file.name).open("wb") as new:
@@ -318,7 +322,7 @@ def _small(texts: list[Remote]) -> list[Remote]:
 
 
 def _is_text(name: str) -> bool:
-    return (name == MERGES or PurePath(name).suffix in TEXTS) and name not in {store.RECORD, download.NOTE}
+    return (name == MERGES or PurePath(name).suffix in TEXTS) and name != store.RECORD
 
 
 def _instead(names: dict[str, Remote]) -> str:

@@ -217,16 +217,20 @@ def use(name: str) -> Entry:
     return entry
 
 
-def remove(name: str) -> int:
-    """Deletes what was pulled as `name`, complete or not; returns the bytes freed. Raises ModelError if nothing was."""
+def remove(name: str, *, linked: bool = False) -> int:
+    """Deletes what was pulled as `name`, complete or not; returns the bytes freed. Raises ModelError if nothing was.
+
+    linked: if the model's folder is a link, what it leads to is deleted too.
+    """
     short = short_name(name)
     if short == MINI:
         raise ModelError(f"{MINI} is part of diffu and stays", hint="diffu model list shows what was pulled")
     if not store.leftovers(short):
+        store.require_ours(short)
         known = tuple(record.name for record in store.records())
         hint = f"pulled: {', '.join(known)}" if known else "nothing is pulled"
         raise ModelError(f"there is no pulled model {name!r}", hint=hint)
-    freed = store.remove(short)
+    freed = store.remove(short, linked=linked)
     if _default_name() == short:
         _set_default(None)
     return freed
@@ -285,7 +289,7 @@ def _mini() -> Entry:
 
 
 def _folder_origin(path: Path) -> Origin:
-    name = re.sub(r"[^\w.-]+", "-", path.name, flags=re.ASCII).strip("-.")
+    name = re.sub(r"[^\w.-]+|-{2,}", "-", path.name, flags=re.ASCII).strip("-.")
     if not name or name == MINI or name in ALIASES:
         message = f"a model from {path} would be called {name!r}, which is no free name"
         raise UsageError(message, hint="rename the folder")
