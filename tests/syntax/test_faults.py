@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from diffucli.syntax.faults import MOST, faults
 from diffucli.syntax.languages import Language, by_name
 
 PYTHON = by_name("python")
+PROGRAMS = Path(__file__).parents[1] / "data" / "programs"
 
 
 def found(text: str, language: str = "python") -> list[str]:
@@ -88,3 +90,19 @@ def test_in_a_part_of_a_function_lines_count_from_its_own_first() -> None:
     text = "        if x:\n        y\n    z = )\n"
     spans = sorted(span for _, span in faults(text, PYTHON, fragment=True))
     assert [text[start:stop] for start, stop in spans] == ["if x:\n        y", "z = )"]
+
+
+@pytest.mark.parametrize("path", sorted(PROGRAMS.iterdir()), ids=lambda path: path.stem)
+def test_every_deleted_bracket_is_detected_and_most_are_located(path: Path) -> None:
+    """Mostly the statement is the one that lacks the bracket, though a parser may tell the error further down."""
+    language, text = by_name(path.stem), path.read_text()
+    assert not faults(text, language)
+    brackets = [at for at, character in enumerate(text) if character in "()[]{}"]
+    located = 0
+    for at in brackets:
+        broken = text[:at] + text[at + 1 :]
+        spans = [span for _, span in faults(broken, language)]
+        assert spans, f"no error without the bracket at {at}"
+        line = broken.count("\n", 0, at)
+        located += any(broken.count("\n", 0, start) <= line <= broken.count("\n", 0, stop) for start, stop in spans)
+    assert located / len(brackets) > 0.6
