@@ -99,6 +99,12 @@ def test_a_method_that_is_no_longer_defined_is_told_and_others_may_be_added():
     assert warned(old + "\n    def save(self):\n        return 2\n", before=before, old=old) == []
 
 
+@pytest.mark.parametrize("language", [PYTHON, RUST])
+def test_controls_that_turn_text_around_are_told(language):
+    piece = "x = 'a\u202e\u2066b'\n"
+    assert warned(piece, language=language) == [("\u202e\u2066", "the text contains bidirectional controls")]
+
+
 def test_undefined_names_are_told_in_python_alone_and_only_new_ones():
     assert warned("y = zz\n") == [("zz", "undefined name `zz`")]
     assert warned("y = zz\n", "w = zz\n") == [], "it was undefined before"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from diffucli.ui.glyphs import ASCII, Glyphs, combines, encodable, glyphs, visible
+from diffucli.ui.glyphs import ASCII, STEERING, Glyphs, combines, encodable, glyphs, harmless, visible
 
 ENCODINGS = ["utf-8", "ascii", "cp1252", "latin-1", "cp437", "shift_jis"]
 
@@ -87,3 +87,17 @@ def test_a_combining_mark_is_known():
     assert combines("\u0301a")
     assert not combines("a\u0301")
     assert not combines("")
+
+
+@given(st.text(st.characters()), st.sampled_from(ENCODINGS))
+def test_a_harmless_text_is_only_changed_where_it_steers(text, encoding):
+    shown = harmless(text, encoding)
+    assert not STEERING.search(shown)
+    if not STEERING.search(text):
+        assert shown == text
+
+
+def test_newlines_tabs_and_joiners_are_harmless():
+    text = "a\r\n\tb\u200d\ufeff\n"
+    assert harmless(text, "utf-8") == text
+    assert harmless("\udc9b\r", "utf-8") == "\\x9b␍"

@@ -13,7 +13,7 @@ import typer
 
 from diffucli.cli import options as flag
 from diffucli.cli import streams
-from diffucli.cli.report import Report, run_values, say
+from diffucli.cli.report import Report, run_values, say_lines
 from diffucli.cli.streams import STDIN
 from diffucli.errors import DiffuError, UsageError
 
@@ -82,8 +82,7 @@ def _kept(texts: list[tuple[Path, bytes]]) -> str:
             file.write_bytes(text)
     except OSError:
         for _, text in texts:
-            for line in text.decode(errors="replace").splitlines():
-                say(line)
+            say_lines(text.decode(errors="replace"))
         return "shown above"
     return f"kept in {files[0] if len(files) == 1 else folder}"
 

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from diffucli.cli import streams
-from diffucli.cli.report import places, say
+from diffucli.cli.report import places, say, say_lines
 from diffucli.errors import LESS_MEMORY, DiffuError, ModelError, NoRoom, UsageError, WriteFailed, is_out_of_memory
 from diffucli.tasks.attempt import FailedTest
 from diffucli.tasks.verify import Refused
@@ -137,9 +137,9 @@ def _internal(error: Exception) -> DiffuError:
 
 def _line(error: DiffuError, *, quiet: bool) -> None:
     if isinstance(error, Refused) and error.check.excerpt and not quiet:
-        say(error.check.excerpt)
+        say_lines(error.check.excerpt)
     hint = f" ({error.hint})" if error.hint else ""
-    say(f"diffu: {error.message}{hint}".replace("\n", "\\n"))
+    say(f"diffu: {error.message}{hint}")
 
 
 def _object(error: DiffuError, code: int) -> bytes:

@@ -11,7 +11,7 @@ from diffucli.cli import options as flag
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Quant
 from diffucli.cli.progress import show_progress
-from diffucli.cli.report import Report
+from diffucli.cli.report import Report, shown
 from diffucli.errors import UsageError
 from diffucli.units import format_bytes, format_progress
 
@@ -83,6 +83,6 @@ def confirmed(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{question} There is no terminal to ask", hint="add -y for yes")
     try:
-        return typer.confirm(question, err=True)
+        return typer.confirm(shown(question, sys.stderr.encoding), err=True)
     except typer.Abort as exc:
         raise KeyboardInterrupt from exc

@@ -113,8 +113,8 @@ class Report:
         tested = chosen.tested
         if tested is None or tested.passed:
             return
-        if tail := tested.output.rstrip():
-            self.note("\n".join(tail.splitlines()[-TAIL_LINES:]))
+        for line in tested.output.rstrip().splitlines()[-TAIL_LINES:]:
+            self.note(line)
         if not tested.refused:
             self.warn(f"the text failed the test ({tested.reason})")
 
@@ -178,8 +178,14 @@ def mark(verdict: CheckResult) -> str:
 
 
 def say(text: str) -> None:
-    """Text on stderr, as `shown`."""
+    """A line on stderr, as `shown`."""
     streams.say(shown(text, sys.stderr.encoding))
+
+
+def say_lines(text: str) -> None:
+    """Lines on stderr, each as `shown`."""
+    for line in text.splitlines():
+        say(line)
 
 
 def tell(text: str) -> None:
@@ -188,12 +194,12 @@ def tell(text: str) -> None:
 
 
 def shown(text: str, encoding: str) -> str:
-    """`text` with what would steer a terminal, and what the encoding lacks, made visible."""
+    """`text` in one line, with what would steer a terminal, and what the encoding lacks, made visible."""
     if text.isascii() and text.isprintable():
         return text
     from diffucli.ui.glyphs import visible
 
-    return visible(text, encoding)
+    return visible(text, encoding).replace("\n", "\\n")
 
 
 def _spelled(line: str) -> str:

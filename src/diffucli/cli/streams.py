@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import select
-import shutil
 import stat
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from diffucli.errors import UsageError, WriteFailed
 
 PATIENCE = 2.0  # seconds of silence on stdin before a word about it
 STDIN = Path("-")
+_SUSPICIOUS = re.compile(rb"[^\t\n -~]")
 
 
 def stdin_is_given() -> bool:
@@ -71,16 +72,25 @@ def words(text: str, *, name: str) -> str:
 
 
 def put(data: bytes) -> None:
-    """`data` on stdout, whole. WriteFailed: the system refused it."""
+    """`data` on stdout, whole, and byte by byte unless that is a terminal. WriteFailed: the system refused it."""
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(_harmless(data, sys.stdout.encoding) if sys.stdout.isatty() else data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
     except OSError as exc:
         abandon(sys.stdout)
         raise WriteFailed(f"stdout: {exc.strerror or exc}", hint="make room there, or write to another file") from exc
+
+
+def _harmless(data: bytes, encoding: str) -> bytes:
+    """`data` for a terminal: what would steer it is made visible."""
+    if not _SUSPICIOUS.search(data):
+        return data
+    from diffucli.ui.glyphs import harmless
+
+    return harmless(data.decode(encoding, "surrogateescape"), encoding).encode(encoding, "surrogateescape")
 
 
 def say(line: str = "") -> None:
@@ -113,8 +123,8 @@ def is_filter(given: Mapping[str, object]) -> bool:
 def echo(given: bytes) -> None:
     """A filter's input as it came: what was read of it, and what was not."""
     put(given)
-    shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    for line in sys.stdin.buffer:
+        put(line)
 
 
 def refuse_own_output(path: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 REPEATED = re.compile(r"(?P<unit>[^\w\s]\s*[^\s\"']{3,40}?)(?:\s*(?P=unit))+", re.DOTALL)
 LISTED = ",.;:()[]{}"  # a unit that begins with one of these often comes twice: arguments, fields, calls
+BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]+")  # text is shown in another order than it is run
 STRING = r"\"{3}.*?\"{3}|'{3}.*?'{3}|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
 MIN_LINE = 4  # characters of a line that may not come twice in a row
 
@@ -61,7 +62,8 @@ def depth(text: str, language: Language, check: Check) -> tuple[int, int]:
 def _of_shape(text: str, new: Sequence[NewText], language: Language) -> Iterator[Diagnostic]:
     for part in new:
         piece = text[part.start : part.stop]
-        for start, stop, message in (*_repeated(piece, language), *_suffix_again(piece, text[part.stop :])):
+        turned = [(*found.span(), "the text contains bidirectional controls") for found in BIDI.finditer(piece)]
+        for start, stop, message in (*turned, *_repeated(piece, language), *_suffix_again(piece, text[part.stop :])):
             yield diagnostic(text, part.start + start, part.start + stop, message)
         if part.old and _acts(part.old, language) and not _acts(piece, language):
             yield diagnostic(text, part.start, part.stop, "code was replaced by none")

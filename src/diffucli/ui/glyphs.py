@@ -5,12 +5,15 @@ Knows nothing of tokens, colours or lines. Newlines and tabs stay, as the layout
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
 # Controls, formats (bidi, zero width, tags), surrogates, unassigned characters (of unknown width), line separators.
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
+# What steers a terminal or turns its text around: controls but newlines and tabs, bytes that may be C1 controls, bidi.
+STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\udc80-\udc9f]|\r(?!\n)")
 # Letters and marks that are drawn as nothing: joiners, Hangul fillers, variation selectors.
 BLANKS = frozenset(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180F, 0x3164, 0xFFA0))) | frozenset(
     map(chr, (*range(0x180B, 0x180E), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
@@ -52,6 +55,11 @@ def visible(text: str, encoding: str) -> str:
     return "".join(_visible(char, encoding) for char in text.replace("\r\n", "\n"))
 
 
+def harmless(text: str, encoding: str) -> str:
+    r"""`text` as it is, but for what steers a terminal, which is shown as `visible` shows it."""
+    return STEERING.sub(lambda found: _visible(found[0], encoding), text)
+
+
 def escaped(char: str) -> str:
     r"""The escape sequence of `char` in a Python string: ``\x1b``, ``\u202e``."""
     return char.encode("unicode_escape").decode("ascii")
@@ -88,4 +96,6 @@ def _picture(char: str) -> str:
     code = ord(char)
     if code < 0x20:  # noqa: PLR2004 — the end of C0
         return chr(0x2400 + code)
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 — a byte that could not be decoded
+        return f"\\x{code - 0xDC00:02x}"
     return "␡" if char == "\x7f" else escaped(char)
