@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pyte
 import pytest
 
+from diffucli.ui.glyphs import harmless
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,13 +79,14 @@ def start(terminal: Terminal, argv: list[str], environment: dict[str, str], **st
     return subprocess.Popen(argv, env=environment, preexec_fn=control, **places)  # noqa: PLW1509 — no threads here
 
 
-def test_a_terminal_gets_the_bytes_of_a_pipe_and_no_frame_stays(terminal, command, environment):
+def test_a_terminal_gets_the_text_of_a_pipe_and_no_frame_stays(terminal, command, environment):
     argv = [*command, "gen", "x", "--length", "24", "--seed", "3", "--verify", "off", "--fps", "60"]
     result = Terminal()
     assert start(terminal, argv, environment, stdout=result.slave).wait(60) == 0
     piped = subprocess.run(f"{shlex.join(argv)} | cat", shell=True, capture_output=True, env=environment, check=True)
     result.drain()
-    assert result.seen.replace(b"\r\n", b"\n") == piped.stdout
+    assert b"\x1e" in piped.stdout
+    assert result.seen.decode().replace("\r\n", "\n") == harmless(piped.stdout.decode(), "utf-8")
     terminal.drain()
     assert b"\x1b[?25l" in terminal.seen  # it was live
     assert terminal.seen.rindex(b"\x1b[?25h") > terminal.seen.rindex(b"\x1b[?25l")
