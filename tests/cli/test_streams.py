@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -101,3 +102,26 @@ def test_a_silent_stdin_is_explained_at_a_terminal(command, environment):
     assert b"diffu: waiting for stdin (end it with ctrl-d" in said
     os.close(terminal)
     os.close(other)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_filter_that_is_killed_has_echoed_what_it_read(environment, name):
+    """An editor would else replace the text by nothing."""
+    code = (
+        f"import signal, sys; from diffucli.cli import main, session; sys.argv[1:] = ['fill', '-']\n"
+        f"session.begin = lambda *_, **__: signal.raise_signal(signal.{name})\nmain()"
+    )
+    text = b"x = ???\n# " + b"y" * 200_000 + b"\n"
+    done = subprocess.run([sys.executable, "-c", code], input=text, capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-getattr(signal, name), text, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_a_full_stderr_does_not_keep_a_file_from_being_written(command, environment, tmp_path):
+    (tmp_path / "a.py").write_text("x = ???1\n")
+    argv = [*command, "fill", "a.py", "-w", "-v", "--seed", "1", "--verify", "off"]
+    where = {**environment, "DIFFU_STATE": str(tmp_path / "state")}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(argv, cwd=tmp_path, stdout=-1, stderr=full, env=where, check=False)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert "???" not in (tmp_path / "a.py").read_text()

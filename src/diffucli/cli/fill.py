@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -103,13 +104,13 @@ def fill(
     is_filter = streams.is_filter(context.params)
     if is_filter and not sys.stderr.isatty() and not report.verbose:
         report = replace(report, quiet=True)  # an editor may put stderr into the text
-    read = b""
-    try:
+    echoes = is_filter and on_fail == "echo"
+    with streams.echoing() if echoes else nullcontext(streams.read_stdin) as read_stdin:
         own = places.split(given.files)
         paths = streams.inputs(list(own), purpose="fill")
         targets = destination.require(paths, report, several=trying.is_all)
         instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
-        read = streams.read_stdin() if STDIN in paths else b""
+        read = read_stdin() if STDIN in paths else b""
         jobs = given.jobs({path: own.get(path, ()) for path in paths}, stdin=read)
         projects = [trying.project(job.source.path, f"text{job.language.suffixes[0]}") for job in jobs]
         at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
@@ -127,10 +128,6 @@ def fill(
             report.of_run(done.result, job.name, strict=strict)
             done.result.accepted(strict=strict)
             filled.append(candidates.ask(done, report) if destination.ask else done)
-    except BaseException:
-        if is_filter and on_fail == "echo":
-            streams.echo(read)
-        raise
     if trying.is_all:
         for one in filled:
             candidates.put_all(one.result, destination.output, report, encode=one.job.source.encode, name=one.job.name)

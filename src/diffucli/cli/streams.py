@@ -7,14 +7,16 @@ import re
 import select
 import stat
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from diffucli.errors import UsageError, WriteFailed
+from diffucli.signals import deferred_signals, unwinding_on_kill
 
 PATIENCE = 2.0  # seconds of silence on stdin before a word about it
+PIECE = 1 << 16  # bytes of stdin that are read at a time
 STDIN = Path("-")
 _SUSPICIOUS = re.compile(rb"[^\t\n -~]")
 
@@ -40,14 +42,31 @@ def inputs(files: Sequence[Path] | None, *, purpose: str) -> list[Path]:
     return paths
 
 
-def read_stdin() -> bytes:
-    """All of stdin, or more than a source may have; says so on a terminal when nothing comes for a while."""
+def read_stdin(given: bytearray | None = None) -> bytes:
+    """All of stdin, or more than a source may have; says so on a terminal when nothing comes for a while.
+
+    given: gets what is read piece by piece, so that it has all of it whatever signal comes.
+    """
     from diffucli.edit.source import MAX_BYTES
 
+    given = bytearray() if given is None else given
     waits = sys.stderr.isatty() and os.name == "posix"
     if waits and not select.select([sys.stdin.fileno()], [], [], PATIENCE)[0]:
         say("diffu: waiting for stdin (end it with ctrl-d, or give </dev/null)")
-    return sys.stdin.buffer.read(MAX_BYTES + 1)
+    while len(given) <= MAX_BYTES and _take(given):
+        pass
+    return bytes(given)
+
+
+def _take(given: bytearray) -> bool:
+    """Adds the next piece of stdin to `given`; False at its end. A signal comes before or after, never in between."""
+    if os.name == "posix":
+        with suppress(OSError, ValueError):  # a stand-in of a test has no descriptor
+            select.select([sys.stdin.fileno()], [], [])
+    with deferred_signals():
+        piece = sys.stdin.buffer.read1(PIECE)  # type: ignore[union-attr]
+        given += piece
+    return bool(piece)
 
 
 def text_of(path: Path) -> str:
@@ -107,6 +126,21 @@ def abandon(stream: TextIO) -> None:
         descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, stream.fileno())
         os.close(descriptor)
+
+
+@contextmanager
+def echoing() -> Iterator[Callable[[], bytes]]:
+    """For a filter: whatever ends it within, also SIGTERM or SIGHUP, its input comes out as it came.
+
+    Gives the function that reads stdin.
+    """
+    given = bytearray()
+    with unwinding_on_kill():
+        try:
+            yield lambda: read_stdin(given)
+        except BaseException:
+            echo(bytes(given))
+            raise
 
 
 def is_filter(given: Mapping[str, object]) -> bool:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from diffucli.errors import UsageError
 from diffucli.events import Event, Finished
+from diffucli.signals import restoring_on_stop, unwinding_on_kill
 from diffucli.ui.frame import Frame, View
-from diffucli.ui.signals import restoring_on_stop, unwinding_on_kill
 from diffucli.ui.terminal import Screen, reflows
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 from rich.console import Console
 from rich.segment import Segment, Segments
 
+from diffucli.signals import deferred_signals
 from diffucli.ui.sheet import StyledRow, rows
-from diffucli.ui.signals import deferred_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

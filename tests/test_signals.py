@@ -14,7 +14,7 @@ import time
 import pyte
 import pytest
 
-from diffucli.ui.signals import deferred_signals
+from diffucli.signals import deferred_signals
 
 SCRIPT = """
 import fcntl, os, sys, termios
