@@ -57,6 +57,16 @@ def smallest(numbers):
 """
 
 
+BROKEN = """\
+def add(a, b:
+    return a + b
+
+
+def double(x)
+    return 2 * x
+"""
+
+
 def commands(page: str) -> list[str]:
     """The commands with `diffu gen` or `diffu fill` in the code blocks of a page, without their comments."""
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -79,6 +89,7 @@ def project() -> Path:
         (here / name).write_text(APP, encoding="utf-8")
     for name in ("lib.py", "b.py", "shapes.py", "tool.py"):
         (here / name).write_text(LIB, encoding="utf-8")
+    (here / "broken.py").write_text(BROKEN, encoding="utf-8")
     (here / "request.txt").write_text("reverse a string\n", encoding="utf-8")
     subprocess.run(["git", "init", "-q"], check=True)
     return here
@@ -116,7 +127,7 @@ def test_a_command_of_the_docs_runs(command: str, project: Path, with_mini: Diff
         assert done.code in {0, 3}, done.err
     if done.code == 3:
         assert "nothing was written" in done.err, "a refusal says so"
-    changed = {path.name for path in project.glob("*.py") if path.read_text("utf-8") not in {APP, LIB}}
+    changed = {path.name for path in project.glob("*.py") if path.read_text("utf-8") not in {APP, LIB, BROKEN}}
     if done.code == 3:
         assert not changed
 
@@ -134,6 +145,13 @@ def test_the_first_commands_write_what_they_say(command: str, code: str, with_mi
     exec(done.out.decode(), scope)
     functions = [value for name, value in scope.items() if callable(value) and not name.startswith("__")]
     exec(code, {"f": functions[-1]})
+
+
+def test_errors_are_mended_as_the_readme_says(project: Path, with_mini: Diffu) -> None:
+    assert "diffu fill broken.py -r :errors -w" in ALL
+    done = with_mini("fill", "broken.py", "-r", ":errors", "-w", "--seed", "0")
+    assert done.code == 0, done.err
+    assert (project / "broken.py").read_text() == BROKEN.replace("b:", "b):").replace("(x)", "(x):")
 
 
 @pytest.mark.parametrize("command", [c for c in ALL if "|" in c])
