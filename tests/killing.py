@@ -1,4 +1,4 @@
-"""Kills a process by SIGKILL before each of its operations that change the disk, in a fork of a small process.
+"""Kills or interrupts a process before each of its operations that change the disk, in a fork of a small process.
 
 A script that imports this must import no torch, so that a point costs a few milliseconds.
 """
@@ -18,6 +18,9 @@ from diffucli import atomic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Act = Callable[[Path], object]
+
+INTERRUPTED = 130
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a disk has much to do here
 EVENTS = frozenset(
     {"open", "shutil.rmtree", "fcntl.flock"}
@@ -26,10 +29,18 @@ EVENTS = frozenset(
 )
 
 
-def points(act: Callable[[Path], object], prepare: Callable[[Path], object]) -> Iterator[Path]:
-    """The folders that `act` has left, one for each point at which it was killed; `prepare` has filled them before.
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    The last one is that of an `act` that came to its end.
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def points(act: Act, prepare: Act, *, stop: Callable[[], None] = kill) -> Iterator[Path]:
+    """The folders that `act` has left, one for each point at which it was stopped; `prepare` has filled them before.
+
+    The last one is that of an `act` that came to its end. stop: `kill`, by SIGKILL, or `interrupt`, as Ctrl-C.
     """
     killed, point = True, 0
     while killed:
@@ -37,21 +48,21 @@ def points(act: Callable[[Path], object], prepare: Callable[[Path], object]) -> 
         with tempfile.TemporaryDirectory(prefix="diffu-kill-", dir=MEMORY) as name:
             folder = Path(name).resolve()
             prepare(folder)
-            killed = _is_killed(act, folder, point)
+            killed = _is_stopped(act, folder, point, stop)
             yield folder
     assert point > 5, "nothing was counted"
 
 
-def _is_killed(act: Callable[[Path], object], folder: Path, point: int) -> bool:
+def _is_stopped(act: Act, folder: Path, point: int, stop: Callable[[], None]) -> bool:
     pid = os.fork()
     if pid == 0:
-        _run_to(act, folder, point)
+        _run_to(act, folder, point, stop)
     _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "it failed by itself"
-    return os.WIFSIGNALED(status)
+    assert os.waitstatus_to_exitcode(status) in {-signal.SIGKILL, INTERRUPTED, 0}, "it failed by itself"
+    return status != 0
 
 
-def _run_to(act: Callable[[Path], object], folder: Path, point: int) -> NoReturn:
+def _run_to(act: Act, folder: Path, point: int, stop: Callable[[], None]) -> NoReturn:
     left = point
     write = atomic.write_fully
 
@@ -60,7 +71,7 @@ def _run_to(act: Callable[[Path], object], folder: Path, point: int) -> NoReturn
         if event in EVENTS and (event != "open" or details[2] & (os.O_WRONLY | os.O_RDWR)):
             left -= 1
             if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
+                stop()
 
     def write_in_two(file: Any, data: bytes) -> None:
         """As a kill may come after some pages of a long write."""
@@ -72,6 +83,8 @@ def _run_to(act: Callable[[Path], object], folder: Path, point: int) -> NoReturn
     sys.addaudithook(reached)
     try:
         act(folder)
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)
     except BaseException:  # noqa: BLE001 — a fork ends here, whatever comes
         traceback.print_exc()
         os._exit(1)

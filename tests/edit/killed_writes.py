@@ -138,7 +138,7 @@ SCENES = {
 NEXT = {"list": after_list, "undo": after_undo, "redo": after_redo}
 
 
-def count(scene: str, doing: str, then: Callable[[Scene, str], None]) -> int:
+def count(scene: str, doing: str, then: Callable[[Scene, str], None], stop: Callable[[], None]) -> int:
     """How many points there are; each leaves what it should. AssertionError: one does not."""
 
     def of(folder: Path) -> Scene:
@@ -158,7 +158,7 @@ def count(scene: str, doing: str, then: Callable[[Scene, str], None]) -> int:
         getattr(of(folder), doing)()
 
     number = 0
-    for folder in killing.points(act, prepare):
+    for folder in killing.points(act, prepare, stop=stop):
         number += 1
         found = of(folder)
         found.check_whole()
@@ -172,9 +172,11 @@ if __name__ == "__main__":
     os.umask(0o022)
     os.fsync = lambda _descriptor: None
     result = {
-        f"{scene}: {doing}, then {name}": count(scene, doing, then)
+        f"{scene}: {stop.__name__} at {doing}, then {name}": count(scene, doing, then, stop)
+        for stop in (killing.kill, killing.interrupt)
         for scene in sys.argv[1:] or SCENES
         for doing in ("write", "undo", "redo")
         for name, then in NEXT.items()
+        if stop is killing.kill or name == "undo"
     }
     sys.stdout.write(json.dumps(result, indent=1) + "\n")

@@ -678,5 +678,5 @@ def test_a_kill_at_any_point_leaves_whole_files_and_entries_that_agree_with_them
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     points = json.loads(done.stdout)
-    assert len(points) == 9
+    assert len(points) == 12
     assert min(points.values()) > 30

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -98,9 +99,18 @@ def check(folder: Path, kind: str) -> None:
 if __name__ == "__main__":
     os.fsync = lambda _descriptor: None
     result = {}
-    for kind in ("install", "install again", "install, linked", "remove", "remove, downloads", "remove, linked, all"):
-        result[kind] = 0
-        for folder in killing.points(lambda at, kind=kind: act(at, kind), lambda at, kind=kind: prepare(at, kind)):
-            result[kind] += 1
-            check(folder, kind)
+    for stop in (killing.kill, killing.interrupt):
+        for kind in (
+            "install",
+            "install again",
+            "install, linked",
+            "remove",
+            "remove, downloads",
+            "remove, linked, all",
+        ):
+            name = f"{stop.__name__} at {kind}"
+            result[name] = 0
+            for folder in killing.points(partial(act, kind=kind), partial(prepare, kind=kind), stop=stop):
+                result[name] += 1
+                check(folder, kind)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")

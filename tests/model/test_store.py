@@ -375,4 +375,4 @@ def test_a_kill_at_any_point_leaves_whole_models_and_no_junk():
     command = [sys.executable, Path(__file__).with_name("killed_installs.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)) == 6
+    assert len(json.loads(done.stdout)) == 12

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import secrets
 import shutil
 import stat
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +23,7 @@ import platformdirs
 from diffucli import atomic, files
 from diffucli.edit import patch
 from diffucli.edit.patch import Change
-from diffucli.edit.writes import DIGEST, FileWrite, Write, digests_in, in_order, read_write, states
+from diffucli.edit.writes import DIGEST, FileWrite, Write, digests_in, in_order, read_write, states, to_json
 from diffucli.errors import DiffuError, TargetChanged, UsageError, WriteFailed
 
 if TYPE_CHECKING:
@@ -194,13 +193,17 @@ class UndoStore:
         self._save(write)
         try:
             yield
-        except BaseException:
+        except DiffuError:
             if write.doing == "write":  # a file that holds something else now was not written by us
                 write = replace(write, files=tuple(replace(file, state="undone") for file in write.files))
+            self._try_to_settle(write)
             raise
-        finally:
-            with suppress(OSError):  # the next command does it
-                self._settle(write)
+        self._try_to_settle(write)
+
+    def _try_to_settle(self, write: Write) -> None:
+        """Settle a write. If the system refuses it, or a signal comes, the next command does it, as after a kill."""
+        with suppress(OSError):
+            self._settle(write)
 
     def _settle(self, write: Write) -> Write:
         """Save what the files of a write that was under way hold now. One that changed nothing is dropped."""
@@ -259,7 +262,7 @@ class UndoStore:
             atomic.write_atomic(path, data)
 
     def _save(self, write: Write) -> None:
-        atomic.write_atomic(self._file(write.id), json.dumps(asdict(write), default=str).encode("ascii"))
+        atomic.write_atomic(self._file(write.id), to_json(write))
 
     def _file(self, write_id: str) -> Path:
         return self._entries / f"{write_id}.json"

@@ -6,6 +6,7 @@ Does not know contents, but for their digests.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from contextlib import suppress
@@ -85,6 +86,13 @@ def in_order(writes: Iterable[Write], *, redo: bool) -> list[Write]:
     if redo:
         found.sort(key=lambda write: max(file.since for file in write.holding(*states(redo=True))), reverse=True)
     return found
+
+
+def to_json(write: Write) -> bytes:
+    """What `read_write` reads."""
+    made = [{name: getattr(file, name) for name in FileWrite.__slots__} for file in write.files]
+    values = {"id": write.id, "time": write.time, "files": made, "doing": write.doing}
+    return json.dumps(values, default=str).encode("ascii")
 
 
 def read_write(file: Path) -> Write | None:
