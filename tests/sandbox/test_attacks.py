@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.sandbox import Confinement, run_tests
+from diffucli.sandbox import Confinement, confinement, run_tests
 from diffucli.sandbox.inside import jail as filters
 
-from .conftest import processes_with
+from .conftest import missing, processes_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,17 +64,24 @@ def says(code: str, jail: Confinement, **limits: float) -> str:
 # Processes
 
 
-@pytest.mark.parametrize("prefix", ["", "import ctypes; ctypes.CDLL(None).prctl(1, 0)\n"], ids=["daemon", "pdeathsig"])
-def test_a_daemon_does_not_outlive_the_limit(way: Confinement, gone: Callable[[str], bool], prefix: str) -> None:
-    mark = f"mark-{os.getpid()}-{way}"
-    outcome = attack(f"{prefix}MARK = {mark!r}\n{DAEMON}", way, seconds=0.6)
-    assert (outcome.reason, outcome.stdout) == ("timeout", "started\n"), outcome.stderr
+def ways() -> list[Confinement]:
+    """Those that this machine has."""
+    found: list[Confinement] = ["bubblewrap", "namespaces", "none"]
+    return [way for way in found if not missing(way)]
+
+
+def test_a_daemon_does_not_outlive_the_limit(gone: Callable[[str], bool]) -> None:
+    mark = f"mark-{os.getpid()}-limit"
+    code = f"import ctypes; ctypes.CDLL(None).prctl(1, 0)\nMARK = {mark!r}\n{DAEMON}"
+    with ThreadPoolExecutor() as pool:  # side by side, as each takes its time
+        for outcome in pool.map(lambda way: attack(code, way, seconds=4.0), ways()):
+            assert (outcome.reason, outcome.stdout) == ("timeout", "started\n"), outcome
     assert gone(mark)
 
 
 def test_a_daemon_does_not_outlive_the_program(way: Confinement, gone: Callable[[str], bool]) -> None:
     mark = f"mark-{os.getpid()}-{way}"
-    code = DAEMON.replace("os.wait()\ntime.sleep(60)", "time.sleep(0.1)")
+    code = DAEMON.replace("os.wait()\ntime.sleep(60)", "time.sleep(0.2)")
     assert attack(f"MARK = {mark!r}\n{code}", way).ok
     assert gone(mark)
 
@@ -90,22 +100,23 @@ threading.Thread(target=ShellCommands().run, args=(command, Path("/")), kwargs={
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_nothing_outlives_a_caller_that_a_signal_ends(number: signal.Signals, gone: Callable[[str], bool]) -> None:
-    from .conftest import missing
-
-    ways = [way for way in ("bubblewrap", "namespaces", "none") if not missing(way)]
+def test_nothing_outlives_a_caller_that_a_signal_ends(
+    number: signal.Signals, gone: Callable[[str], bool], tmp_path: Path
+) -> None:
     mark = f"mark-{os.getpid()}-{number}"
     command = [
         sys.executable,
         "-c",
         CALLER,
-        ",".join(ways),
+        ",".join(ways()),
         f"{mark}-child",
         f"import ctypes; ctypes.CDLL(None).prctl(1, 0)\n{DAEMON}",
     ]
-    caller = subprocess.Popen(command)
+    caller = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)})
     limit = time.monotonic() + 60
-    while len(processes_with(f"time.sleep(60)\0{mark}-child")) < len(ways) or len(processes_with("sleep\0" + "61")) < 1:
+    while (
+        len(processes_with(f"time.sleep(60)\0{mark}-child")) < len(ways()) or len(processes_with("sleep\0" + "61")) < 1
+    ):
         assert time.monotonic() < limit
         time.sleep(0.02)
     caller.send_signal(number)
@@ -129,9 +140,7 @@ def test_processes_and_threads_are_few(jail: Confinement) -> None:
 
 def test_a_fork_bomb_ends_with_the_limit(jail: Confinement) -> None:
     code = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
-    began = time.monotonic()
     assert attack(code, jail, seconds=0.3).reason == "timeout"
-    assert time.monotonic() - began < 8
     assert attack("", jail).ok
 
 
@@ -190,6 +199,13 @@ def test_memory_of_no_process_is_refused(jail: Confinement) -> None:
     assert says(code, jail) == "refused"
 
 
+def test_many_empty_files_are_refused_by_namespaces() -> None:
+    if reason := missing("namespaces"):
+        pytest.skip(reason)
+    code = "for i in range(5000): open(str(i), 'w').close()"
+    assert "No space left" in attack(code, "namespaces").stderr
+
+
 def test_the_folder_is_bounded(jail: Confinement) -> None:
     code = "for i in range(9):\n    with open(str(i), 'wb') as f: f.write(bytes(15 * 2**20))"
     assert "No space left" in attack(code, jail).stderr
@@ -205,6 +221,43 @@ def test_every_call_of_the_filter_is_refused(jail: Confinement) -> None:
     assert len(set(numbers)) == len(numbers) > 30
     found = says(f"{CALLS}\nprint(*(call(n, 0, 0, 0, 0, 0, 0) for n in {numbers}))", jail)
     assert set(found.split()) == {"1"}
+
+
+def verdict(machine: str, number: int, argument: int = 0, arch: int | None = None) -> int:
+    """What the filter of a machine returns for a system call, computed as the kernel does."""
+    program = [struct.unpack("=HBBI", step) for step in filters._rules(machine)]
+    call = {filters._NUMBER: number, filters._ARGUMENT: argument}
+    call[filters._ARCH] = filters._AUDIT_ARCH[machine] if arch is None else arch
+    tests = {
+        filters._JUMP_EQUAL: int.__eq__,
+        filters._JUMP_AT_LEAST: int.__ge__,
+        filters._JUMP_BITS: lambda value, bits: bool(value & bits),
+    }
+    place = value = 0
+    while True:
+        code, if_true, if_false, operand = program[place]
+        place += 1
+        if code == filters._RETURN:
+            return operand
+        if code == filters._LOAD:
+            value = call[operand]
+        else:
+            place += if_true if tests[code](value, operand) else if_false
+
+
+@pytest.mark.parametrize(
+    ("machine", "numbers"), [("x86_64", (272, 319, 56, 41, 0)), ("aarch64", (97, 279, 220, 198, 63))]
+)
+def test_the_filter_of_each_machine(machine: str, numbers: tuple[int, ...]) -> None:
+    unshare, memfd, clone, socket_, read = numbers
+    allowed, refused = filters._ALLOW, filters._ERRNO | filters._EPERM
+    assert verdict(machine, read) == allowed
+    assert verdict(machine, read, arch=0x40000003) == refused, "the calls of another machine"
+    assert {verdict(machine, number) for number in (unshare, memfd, 425, 442, 447)} == {refused}
+    assert verdict(machine, 435) == filters._ERRNO | filters._ENOSYS
+    assert (verdict(machine, clone, 17), verdict(machine, clone, 17 | 0x10000000)) == (allowed, refused)
+    assert [verdict(machine, socket_, family) for family in (1, 2, 10)] == [allowed] * 3
+    assert [verdict(machine, socket_, family) for family in (0, 16, 38, 40)] == [refused] * 4
 
 
 def test_no_namespace_can_be_made(jail: Confinement) -> None:
@@ -326,16 +379,35 @@ for folder, kept in {places!r}:
     assert (system.stat().st_mode, system.stat().st_mtime) == (before.st_mode, before.st_mtime)
 
 
+@pytest.mark.skipif(not os.access("/usr/share", os.W_OK), reason="for root")
+def test_what_is_shown_is_read_only_for_those_who_may_write_it(jail: Confinement) -> None:
+    shown = Path(tempfile.mkdtemp(dir="/usr/share"))
+    try:
+        shown.chmod(0o777)
+        code = f"""
+        import os
+        print(os.access({str(shown)!r}, os.R_OK | os.X_OK))
+        try: open({str(shown / "new")!r}, "w")
+        except OSError as error: print(error.strerror)
+        """
+        assert says(code, jail) == "True\nRead-only file system"
+    finally:
+        shown.rmdir()
+
+
 def test_the_users_files_are_not_seen(jail: Confinement, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hunter2")
     paths = (str(tmp_path), __file__, "/etc/passwd", "/etc/shadow", "/run", "/sys", "/var", "/proc/1/root/etc")
     code = f"""
     import os
+    print(*sorted(os.listdir("/")))
     print(*sorted(os.listdir("/dev")))
     print("seen:", *(path for path in {paths!r} if os.path.exists(path)))
     print("home:", *(os.listdir({str(Path.home())!r}) if os.path.exists({str(Path.home())!r}) else ()))
     """
-    devices, seen, home = says(code, jail).split("\n")
+    root, devices, seen, home = says(code, jail).split("\n")
+    top = {path.split("/")[1] for _, path, *_ in confinement.root_plan()}
+    assert set(root.split()) == top | {"proc", "sandbox"}
     assert devices.split() == ["fd", "full", "null", "random", "shm", "urandom", "zero"]
     assert seen == "seen:"
     assert len(home.split()) <= 2, "at most the way to the interpreter"
