@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,10 @@ def test_reason_is_what_the_system_says_alone(tmp_path):
         (tmp_path / "nowhere").read_bytes()
     assert files.reason(caught.value) == "No such file or directory"
     assert files.reason(ValueError("x")) == "x"
+
+
+def test_nothing_else_resolves_paths_or_reads_json_of_any_size():
+    """`Path.resolve` and `Path.expanduser` raise RuntimeError, on names that users and hubs can give."""
+    calls = re.compile(r"\.(resolve|expanduser)\(\)|json\.loads\(.*read_(text|bytes)\(")
+    rooms = (path for path in SOURCE.rglob("*.py") if not {"mini", "eval", "bench", "lab", "train"} & {*path.parts})
+    assert not [f"{path}: {found[0]}" for path in rooms for found in calls.finditer(path.read_text(encoding="utf-8"))]

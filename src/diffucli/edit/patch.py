@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from diffucli.edit.source import Source
 
+MAX_BYTES = 200_000_000  # of a file that is replaced, whose content is kept
 _IN_PLACE = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY})  # the folder, owner or mount point forbids a rename
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 _REMEDIES = {
@@ -33,6 +34,7 @@ _REMEDIES = {
     errno.EDQUOT: "your quota on that disk is used up: free some space",
     errno.EROFS: "that disk is mounted read-only: write elsewhere with -o",
     errno.ENOENT: "create its folder first",
+    errno.EFBIG: "name another file, or use stdout",
 }
 _TO_QUOTE = re.compile(rb'[\x00-\x1f"\\\x7f-\xff]')
 _ESCAPES = {7: rb"\a", 8: rb"\b", 9: rb"\t", 10: rb"\n", 11: rb"\v", 12: rb"\f", 13: rb"\r", 34: rb"\"", 92: rb"\\"}
@@ -151,7 +153,7 @@ def content(target: Path) -> bytes | None:
         try:
             if not stat.S_ISREG(target.stat().st_mode):
                 raise UsageError(f"{target}: is not a regular file", hint="name another file, or use stdout")
-            return target.read_bytes()
+            return files.read_bytes(target, MAX_BYTES)
         except FileNotFoundError:
             return None
 

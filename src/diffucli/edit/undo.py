@@ -244,7 +244,7 @@ class UndoStore:
         if digest is None:
             return None
         try:
-            data = self.object_path(digest).read_bytes()
+            data = files.read_bytes(self.object_path(digest), patch.MAX_BYTES)
         except OSError:
             data = b""
         if _digest(data) != digest:
@@ -258,8 +258,10 @@ class UndoStore:
         if data is None or digest is None:
             return
         path = self.object_path(digest)
-        if not path.is_file() or _digest(path.read_bytes()) != digest:
-            atomic.write_atomic(path, data)
+        with suppress(OSError):
+            if _digest(files.read_bytes(path, patch.MAX_BYTES)) == digest:
+                return
+        atomic.write_atomic(path, data)
 
     def _save(self, write: Write) -> None:
         atomic.write_atomic(self._file(write.id), to_json(write))
@@ -349,7 +351,7 @@ class UndoStore:
 def default_root() -> Path:
     """The folder of the undo store: $DIFFU_STATE/undo if that is set, else in the user's state folder."""
     state = os.environ.get("DIFFU_STATE") or platformdirs.user_state_dir("diffu", appauthor=False)
-    return Path(state).expanduser().absolute() / "undo"
+    return files.home(state).absolute() / "undo"
 
 
 def _file_of(change: Change, now: float) -> FileWrite:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from diffucli import files
 from diffucli.eval import lengths
 from diffucli.eval.calibrate import KINDS, calibrate, cases, curve, kind_of
 from diffucli.eval.evaluate import Writer, evaluate, solver
@@ -57,7 +58,7 @@ def make(
     if picture:
         require_matplotlib("leave it out with --no-picture")
     judging = partial(judge, confinement=confinement)
-    log, entry = training_log.read(folder), registry.find(str(folder.resolve()))
+    log, entry = training_log.read(folder), registry.find(str(files.real(folder)))
     checkpoint, few = load(entry.folder, device="auto", quant="auto"), min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT)
 
     def measured(options: DecodingOptions, limit: int | None, *, samples: int) -> list[JudgedSample]:

@@ -54,7 +54,7 @@ class Record:
 def home(default: str) -> Path:
     """$DIFFU_HOME, or the folder `default`."""
     chosen = os.environ.get("DIFFU_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else Path(default)
+    return files.home(chosen).absolute() if chosen else Path(default)
 
 
 def root() -> Path:
@@ -113,10 +113,10 @@ def records() -> tuple[Record, ...]:
 def read_record(folder: Path) -> Record | None:
     """The record in `folder`; None if there is none, it is damaged, or it belongs to another folder."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        values = files.read_json(folder / RECORD)
         texts = {key: values[key] for key in Record.__slots__ if key != "files"}
-        files = {str(name): (int(size), str(digest)) for name, (size, digest) in values["files"].items()}
-        record = Record(**texts, files=files)
+        listed = {str(name): (int(size), str(digest)) for name, (size, digest) in values["files"].items()}
+        record = Record(**texts, files=listed)
         if values["schema"] == SCHEMA and all(type(text) is str for text in texts.values()):
             return record if is_name(record.name) and model_dir(record.name).name == folder.name else None
     return None
@@ -267,9 +267,7 @@ def is_free(name: str) -> bool:
 def read_json(path: Path) -> dict[str, object]:
     """The JSON object in `path`; empty if there is none."""
     with suppress(OSError, ValueError):
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(values, dict):
-            return values
+        return files.read_json(path)
     return {}
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
 
+from diffucli import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,7 +29,7 @@ def scratch() -> Iterator[Path]:
     """
     sweep_once()
     with TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, _locked(name):
-        yield Path(name).resolve()
+        yield files.real(Path(name))
 
 
 @cache
