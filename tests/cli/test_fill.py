@@ -98,6 +98,30 @@ def test_the_diff_of_a_file_above_the_folder_has_its_whole_path(diffu, says, tmp
     assert done.out.startswith(b"diff --git a/" + name + b" b/" + name + b"\n")
 
 
+@pytest.mark.parametrize("kind", ["repository", "worktree", "submodule"])
+def test_a_patch_made_below_the_top_of_a_work_tree_applies_there(diffu, says, tmp_path, monkeypatch, kind):
+    says("1")
+    top = tmp_path / "top"
+    top.mkdir()
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")
+    subprocess.run([*git, "init", "-q", top], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], cwd=top, check=True)
+    if kind == "worktree":
+        subprocess.run([*git, "worktree", "add", "-q", tmp_path / "other"], cwd=top, check=True)
+        top = tmp_path / "other"
+    elif kind == "submodule":
+        subprocess.run([*git, "init", "-q", tmp_path / "outer"], check=True)
+        subprocess.run([*git, "submodule", "--quiet", "add", top, "inner"], cwd=tmp_path / "outer", check=True)
+        top = tmp_path / "outer" / "inner"
+    (top / "sub").mkdir()
+    monkeypatch.chdir(top / "sub")
+    put(HOLE, "a.py")
+    done = diffu("fill", "a.py", "--diff")
+    assert done.out.startswith(b"diff --git a/sub/a.py b/sub/a.py\n")
+    subprocess.run(["git", "apply", "-"], input=done.out, check=True)
+    assert "???" not in Path("a.py").read_text()
+
+
 def test_columns_keep_the_blank_that_follows_them(diffu, says):
     says("async for")
     put("async def f():\n    for x in y:\n        pass\n")

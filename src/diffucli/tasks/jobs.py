@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffucli.edit import patch
@@ -13,7 +14,6 @@ from diffucli.tasks import targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from diffucli.edit.source import Source
     from diffucli.syntax.languages import Language
@@ -68,7 +68,7 @@ class Filled:
 
     def diff(self) -> bytes:
         """A patch for `git apply` in the current folder; it changes the file that a symlink leads to."""
-        return patch.unified_diff(self.job.source, self.new, name=_relative(self.job.name))
+        return patch.unified_diff(self.job.source, self.new, name=_in_patch(self.job.name))
 
 
 def jobs_of(sources: Iterable[tuple[Source, Path | None]], wanted: Wanted) -> list[Job]:
@@ -97,8 +97,11 @@ def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
     return Job(source, name, language, found.bounded(wanted.length) if wanted.length else found)
 
 
-def _relative(name: str) -> str:
-    """The real path of a file, relative to the current folder if it lies in it."""
-    path, here = os.path.realpath(name), os.path.realpath(os.curdir)
-    below = os.path.relpath(path, here) if os.path.commonpath([path, here]) == here else path
-    return below.replace(os.sep, "/")
+def _in_patch(name: str) -> str:
+    """The real path of a file as `git apply` takes it in the current folder.
+
+    Git counts paths from the top of the work tree, also in a folder below it; elsewhere from the current folder.
+    """
+    path, here = Path(os.path.realpath(name)), Path(os.path.realpath(os.curdir))
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
