@@ -103,8 +103,10 @@ class Scene:
                 assert contents[name] == said[file.state][name], "the entry says what the file does not hold"
 
 
-def after_list(scene: Scene, _doing: str) -> None:
+def after_list(scene: Scene, doing: str) -> None:
     scene.store.writes()
+    if doing == "write" and scene.contents() == scene.old:
+        assert scene.entry() is None, "there is an entry of a write that did not happen"
 
 
 def after_undo(scene: Scene, doing: str) -> None:

@@ -46,7 +46,10 @@ def prepare(folder: Path, kind: str) -> None:
     mine.mkdir(parents=True)
     (mine / "mine.txt").write_text("mine")
     if kind != "install":
-        store.install(staged(OLD), OLD)
+        installed = store.install(staged(OLD), OLD)
+        for file, text in model(OLD).items():  # now they are younger than the record, and deleted before it
+            (installed / file).unlink()
+            (installed / file).write_text(text)
     if "linked" in kind:
         store.model_dir(NAME).rename(folder / "elsewhere")
         store.model_dir(NAME).symlink_to(folder / "elsewhere")
