@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,22 @@ def test_version_and_help_are_said_on_stdout(diffu):
     assert diffu("--version").out.startswith(b"diffu 0.")
     assert b"gen" in diffu("--help").out
     assert b"--region" in diffu("fill", "-h").out
+
+
+@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_waiting_threads_leave_the_cores_to_others_unless_the_user_wants_otherwise(given, policy):
+    code = """
+import os, sys
+from diffucli.cli import main
+sys.argv = ["diffu", "--version"]
+try:
+    main()
+finally:
+    print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{policy} False", "it is set before torch is imported"
 
 
 @pytest.mark.parametrize("argv", [[], ["model"]])

@@ -21,6 +21,7 @@ def main() -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if not sys.warnoptions and "DIFFU_DEBUG" not in os.environ:
         warnings.simplefilter("ignore")  # they are for developers of what lies below us
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a busy machine several times slower
     _open_what_is_closed()
     from diffucli.cli.app import run
 
