@@ -300,8 +300,9 @@ def ended(seed: int) -> Outcome:
 def main(count: int, first: int = 0) -> int:
     """Runs cases and prints how they ended; the exit code says whether all of them did as they should.
 
-    A slow case is run twice, since the machine may be busy, and libraries are imported by the first one that needs them.
+    A slow case is run twice: the machine may be busy, and the first case that needs a library imports it.
     """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     codes: Counter[int] = Counter()
     slowest, bad = 0.0, 0
     for seed in range(first, first + count):

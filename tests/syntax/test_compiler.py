@@ -24,12 +24,16 @@ TEXTS = [
     "return 1\n",
 ]
 PYTHON = by_name("python")
+CLAUSES = "try:\n    x\nfinally:\n    y\n" * 50
 
 
 def nested(count: int) -> str:
     """A text whose bytecode doubles with each of `count` levels."""
     levels = (" " * i + "try: x\n" + " " * i + "finally:\n" for i in range(count))
     return "".join(levels) + " " * count + "y\n"
+
+
+HIDDEN = nested(19).replace("finally", "\\\nfinally")
 
 
 @pytest.fixture
@@ -48,12 +52,19 @@ def test_a_child_says_what_the_compiler_says_here(text, flags):
     assert compiler.errors(LONG + text, "a.py", flags, seconds=60) == compiler.compiled(LONG + text, "a.py", flags)
 
 
-@pytest.mark.parametrize("text", [*TEXTS, LONG[: compiler.MAX_CHARACTERS], nested(compiler.MAX_FINALLY)])
+@pytest.mark.parametrize("text", [*TEXTS, LONG[: compiler.MAX_CHARACTERS], nested(compiler.MAX_FINALLY), CLAUSES])
 def test_ordinary_texts_need_no_child(no_child, text):
     assert compiler.errors(text, "a.py") == compiler.compiled(text, "a.py", 0)
 
 
-@pytest.mark.parametrize("text", ["f(" + ", ".join(f"a{i}=1" for i in range(50_000)) + ")\n", nested(19)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f(" + ", ".join(f"a{i}=1" for i in range(50_000)) + ")\n",
+        nested(19),
+        nested(19).replace("finally", "\\\nfinally"),
+    ],
+)
 def test_a_text_that_takes_too_long_has_no_verdict(text):
     """The first took 23 s, the second, of 1 kB, minutes."""
     found = check(text, PYTHON, seconds=0.3)

@@ -18,6 +18,7 @@ SECONDS = 4.0  # for one parse of a text
 # What is compiled right here: the compiler takes quadratic time for an expression with many parts, 1 s for 50,000
 # characters, and doubles its work with each `finally` in a `finally`.
 MAX_CHARACTERS, MAX_FINALLY = 50_000, 5
+_CONTINUED = re.compile(r"\\[\r\n]+[ \t\f]*finally")  # the text before it does not tell its indentation
 
 
 def errors(text: str, name: str, flags: int = 0, *, seconds: float = SECONDS) -> list[Error] | None:
@@ -25,7 +26,7 @@ def errors(text: str, name: str, flags: int = 0, *, seconds: float = SECONDS) ->
 
     flags: of `compile`, such as ast.PyCF_ONLY_AST. A byte order mark is an error.
     """
-    if len(text) <= MAX_CHARACTERS and text.count("finally") <= MAX_FINALLY:
+    if len(text) <= MAX_CHARACTERS and _nested_finally(text) <= MAX_FINALLY:
         return compiled(text, name, flags)
     try:
         child = subprocess.run(  # noqa: S603 — our own program
@@ -39,6 +40,13 @@ def errors(text: str, name: str, flags: int = 0, *, seconds: float = SECONDS) ->
     except (OSError, subprocess.SubprocessError):
         return None
     return [(start, stop, message) for start, stop, message in json.loads(child.stdout)]
+
+
+def _nested_finally(text: str) -> int:
+    """How many `finally` clauses are at most nested in each other: as many as have another text before them."""
+    if (count := text.count("finally")) <= MAX_FINALLY or _CONTINUED.search(text):
+        return count
+    return len({line.partition("finally")[0] for line in text.splitlines() if "finally" in line})
 
 
 def compiled(text: str, name: str, flags: int) -> list[Error]:
