@@ -346,6 +346,59 @@ def test_a_new_file_through_a_dangling_symlink_is_made_where_it_points(folder):
     assert (folder / "link").is_symlink()
 
 
+@pytest.fixture
+def no_links(monkeypatch):
+    """A file system that knows no hard links, such as FAT."""
+
+    def refused(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+
+
+def test_where_there_are_no_hard_links_a_new_file_is_made_all_the_same(folder, store, no_links):
+    patch.create(folder / "a.py", b"new", store=store)
+    assert contents(folder) == {"a.py": b"new"}
+    undone(store)
+    assert contents(folder) == {}
+
+
+def test_nor_does_it_replace_one_that_came_in_the_last_moment_there(folder, store, no_links, monkeypatch):
+    replace_all = patch._replace_all
+
+    def late(staged):
+        (folder / "a.py").write_bytes(b"theirs")
+        replace_all(staged)
+
+    monkeypatch.setattr(patch, "_replace_all", late)
+    with pytest.raises(TargetChanged, match="appeared meanwhile"):
+        patch.create(folder / "a.py", b"new", store=store)
+    assert contents(folder) == {"a.py": b"theirs"}
+    assert store.writes() == ()
+
+
+def test_nor_is_a_part_of_it_left_there_by_a_full_disk(folder, store, no_links, monkeypatch):
+    Failing(monkeypatch, passed=3, times=1)  # the new content, the entry, and what is staged
+    with pytest.raises(WriteFailed, match="No space left"):
+        patch.create(folder / "a.py", b"the new text", store=store)
+    assert contents(folder) == {}
+    assert store.writes() == ()
+
+
+def test_a_new_file_that_appears_in_the_last_moment_is_not_replaced(folder, store, monkeypatch):
+    link = os.link
+
+    def late(file, target):
+        target.write_bytes(b"theirs")
+        link(file, target)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(TargetChanged, match="appeared meanwhile"):
+        patch.create(folder / "a.py", b"new", store=store)
+    assert contents(folder) == {"a.py": b"theirs"}
+    assert store.writes() == ()
+
+
 @pytest.mark.parametrize("name", ["missing/a.py", "file/a.py"])
 def test_a_new_file_wants_its_folder(folder, name):
     (folder / "file").touch()
@@ -475,6 +528,27 @@ class Failing:
             self.write(file, data[: len(data) // 2 if self.calls == self.passed + 1 else 0])
             raise OSError(errno.ENOSPC, "No space left on device")
         self.write(file, data)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_one"),
+    [
+        (b"", False),
+        (b"old", False),
+        (b"one old", True),
+        (b"two new text", True),
+        (b"two old", True),
+        (b"twe old", True),
+        (b"two new t", True),
+        (b"one old text", True),
+        (b"one old x", False),
+        (b"two new text more", False),
+        (b"one odd", False),
+    ],
+)
+def test_a_mixture_has_each_byte_of_one_of_two_contents(content, is_one):
+    for pair in ((b"one old", b"two new text"), (b"two new text", b"one old")):
+        assert patch.is_mixture(content, *pair) is is_one
 
 
 @pytest.mark.parametrize("passed", [0, 1])
