@@ -54,10 +54,23 @@ def test_what_config_json_leaves_out_has_the_published_default(values):
     assert (config.mask_token_id, config.initializer_range, config.model_type) == (None, 0.02, None)
 
 
+@pytest.mark.parametrize("given", [{"rope_theta": 5e5, "rope_type": "default"}, {"rope_theta": 5e5}])
+def test_the_rotary_base_is_read_where_transformers_5_writes_it(values, given):
+    values.pop("rope_theta")
+    assert Config.from_json(values | {"rope_parameters": given}).rope_theta == 5e5
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
         ({"rope_scaling": {"factor": 2.0}}, "rope_scaling is not supported"),
+        ({"rope_parameters": {"rope_theta": 1e6, "rope_type": "yarn", "factor": 4.0}}, "'yarn'.* are not supported"),
+        ({"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}, "rope_parameters .* are not supported"),
+        ({"rope_parameters": "default"}, "rope_parameters 'default' are not supported"),
+        (
+            {"rope_theta": 1e4, "rope_parameters": {"rope_theta": 1e6}},
+            "rope_theta is 10000.0, and 1000000.0 in rope_par",
+        ),
         ({"use_sliding_window": True}, "use_sliding_window is not supported"),
         ({"use_mrope": True}, "use_mrope is not supported"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported"),
@@ -88,6 +101,11 @@ def test_what_cannot_be_built_is_refused(values, changed, said):
 def test_other_quantisations_are_refused(values, value):
     with pytest.raises(BadCheckpoint, match="a quantisation that is not supported"):
         Config.from_json(values | {"quantization_config": value})
+
+
+def test_the_quantisation_of_mlx_is_refused(values):
+    with pytest.raises(BadCheckpoint, match="a quantisation that is not supported"):
+        Config.from_json(values | {"quantization": {"group_size": 64, "bits": 4}})
 
 
 def test_a_config_json_that_cannot_be_used_is_named(folder, values):

@@ -39,6 +39,7 @@ MOST = {  # far beyond any published network, and little enough to be reckoned w
     "trained_length": 2**30,
 }
 UNSUPPORTED = ("rope_scaling", "use_sliding_window", "use_mrope")  # would change the logits without an error
+ROPE_THETA = 10000.0  # where config.json does not say
 QUANTIZATION_KEY = "quantization_config"
 QUANTIZATION = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": NF4}
 FUSED = {  # a layer of our network → the published layers that it computes in one product
@@ -98,12 +99,12 @@ class Config:
             num_heads=_positive(values, "num_attention_heads"),
             num_kv_heads=_positive(values, "num_key_value_heads"),
             max_position_embeddings=_positive(values, "max_position_embeddings"),
-            rope_theta=_number(values, "rope_theta", 10000.0),
+            rope_theta=_rope_theta(values),
             rms_norm_eps=_number(values, "rms_norm_eps", 1e-6),
             tie_word_embeddings=bool(values.get("tie_word_embeddings", False)),
             trained_length=_positive(values, "trained_length", TRAINED_LENGTH),
             hole_padding=bool(values.get("hole_padding", False)),
-            quantization=_quantization(values.get(QUANTIZATION_KEY)),
+            quantization=_quantization(values.get(QUANTIZATION_KEY, values.get("quantization"))),  # MLX has the latter
             mask_token_id=_of_type(int, values, "mask_token_id"),
             initializer_range=_number(values, "initializer_range", 0.02),
             model_type=_of_type(str, values, "model_type"),
@@ -217,6 +218,20 @@ def _number(values: Mapping[str, Any], key: str, default: float) -> float:
     if not 0 < number < inf:
         raise ValueError(f"{key} must be a positive number, not {number}")
     return number
+
+
+def _rope_theta(values: Mapping[str, Any]) -> float:
+    """The base of the rotary embedding; transformers 5 writes it into `rope_parameters`, with the kind of scaling."""
+    given = values.get("rope_parameters")
+    if given is None:
+        return _number(values, "rope_theta", ROPE_THETA)
+    known = {"rope_theta", "rope_type"}
+    if not isinstance(given, dict) or given.get("rope_type", "default") != "default" or given.keys() - known:
+        raise ValueError(f"rope_parameters {given!r} are not supported")
+    theta = _number(given, "rope_theta", _number(values, "rope_theta", ROPE_THETA))
+    if "rope_theta" in values and values["rope_theta"] != theta:
+        raise ValueError(f"rope_theta is {values['rope_theta']}, and {theta} in rope_parameters")
+    return theta
 
 
 def _of_type(kind: type[T], values: Mapping[str, Any], key: str) -> T | None:
