@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diffucli.cli.candidates import numbered
+from diffucli.cli.destination import outputs
 
 
 class Typed(io.StringIO):
@@ -96,8 +96,10 @@ def test_without_a_terminal_nobody_can_be_asked(diffu):
 
 
 def test_numbers_stand_before_the_suffix():
-    assert [str(numbered(Path(name), 2)) for name in ("a/out.py", "out", "x.tar.gz")] == [
+    assert [str(outputs(Path(name), several=2)[1]) for name in ("a/out.py", "out", "x.tar.gz")] == [
         "a/out.2.py",
         "out.2",
         "x.tar.2.gz",
     ]
+    assert outputs(Path("out.py")) == [Path("out.py")]
+    assert outputs(None) == outputs(None, several=2) == []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from diffucli.cli import session
 from diffucli.cli.effort import Trying
 from diffucli.tasks.engine import Effort
 
@@ -55,6 +57,30 @@ def test_all_candidates_go_into_numbered_files(diffu, says):
     assert not Path("out.py").exists()
     assert not Path("out.3.py").exists()
     assert "wrote out.2.py (undo with: diffu undo " in done.err
+
+
+def test_a_numbered_file_that_is_saved_during_the_run_is_not_replaced_and_one_that_is_read_only_is_found_before(
+    diffu, says, monkeypatch
+):
+    says(*ANSWERS)
+    begin = session.begin
+
+    def saved(*arguments, **more):
+        Path("out.2.py").write_text("mine")
+        return begin(*arguments, **more)
+
+    monkeypatch.setattr(session, "begin", saved)
+    done = diffu("gen", "x", "-n", "3", "--pick", "all", "-o", "out.py")
+    assert (done.code, len(done.lines)) == (5, 1)
+    assert not Path("out.1.py").exists()
+    kept = Path(done.err.partition("is kept in ")[2].partition(" (")[0])
+    assert {path.name for path in kept.iterdir()} == {"1-out.1.py", "2-out.2.py"}
+    shutil.rmtree(kept)
+    assert Path("out.2.py").read_text() == "mine"
+    Path("out.2.py").chmod(0o444)
+    monkeypatch.setattr(session, "begin", None)
+    done = diffu("gen", "x", "-n", "3", "--pick", "all", "-o", "out.py")
+    assert (done.code, "out.2.py: is read-only" in done.err) == (2, True)
 
 
 def test_fill_has_lines_for_each_file(diffu, says):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from diffucli.cli import destination, streams
 from diffucli.cli.report import Report, attempt_values, shown
 
 if TYPE_CHECKING:
+    from diffucli.edit.patch import Change
     from diffucli.tasks.engine import Result
     from diffucli.tasks.jobs import Filled
 
@@ -23,28 +24,29 @@ DECLINED = 1  # the exit code where no candidate was accepted
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def numbered(path: Path, number: int) -> Path:
-    """The file for candidate `number`: out.py becomes out.1.py."""
-    return path.with_name(f"{path.stem}.{number}{path.suffix}")
-
-
 def put_all(
-    result: Result, output: Path | None, report: Report, *, encode: Callable[[str], bytes], name: str | None = None
+    result: Result,
+    output: Path | None,
+    targets: Sequence[Change],
+    report: Report,
+    *,
+    encode: Callable[[str], bytes],
+    name: str | None = None,
 ) -> None:
     """The candidates that may be written, those of equal text once, the best one first.
 
-    They go to stdout as JSON lines, or into numbered files. name: of the file that was filled.
+    They go to stdout as JSON lines, or into the numbered files of `output`. targets: these as they were before the run.
+    name: of the file that was filled.
     """
     accepted = result.acceptable()
     kept = {each.text for each in accepted}
     if refused := sum(each.text not in kept for each in result.candidates):
         report.warn(f"{refused} of {len(result.candidates)} candidates were refused and left out")
-    from diffucli.edit.patch import Change
-
-    named = output or Path(name or "answer")
-    texts = [(numbered(named, number), encode(each.text)) for number, each in enumerate(accepted, 1)]
+    files = destination.outputs(output or Path(name or "answer"), several=len(accepted))
+    texts = [(file, encode(each.text)) for file, each in zip(files, accepted, strict=False)]
     with destination.keeping(texts):
-        undo = destination.write([(file, Change.of_path(file, text)) for file, text in texts if output], report)
+        changes = [(file, replace(old, new=text)) for (file, text), old in zip(texts, targets, strict=False)]
+        undo = destination.write(changes, report)
         if output is None or report.json:
             lines = []
             for number, each in enumerate(accepted):

@@ -46,6 +46,13 @@ def require_target(path: Path) -> Change:
     return target
 
 
+def outputs(output: Path | None, *, several: int = 0) -> list[Path]:
+    """The files that `output` stands for: none, itself, or for `several` candidates out.1.py, out.2.py, …"""
+    if output is None or not several:
+        return [output] if output else []
+    return [output.with_name(f"{output.stem}.{number}{output.suffix}") for number in range(1, several + 1)]
+
+
 def targets(paths: Sequence[Path], report: Report) -> list[Change]:
     """Several such files. WriteFailed or UsageError also where two are one, or the undo store cannot be written."""
     from diffucli.edit import patch
@@ -112,10 +119,10 @@ class Destination:
     output: flag.Output = None
     ask: Annotated[bool, flag.output("--ask", metavar=flag.FLAG, help=flag.ASK_HELP)] = False
 
-    def require(self, paths: list[Path], report: Report, *, several: bool = False) -> list[Change]:
+    def require(self, paths: list[Path], report: Report, *, several: int = 0) -> list[Change]:
         """The files to be written, as `targets`. UsageError where the options do not go with each other or these files.
 
-        several: all candidates of each file are wanted.
+        several: how many candidates of each file are wanted, if it is all of them.
         """
         if several and (self.write or self.diff or self.check or self.ask):
             raise UsageError("--pick all does not go with -w, --diff, --check or --ask", hint="use -o, or leave it out")
@@ -131,7 +138,7 @@ class Destination:
             raise UsageError("several files do not fit into one output", hint="add -w, --diff, --check or --json")
         for path in paths:
             streams.refuse_own_output(path)
-        return targets(paths if self.write else [self.output] if self.output else [], report)
+        return targets(paths if self.write else outputs(self.output, several=several), report)
 
     def _require_terminal(self, paths: list[Path], report: Report) -> None:
         """UsageError where nobody can be asked."""

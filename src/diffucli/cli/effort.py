@@ -42,6 +42,11 @@ class Trying:
         """Whether every candidate is wanted."""
         return self.pick == "all"
 
+    @property
+    def several(self) -> int:
+        """How many candidates are wanted, if it is all of them, else 0."""
+        return self.candidates if self.is_all else 0
+
     def project(self, file: Path | None, name: str) -> Project | None:
         """What --test copies for `file`, or for a text that is to be called `name`. UsageError: it is too large."""
         if self.test is None:

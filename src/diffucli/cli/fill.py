@@ -108,7 +108,7 @@ def fill(
     with streams.echoing() if echoes else nullcontext(streams.read_stdin) as read_stdin:
         own = places.split(given.files)
         paths = streams.inputs(list(own), purpose="fill")
-        targets = destination.require(paths, report, several=trying.is_all)
+        targets = destination.require(paths, report, several=trying.several)
         instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
         read = read_stdin() if STDIN in paths else b""
         jobs = given.jobs({path: own.get(path, ()) for path in paths}, stdin=read)
@@ -130,7 +130,8 @@ def fill(
             filled.append(candidates.ask(done, report) if destination.ask else done)
     if trying.is_all:
         for one in filled:
-            candidates.put_all(one.result, destination.output, report, encode=one.job.source.encode, name=one.job.name)
+            encode, name = one.job.source.encode, one.job.name
+            candidates.put_all(one.result, destination.output, targets, report, encode=encode, name=name)
             report.figures(one.result, at_work.load_seconds)
         return
     with keeping((Path(one.job.name), one.new) for one in filled if one.changed):

@@ -48,7 +48,7 @@ def gen(
     from diffucli.syntax import languages
 
     language = languages.by_name(lang or "python")
-    targets = destination.targets([output] if output else [], report)
+    targets = destination.targets(destination.outputs(output, several=trying.several), report)
     if output is not None:
         language = language if lang else languages.of_path(output) or language
     project = trying.project(None, output.name if output else f"answer{language.suffixes[0]}")
@@ -64,7 +64,7 @@ def gen(
         report.warn("the canvas is full before the code came to its end; try a larger --length")
     report.of_run(result, strict=strict)
     if trying.is_all:
-        candidates.put_all(result, output, report, encode=str.encode)
+        candidates.put_all(result, output, targets, report, encode=str.encode)
         report.figures(result, at_work.load_seconds)
         return
     code = result.accepted(strict=strict).text
