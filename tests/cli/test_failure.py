@@ -140,3 +140,25 @@ def test_a_reader_that_went_away_is_told_nothing(capsys, monkeypatch):
     monkeypatch.setattr(failure.streams, "abandon", lambda _: None)
     assert tell(BrokenPipeError(), Asked("diffu gen", json=True)) == 141
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (["gen", "write", "a", "quicksort"], "put the request in quotes"),
+        (["gen", "- reverse a string"], 'follows --: diffu gen -- "- sort a list"'),
+        (["gen", "--reverse a string"], "follows --"),
+        (["gen", "--revers=a string"], "diffu gen --help"),
+        (["gen", "-X"], "diffu gen --help"),
+        (["undo", "one", "two"], "diffu undo --help"),
+    ],
+)
+def test_a_request_that_the_shell_took_apart_or_that_looks_like_an_option_is_told_so(diffu, argv, hint):
+    done = diffu(*argv)
+    assert done.code == 2
+    assert hint in done.lines[-1]
+
+
+def test_behind_two_dashes_a_request_may_begin_with_one(diffu, says, loaded):
+    says("x = 1\n```")
+    assert diffu("gen", "--", "- reverse a string").code == 0

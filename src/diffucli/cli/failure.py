@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import traceback
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 PIPE = 141  # what a shell makes of SIGPIPE
+DASHED = re.compile(r"-(?:-[^\s=]*)?\s")  # the beginning of a text, as of a list in Markdown; no option has a blank
 MESSAGE_LENGTH = 200  # characters of a library's message that are shown
 
 
@@ -35,7 +37,8 @@ MESSAGE_LENGTH = 200  # characters of a library's message that are shown
 class Asked:
     """What the arguments of a failed command ask for, as far as they can be read.
 
-    command: such as "diffu model show". echo: it is a filter whose input must come out again.
+    command: such as "diffu model show". echo: it is a filter whose input must come out again. dashed: a text begins as
+    an option does.
     """
 
     command: str
@@ -43,6 +46,7 @@ class Asked:
     quiet: bool = False
     silent: bool = False
     echo: bool = False
+    dashed: bool = False
 
 
 def asked(command: object, argv: Sequence[str]) -> Asked:
@@ -66,6 +70,7 @@ def asked(command: object, argv: Sequence[str]) -> Asked:
         quiet=bool(given.get("--quiet")),
         silent=is_filter and not given.get("--verbose") and not sys.stderr.isatty(),
         echo=is_filter and given.get("--on-fail") != "empty",
+        dashed=any(DASHED.match(word) for word in argv),
     )
 
 
@@ -75,7 +80,7 @@ def tell(error: Exception, asked: Asked) -> int:
         message = error.format_message().replace("Value error, ", "")
         if not message:  # the help has been shown instead
             return UsageError.exit_code
-        error = UsageError(message.rstrip(".\n"), hint=f"{asked.command} --help")
+        error = UsageError(message.rstrip(".\n"), hint=_remedy(message, asked))
         if asked.echo:  # the command did not come to run, so nobody has read stdin
             with contextlib.suppress(OSError, WriteFailed):
                 streams.echo(b"")
@@ -93,6 +98,15 @@ def tell(error: Exception, asked: Asked) -> int:
     if not asked.silent:
         _line(known, quiet=asked.quiet)
     return code
+
+
+def _remedy(message: str, asked: Asked) -> str:
+    """What helps against a mistake in the arguments."""
+    if asked.command == "diffu gen" and message.startswith("Got unexpected extra argument"):
+        return 'put the request in quotes: diffu gen "write a quicksort"'
+    if asked.dashed and message.startswith("No such option"):
+        return f'a text that begins with - follows --: {asked.command} -- "- sort a list"'
+    return f"{asked.command} --help"
 
 
 def _of_system(error: Exception) -> DiffuError | None:
