@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from diffucli.syntax.languages import Language
 
 # Parts of the names of nodes whose text is free: comments, strings of all kinds, and arguments of the preprocessor.
-_FREE = re.compile(r"comment|string|template|format_spec|char|rune|regex|text|preproc_arg|hash_bang")
+_FREE = re.compile(r"comment|string|template_chars|format_spec|char|rune|regex|text|preproc_arg|hash_bang")
 
 
 def finder(text: str, language: Language) -> Callable[[int, int], bool]:
