@@ -64,7 +64,10 @@ class Row:
 ROWS = [
     Row("diffu nope", "diffu: No such command 'nope' (diffu --help)"),
     Row("diffu gen --nope", "diffu: No such option: --nope (Possible options: --model, --top-p) (diffu gen --help)"),
-    Row("diffu gen a b", "diffu: Got unexpected extra argument(s) (b) (diffu gen --help)"),
+    Row(
+        "diffu gen a b",
+        'diffu: Got unexpected extra argument(s) (b) (put the request in quotes: diffu gen "write a quicksort")',
+    ),
     Row("diffu gen", 'diffu: there is no request (say what to write: diffu gen "write a quicksort")'),
     Row('diffu gen ""', 'diffu: the request is empty (say what to write, such as "write a quicksort")'),
     Row('diffu gen "   "', 'diffu: the request is empty (say what to write, such as "write a quicksort")'),
@@ -310,7 +313,6 @@ ROWS = [
         answer="def f(:",
     ),
     Row("diffu check", "diffu: there is no file to check (name one, or pipe text into it)"),
-    Row("diffu check broken.py folder", "diffu: folder: is a directory (name a file in it)"),
     Row("diffu check notes.txt", "diffu: notes.txt: its language is not known (say it with -l)"),
     Row("diffu undo", "diffu: there is nothing to undo (diffu undo --list shows past writes)"),
     Row("diffu undo zzzz", "diffu: there is no write 'zzzz' (none is kept)"),

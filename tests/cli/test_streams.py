@@ -62,7 +62,7 @@ def test_a_file_named_twice_is_refused_by_whatever_name(twice):
     Path("sub").mkdir()
     Path("link.py").symlink_to("a.py")
     with pytest.raises(UsageError, match="is named twice"):
-        streams.inputs([Path(name) for name in twice], purpose="fill")
+        streams.require_distinct([Path(name) for name in twice])
 
 
 @pytest.mark.parametrize(

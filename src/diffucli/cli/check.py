@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from diffucli.cli import failure, streams, walk
 from diffucli.cli import options as flag
-from diffucli.cli import streams
 from diffucli.cli.groups import grouped
 from diffucli.cli.report import Report, places, tell
+from diffucli.errors import UsageError
 
-FILES_HELP = "Files to check; `-` is stdin."
+FILES_HELP = "Files or folders to check; `-` is stdin."
 EXAMPLES = flag.examples("diffu check app.py lib.py", "cat app.rs | diffu check - -l rust --json")
 
 
@@ -25,21 +26,33 @@ def check(
 ) -> None:
     """Check that files parse. Each syntax error is printed as file:line:column: message.
 
-    Exits with 1 if a file does not parse, or is in a language that cannot be checked.
+    Of a folder every source file is checked that git does not ignore. Exits with 1 if a file does not parse, or is in a
+    language that cannot be checked, and with 2 if one cannot be read; the others are checked all the same.
     """
     from diffucli.edit import source
     from diffucli.syntax import languages
     from diffucli.syntax.check import check as judge
 
-    results, status = [], 0
-    for path in streams.inputs(files, purpose="check"):
+    results: list[dict[str, object]] = []
+    status, paths = 0, walk.expanded(streams.inputs(files, purpose="check"))
+    for path in paths:
         is_stdin = path == streams.STDIN
         named = stdin_filename if is_stdin else path
-        read = source.from_bytes(streams.read_stdin(), named) if is_stdin else source.read(path)
-        name, language = str(named or "<stdin>"), languages.detect(read.text, named, lang)
+        name = str(named or "<stdin>")
+        try:
+            read = source.from_bytes(streams.read_stdin(), named) if is_stdin else source.read(path)
+            language = languages.detect(read.text, named, lang)
+        except UsageError as refused:
+            if len(paths) == 1:
+                raise
+            if not report.json:
+                failure.line(refused, quiet=report.quiet)
+            results.append({"file": name, "parses": None, "problems": [], "error": refused.message})
+            status = UsageError.exit_code
+            continue
         verdict = judge(read.text, language, name=name)
         results.append({"file": name, "parses": verdict.parses, "problems": places(verdict.diagnostics)})
-        status = status if verdict.ok else 1
+        status = status or int(not verdict.ok)
         for problem in () if report.json else verdict.diagnostics:
             tell(f"{name}:{problem.line}:{problem.column}: {problem.message}")
         if not verdict.checked:

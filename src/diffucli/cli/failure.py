@@ -96,7 +96,7 @@ def tell(error: Exception, asked: Asked) -> int:
         with contextlib.suppress(OSError, WriteFailed):
             streams.put(_object(known, code))
     if not asked.silent:
-        _line(known, quiet=asked.quiet)
+        line(known, quiet=asked.quiet)
     return code
 
 
@@ -149,7 +149,8 @@ def _internal(error: Exception) -> DiffuError:
     return DiffuError(f"internal error: {what}", hint="set DIFFU_DEBUG=1 for the traceback")
 
 
-def _line(error: DiffuError, *, quiet: bool) -> None:
+def line(error: DiffuError, *, quiet: bool) -> None:
+    """One line on stderr; of refused text also an excerpt, but for the quiet."""
     if isinstance(error, Refused) and error.check.excerpt and not quiet:
         say_lines(error.check.excerpt)
     hint = f" ({error.hint})" if error.hint else ""

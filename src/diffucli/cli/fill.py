@@ -108,6 +108,7 @@ def fill(
     with streams.echoing() if echoes else nullcontext(streams.read_stdin) as read_stdin:
         own = places.split(given.files)
         paths = streams.inputs(list(own), purpose="fill")
+        streams.require_distinct(paths)
         targets = destination.require(paths, report, several=trying.several)
         instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
         read = read_stdin() if STDIN in paths else b""

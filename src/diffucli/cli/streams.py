@@ -31,15 +31,19 @@ def stdin_is_given() -> bool:
 
 
 def inputs(files: Sequence[Path] | None, *, purpose: str) -> list[Path]:
-    """The files named, else stdin where it is given. UsageError: there are none, or one is named twice."""
+    """The files named, else stdin where it is given. UsageError: there are none."""
     paths = list(files or ([STDIN] if stdin_is_given() else []))
     if not paths:
         raise UsageError(f"there is no file to {purpose}", hint="name one, or pipe text into it")
+    return paths
+
+
+def require_distinct(paths: Sequence[Path]) -> None:
+    """UsageError: one file is named twice."""
     real = [os.path.realpath(path) for path in paths]
     for path, place in zip(paths, real, strict=True):
         if real.count(place) > 1:
             raise UsageError(f"{path} is named twice", hint="name each file once")
-    return paths
 
 
 def read_stdin(given: bytearray | None = None) -> bytes:
