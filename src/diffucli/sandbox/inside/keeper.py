@@ -1,6 +1,6 @@
 """Keep one job: start it, hold it to its limits, report how it ended, and let nothing of it live on.
 
-The keeper is a process of its own, between the caller and the job. The caller holds the other end of its lifeline, a
+The keeper is a process of its own, between the caller and the worker. The caller holds the other end of its lifeline, a
 pipe: the end of that means that the caller is gone, however it went. In a sandbox the keeper is the first process of
 the PID namespace, so the kernel kills all others there with it; they can neither see into it nor send it signals.
 """
@@ -49,14 +49,14 @@ def main() -> NoReturn:
     order: Order = marshal.load(sys.stdin.buffer)  # noqa: S302 — from our own caller
     try:
         _confine(order)
-        job = Job(order)
+        worker = Worker(order)
     except OSError as error:
         _report(order, REFUSED, error.strerror or str(error), finished=False)
         os._exit(1)
-    how, status = job.keep()
+    how, status = worker.keep()
     if order["confinement"] == "none":
-        job.end_descendants()
-    _report(order, how, status, finished=job.finished)
+        worker.end_descendants()
+    _report(order, how, status, finished=worker.finished)
     os._exit(0)  # the kernel kills whatever is left in this PID namespace
 
 
@@ -84,8 +84,8 @@ def _fork_first() -> None:
         os._exit(abs(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
 
 
-class Job:
-    """A running job. finished: its tests have reached their end."""
+class Worker:
+    """The process that runs the tests. finished: they have reached their end."""
 
     def __init__(self, order: Order) -> None:
         self.order, self.finished, self.out_of_memory = order, False, False
@@ -169,7 +169,7 @@ class Job:
 
 
 def _work(order: Order, ask: int, answer: int) -> NoReturn:
-    """Do the job in this process, a child of the keeper."""
+    """Do the work in this process, a child of the keeper."""
     try:
         status = _do(order, ask, answer)
     except OSError as error:  # the limits cannot be set, or there is no shell
