@@ -49,14 +49,14 @@ def main() -> NoReturn:
     order: Order = marshal.load(sys.stdin.buffer)  # noqa: S302 — from our own caller
     try:
         _confine(order)
-        worker = Worker(order)
+        running = Worker(order)
     except OSError as error:
         _report(order, REFUSED, error.strerror or str(error), finished=False)
         os._exit(1)
-    how, status = worker.keep()
+    how, status = running.keep()
     if order["confinement"] == "none":
-        worker.end_descendants()
-    _report(order, how, status, finished=worker.finished)
+        running.end_descendants()
+    _report(order, how, status, finished=running.finished)
     os._exit(0)  # the kernel kills whatever is left in this PID namespace
 
 
