@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.decode.canvas import Canvas, Span
-from diffucli.tasks.length import EXACT, LADDER, PADDED, Size, end_logprob, look, sizes
+from diffucli.tasks.length import EXACT, LADDER, PADDED, Size, end_logprob, look, score, sizes
+from diffucli.tasks.prompt import Layout
+from diffucli.tasks.write import HoleText, RunOutput
 
 
 def told(found: list[Size]) -> tuple[list[int], list[int]]:
@@ -78,3 +80,18 @@ def test_the_end_is_as_likely_as_padding_at_the_only_mask(checkpoint, result_of,
     found, cost = result_of(end_logprob(canvas, tokenizer))
     assert found == pytest.approx(float(logits.log_softmax(-1)[tokenizer.pad]), abs=1e-5)
     assert cost == 1
+
+
+@pytest.mark.parametrize(
+    ("tokens", "mean", "end", "pads", "expected"),
+    [
+        (4, -0.2, -2.0, True, -0.26),
+        (20, -0.2, -2.0, True, -0.1),
+        (20, -0.2, -2.0, False, -0.2),
+        (1, -0.001, 0.0, True, 0.01),
+    ],
+)
+def test_a_sure_text_is_better_the_longer_it_is_where_holes_are_padded(tokens, mean, end, pads, expected):
+    hole = HoleText((1,) * tokens, (mean,) * tokens)
+    output = RunOutput(Layout((), (), Span(0, 0)), (hole,), 0, 0, nfe=0.0, seconds=0.0)
+    assert score(output, end, pads=pads) == expected

@@ -130,8 +130,9 @@ class _Filling:
         outputs = yield from side_by_side(runs, shown=len(runs) - 1)
         different = list({output.holes[0].tokens: output for output in reversed(outputs) if output.tokens}.values())
         ends = yield from side_by_side([self._end(output) for output in different], shown=None)
+        pads = self.checkpoint.config.hole_padding
         scores = {
-            output.holes[0].tokens: round(output.mean_logprob + length.END_WEIGHT * end, 2)
+            output.holes[0].tokens: length.score(output, end, pads=pads)
             for output, (end, _) in zip(different, ends, strict=True)
         }
         ranked = sorted(different, key=lambda output: (-scores[output.holes[0].tokens], -output.tokens))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from diffucli.decode.canvas import Canvas
     from diffucli.decode.loop import Run
     from diffucli.model.tokenizer import Tokenizer
+    from diffucli.tasks.write import RunOutput
 
 PADDED = (6, 12, 20, 40)  # masks of a free hole that may be padded
 EXACT = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16)  # masks of a hole that its text fills
@@ -24,6 +25,7 @@ RATIOS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)  # lengths of a region, as m
 EXTRA_MASKS = 16  # a padded region gets at least so many masks more than its old text had tokens
 FINALISTS = 4  # lengths that are written out for a checkpoint that does not pad
 END_WEIGHT = 0.05  # of the log-probability of the end
+TOKEN_WEIGHT = 0.01  # nats for each token of a text: many tokens that are all sure are more evidence than few
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,6 +51,15 @@ def sizes(old: int, low: int | None, high: int | None, *, pads: bool) -> list[Si
         padded |= {high} if pads and shortest < high else set()
     found = [Size(masks, padded=False) for masks in exact if shortest <= masks <= longest and masks]
     return sorted([*found, *(Size(masks, padded=True) for masks in padded if shortest < masks <= longest)])
+
+
+def score(output: RunOutput, end: float, *, pads: bool) -> float:
+    """How good the text of a hole is: its mean log-probability, and for a checkpoint that pads its length and its end.
+
+    end: the log-probability (nats) that the hole ends behind the text. To two decimals, since less means nothing.
+    """
+    extra = TOKEN_WEIGHT * output.tokens + END_WEIGHT * end if pads else 0.0
+    return round(output.mean_logprob + extra, 2)
 
 
 def look(canvas: Canvas) -> Run[tuple[float, float]]:
