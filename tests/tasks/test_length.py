@@ -85,9 +85,9 @@ def test_the_end_is_as_likely_as_padding_at_the_only_mask(checkpoint, result_of,
 @pytest.mark.parametrize(
     ("tokens", "mean", "end", "pads", "expected"),
     [
-        (4, -0.2, -2.0, True, -0.26),
-        (20, -0.2, -2.0, True, -0.1),
-        (20, -0.2, -2.0, False, -0.2),
+        (4, -0.2, -2.0, True, -0.31),
+        (20, -0.2, -2.0, True, -0.2),
+        (20, -0.3, -2.0, False, -0.3),
         (1, -0.001, 0.0, True, 0.01),
     ],
 )

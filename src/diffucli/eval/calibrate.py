@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from diffucli.eval.problems import CodeProblem, FillProblem
+from diffucli.eval.problems import CodeProblem, FillProblem, RepairProblem
 from diffucli.lab import markdown
 from diffucli.tasks.doubt import Calibration, Evidence
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from diffucli.eval.problems import Problem
     from diffucli.tasks.doubt import Kind
 
-KINDS: tuple[Kind, ...] = ("gen", "fill")
+KINDS: tuple[Kind, ...] = ("gen", "fill", "mend")
 FLAGGED = 0.10  # share of the right texts that may be in doubt
 SHARES = (0.05, FLAGGED, 0.20)  # of the curve
 SHRINKING = 0.01  # of the weights: samples are few
@@ -35,7 +35,9 @@ class Case:
 
 
 def kind_of(problem: Problem) -> Kind:
-    """The command that solves a problem."""
+    """The kind of text that solves a problem."""
+    if isinstance(problem, RepairProblem):
+        return "mend"
     return "gen" if isinstance(problem, CodeProblem) else "fill"
 
 
@@ -84,7 +86,7 @@ def curve(kinds: Sequence[tuple[str, Calibration, Sequence[Case], Sequence[Case]
             flagged, caught = (below(calibration, measured, limit, right=right) for right in (True, False))
             counts = [sum(case.right is right for case in measured) for right in (True, False)]
             rows.append([name, f"{share:.0%}", f"{flagged:.0%} of {counts[0]}", f"{caught:.0%} of {counts[1]}"])
-    return markdown.table(["command", "set to", "right texts in doubt", "wrong texts in doubt"], rows)
+    return markdown.table(["text", "set to", "right texts in doubt", "wrong texts in doubt"], rows)
 
 
 def _fit(found: Sequence[Case]) -> tuple[tuple[float, float, float, float], float]:

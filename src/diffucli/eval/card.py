@@ -79,7 +79,7 @@ def make(
     varied = measured(DecodingOptions(seed=0, temperature=TEMPERATURE), few, samples=SAMPLES)
     tables = {
         f"One greedy answer a problem (the code was {DESCRIPTIONS[confinement]})": table(group_reports(greedy)),
-        "How many texts are in doubt, by the command, for three thresholds": doubts,
+        "How many texts are in doubt, by kind of text, for three thresholds": doubts,
         sampled: table(group_reports(varied)),
         f"pass@1 by the length that a hole gets, at most {fewer} problems a group": by_lengths(fewer),
     }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from diffucli.tasks.attempt import Attempt
     from diffucli.tasks.write import RunOutput
 
-Kind = Literal["gen", "fill"]
+Kind = Literal["gen", "fill", "mend"]  # a new text, the text of holes, a text whose faults were mended
 FILE = "doubt.json"  # the calibrations of a checkpoint, in its folder
 UNSURE = -0.25  # nats a token: below it a text is in doubt where there is no calibration
 MOST = 2  # repairs, or warnings, that count

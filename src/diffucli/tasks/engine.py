@@ -68,16 +68,15 @@ DEFAULT_EFFORT = Effort()
 class Task:
     """What the pipeline needs to know of a task.
 
-    kind: which calibration of doubt it has. first: writes a first text by a policy. read: makes a text of what was
-    written, and judges it. repairing: how repairs are written, but for their policy. mends: the text is there already,
-    and only its faults are to be mended, which is worth more effort.
+    kind: which calibration of doubt it has; to mend the faults of a text is worth more effort. first: writes a first
+    text by a policy. read: makes a text of what was written, and judges it. repairing: how repairs are written, but for
+    their policy.
     """
 
     kind: Kind
     first: Callable[[Policy], Run[Attempt]]
     read: Callable[[RunOutput], Attempt]
     repairing: Decoding
-    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +202,8 @@ def _candidate(task: Task, policy: Policy, rounds: int) -> Run[list[Attempt]]:
     if careful is None or not rounds:
         return [first]
     decoding = replace(task.repairing, policy=careful)
-    return (yield from repaired(decoding, first, task.read, rounds=rounds + task.mends, thorough=task.mends))
+    mends = task.kind == "mend"
+    return (yield from repaired(decoding, first, task.read, rounds=rounds + mends, thorough=mends))
 
 
 def constraints_of(

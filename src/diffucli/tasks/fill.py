@@ -55,7 +55,7 @@ def fill(
     filling = _Filling(checkpoint, job, instruction, verify, decode)
     notes = check_length(checkpoint, filling.longest) or filling.notes
     decoding = filling.decoding(policy, padded=False)
-    task = Task("fill", filling.first, filling.read, decoding, mends=job.targets.mends)
+    task = Task("mend" if job.targets.mends else "fill", filling.first, filling.read, decoding)
     return Filled(job, (yield from solve(checkpoint, task, policy, effort, notes)))
 
 

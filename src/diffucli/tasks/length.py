@@ -24,8 +24,8 @@ LADDER = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)  # the same for a ch
 RATIOS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)  # lengths of a region, as multiples of its old length
 EXTRA_MASKS = 16  # a padded region gets at least so many masks more than its old text had tokens
 FINALISTS = 4  # lengths that are written out for a checkpoint that does not pad
-END_WEIGHT = 0.05  # of the log-probability of the end
-TOKEN_WEIGHT = 0.01  # nats for each token of a text: many tokens that are all sure are more evidence than few
+END_WEIGHT = 0.07  # of the log-probability of the end
+TOKEN_WEIGHT = 0.007  # nats for each token of a text: many tokens that are all sure are more evidence than few
 
 
 @dataclass(frozen=True, slots=True, order=True)
