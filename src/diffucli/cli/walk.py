@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffucli import files
 from diffucli.cli.streams import STDIN
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ SKIPPED = frozenset({"node_modules", "__pycache__"})  # besides hidden folders a
 
 def expanded(paths: Iterable[Path]) -> list[Path]:
     """`paths` with every folder replaced by the source files in it; of several names of a file the first."""
-    found: dict[str, Path] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
-        for each in sources(path) if path != STDIN and path.is_dir() else (path,):
-            found.setdefault(os.path.realpath(each), each)
+        for each in sources(path) if path != STDIN and files.is_folder(path) else (path,):
+            found.setdefault(files.real(each), each)
     return list(found.values())
 
 
@@ -44,10 +45,10 @@ def _listed_by_git(folder: Path) -> list[Path] | None:
 
 
 def _walked(folder: Path) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder):
+    for here, folders, names in os.walk(folder):
         folders[:] = [
             name
             for name in folders
             if name not in SKIPPED and name[0] != "." and not Path(here, name, "pyvenv.cfg").exists()
         ]
-        yield from (Path(here, name) for name in files)
+        yield from (Path(here, name) for name in names)

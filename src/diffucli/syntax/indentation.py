@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_WIDTHS = 6  # indentations that are tried for a line, the nearest ones
 NEAR = 8  # statements before a line whose indentations are tried for it
-ABOUT = ("indent", "outside function", "outside loop", "not properly in loop", "inconsistent use of tabs")
+ABOUT = ("indent", "outside function", "outside loop", "not properly in loop")
 
 
 @dataclass(frozen=True, slots=True)

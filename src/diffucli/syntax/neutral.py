@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from diffucli.syntax import cpython
-from diffucli.syntax.statements import statements
+from diffucli.syntax.statements import columns, statements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ def filler(text: str, start: int, stop: int, lead: str = "") -> str:
     before = (text[line:start] + lead).rpartition("\n")[2]
     if before.strip() or after.strip():
         return "_"
-    indent = len(before.expandtabs(8))
+    indent = columns(before)
     behind = statements(text[stop : stop + NEAR]) if stop < len(text) else []
     closing = next((statement for statement in behind if statement.indent <= indent), None)
     follows = closing.first if closing is not None and closing.indent == indent else ""

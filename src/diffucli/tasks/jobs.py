@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffucli import files
 from diffucli.edit import patch
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
@@ -102,6 +102,5 @@ def _in_patch(name: str) -> str:
 
     Git counts paths from the top of the work tree, also in a folder below it; elsewhere from the current folder.
     """
-    path, here = Path(os.path.realpath(name)), Path(os.path.realpath(os.curdir))
-    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    path, root = files.real(Path(name)), files.project_root(files.real(Path.cwd()))
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
