@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -29,29 +31,65 @@ def stdin(monkeypatch):
         yield behind
 
 
-def test_a_pipe_and_a_file_are_given_and_nothing_else(stdin, tmp_path):
+def test_a_pipe_a_file_and_a_socket_are_given_and_nothing_else(stdin, tmp_path):
     reader, writer = os.pipe()
     stdin(reader)
     assert streams.stdin_is_given()
+    assert streams.stdin_comes_along()
     os.close(writer)
     stdin(os.open(tmp_path / "f", os.O_RDONLY | os.O_CREAT))
     assert streams.stdin_is_given()
+    assert streams.stdin_comes_along()
     stdin(os.open(os.devnull, os.O_RDONLY))
     assert not streams.stdin_is_given()
+    assert not streams.stdin_comes_along()
     terminal, other = pty.openpty()
     stdin(other)
     assert not streams.stdin_is_given()
+    assert not streams.stdin_comes_along()
     os.close(terminal)
+
+
+def test_a_socket_is_read_where_nothing_else_is_given_but_does_not_come_along(stdin):
+    """Every child of Node has a socket as stdin, which stays open as long as nobody ends it."""
     one, two = socket.socketpair()
     stdin(one.detach())
-    assert not streams.stdin_is_given()
+    assert streams.stdin_is_given()
+    assert not streams.stdin_comes_along()
+    assert not streams.stdin_is_ignored(), "nothing is waiting on it"
+    two.sendall(b"x = 1\n")
+    assert streams.stdin_is_ignored()
     two.close()
+    assert streams.read_stdin() == b"x = 1\n", "what was looked for is still there"
+    assert not streams.stdin_is_ignored(), "it has ended"
+
+
+def test_a_file_that_is_read_in_part_is_the_list_of_a_loop(stdin, tmp_path):
+    (tmp_path / "list").write_text("one\ntwo\n")
+    descriptor = os.open(tmp_path / "list", os.O_RDONLY)
+    os.lseek(descriptor, 4, os.SEEK_SET)
+    stdin(descriptor)
+    assert not streams.stdin_comes_along()
+    assert streams.stdin_is_given(), "a command that has nothing else reads the rest"
+    assert streams.read_stdin() == b"two\n"
+
+
+def test_a_stdin_that_does_not_block_is_read_to_its_end(stdin):
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    stdin(reader)
+    sender = threading.Thread(target=lambda: (time.sleep(0.05), os.write(writer, b"x"), os.close(writer)))
+    sender.start()
+    assert streams.read_stdin() == b"x"
+    sender.join()
 
 
 def test_a_stdin_that_is_closed_or_a_stand_in_is_not_given(stdin):
     stdin(os.open(os.devnull, os.O_RDONLY))
     sys.stdin.close()
     assert not streams.stdin_is_given()
+    assert not streams.stdin_comes_along()
+    assert not streams.stdin_is_ignored()
 
 
 @pytest.mark.parametrize(
@@ -102,6 +140,18 @@ def test_a_silent_stdin_is_explained_at_a_terminal(command, environment):
     assert b"diffu: waiting for stdin (end it with ctrl-d" in said
     os.close(terminal)
     os.close(other)
+
+
+@pytest.mark.parametrize("sent", [b"", b"x = 1\n"])
+def test_a_stdin_that_does_not_end_is_told_also_without_a_terminal(stdin, monkeypatch, sent):
+    told: list[str] = []
+    one, two = socket.socketpair()
+    stdin(one.detach())
+    two.sendall(sent)
+    monkeypatch.setattr(streams, "PATIENCE", 0.01)
+    monkeypatch.setattr(streams, "say", lambda line: (told.append(line), two.close()))
+    assert streams.read_stdin() == sent
+    assert told == ["diffu: waiting for stdin (close it at its other end, or give </dev/null)"]
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])

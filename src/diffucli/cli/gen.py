@@ -52,11 +52,11 @@ def gen(
     if output is not None:
         language = language if lang else languages.of_path(output) or language
     project = trying.project(None, output.name if output else f"answer{language.suffixes[0]}")
-    words, contexts = given.parts()
+    words, contexts = given.parts(report)
     at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
     from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
 
-    at_work.tell_limits(language, words, contexts)
+    at_work.tell_limits(language, words, [context.text for context in contexts])
     request = Request(joined(words, contexts), language, length or DEFAULT_ANSWER_TOKENS, verify=verify)
     run = generate(at_work.checkpoint, request, at_work.policy, effort=trying.effort(project, verify))
     result = at_work.run(run, language=language.name)

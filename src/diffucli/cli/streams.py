@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +23,35 @@ _SUSPICIOUS = re.compile(rb"[^\t\n -~]")
 
 
 def stdin_is_given() -> bool:
-    """Whether stdin is a pipe or a file, which are read without being asked for; never a terminal or device."""
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError):
+    """Whether stdin is a pipe, socket or file, which a command reads that has no other input; no terminal or device."""
+    mode = _stdin_mode()
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def stdin_comes_along() -> bool:
+    """Whether stdin is context beside a request: a pipe, or a file of which nothing is read yet.
+
+    A file that is read in part is the list of a shell's loop; a socket, which children of Node have, may never end.
+    """
+    mode = _stdin_mode()
+    return stat.S_ISFIFO(mode) or (stat.S_ISREG(mode) and os.lseek(sys.stdin.fileno(), 0, os.SEEK_CUR) == 0)
+
+
+def stdin_is_ignored() -> bool:
+    """Whether stdin is a socket on which text is waiting that `stdin_comes_along` leaves alone."""
+    if not stat.S_ISSOCK(_stdin_mode()):
         return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+    with suppress(OSError), socket.socket(fileno=os.dup(sys.stdin.fileno())) as waiting:
+        return bool(waiting.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    return False
+
+
+def _stdin_mode() -> int:
+    """The kind of file that stdin is, as in `stat`; 0 where it is closed, or a stand-in of a test."""
+    try:
+        return os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def inputs(files: Sequence[Path] | None, *, purpose: str) -> list[Path]:
@@ -47,30 +71,38 @@ def require_distinct(paths: Sequence[Path]) -> None:
 
 
 def read_stdin(given: bytearray | None = None) -> bytes:
-    """All of stdin, or more than a source may have; says so on a terminal when nothing comes for a while.
+    """All of stdin, or more than a source may have; says so once when nothing comes for a while.
 
     given: gets what is read piece by piece, so that it has all of it whatever signal comes.
     """
     from diffucli.edit.source import MAX_BYTES
 
-    given = bytearray() if given is None else given
-    waits = sys.stderr.isatty() and os.name == "posix"
-    if waits and not select.select([sys.stdin.fileno()], [], [], PATIENCE)[0]:
-        say("diffu: waiting for stdin (end it with ctrl-d, or give </dev/null)")
-    while len(given) <= MAX_BYTES and _take(given):
-        pass
+    given, told = bytearray() if given is None else given, False
+    while len(given) <= MAX_BYTES:
+        if not told and not _is_readable(PATIENCE):
+            end = "end it with ctrl-d" if sys.stdin.isatty() else "close it at its other end"
+            say(f"diffu: waiting for stdin ({end}, or give </dev/null)")
+            told = True
+        if not _take(given):
+            break
     return bytes(given)
 
 
 def _take(given: bytearray) -> bool:
     """Adds the next piece of stdin to `given`; False at its end. A signal comes before or after, never in between."""
-    if os.name == "posix":
-        with suppress(OSError, ValueError):  # a stand-in of a test has no descriptor
-            select.select([sys.stdin.fileno()], [], [])
+    _is_readable(None)
     with deferred_signals():
         piece = sys.stdin.buffer.read1(PIECE)  # type: ignore[union-attr]
-        given += piece
-    return bool(piece)
+        given += piece or b""
+    return bool(piece != b"")  # None: another reader of a stdin that does not block was faster
+
+
+def _is_readable(seconds: float | None) -> bool:
+    """Waits until stdin has something or ends, for so many seconds at most; whether it does."""
+    if os.name == "posix":
+        with suppress(OSError, ValueError):  # a stand-in of a test has no descriptor
+            return bool(select.select([sys.stdin.fileno()], [], [], seconds)[0])
+    return True
 
 
 def text_of(path: Path) -> str:
