@@ -8,7 +8,7 @@ import pyte
 import pytest
 from rich.segment import Segment
 
-from diffucli.ui.terminal import FALLBACK, Screen, reflows, size_of, wants_live
+from diffucli.ui.terminal import FALLBACK, Screen, size_of, wants_live
 
 UNWRAPPED = "\x1b[?7l"
 
@@ -80,39 +80,51 @@ def test_a_row_wider_than_reckoned_is_cut_and_not_wrapped():
     assert [len(row) for row in shown(screen)] == [10, 1]
 
 
-@pytest.mark.parametrize("narrow", [7, 20, 30, 39])
-def test_rows_wrapped_anew_by_a_narrower_terminal_are_erased(narrow):
-    """A terminal that reflows shows what a narrow one that wraps would have shown from the start."""
-    size = [40, 30]
-    screen, stream = terminal(columns=narrow, rows=30)
+class TwoBuffers(pyte.HistoryScreen):
+    """A screen with an alternate buffer, as nearly all terminals have one."""
+
+    normal = None
+
+    def set_mode(self, *modes, **kwargs):
+        super().set_mode(*modes, **kwargs)
+        if modes == (1049,) and self.normal is None:
+            self.normal = (dict(self.buffer), self.cursor.x, self.cursor.y)
+            self.buffer.clear()
+
+    def reset_mode(self, *modes, **kwargs):
+        super().reset_mode(*modes, **kwargs)
+        if modes == (1049,):
+            rows, x, y = self.normal
+            self.normal = None
+            self.buffer.clear()
+            self.buffer.update(rows)
+            self.cursor.x, self.cursor.y = x, y
+
+
+def test_rows_are_drawn_in_the_alternate_buffer_whose_rows_no_terminal_wraps_again():
+    screen = TwoBuffers(40, 10, history=1000)
+    stream = pyte.Stream(screen)
     out = io.StringIO()
-    live = Screen(out, size=lambda: tuple(size))
-    live.paint(Rows(["a" * 39, "", "b" * 31, "c" * 5]))
-    stream.feed("above\r\n" + out.getvalue().replace(UNWRAPPED, ""))
-    size[0] = narrow
-    out.seek(0)
-    out.truncate()
-    live.paint(Rows(["new"]))
+    out.write("above\r\n")
+    with Screen(out, size=lambda: (40, 10)) as live:
+        live.paint(Rows(["a" * 39] * 9))
+        stream.feed(painted := out.getvalue())
+        assert shown(screen) == ["a" * 39] * 9
+        assert screen.normal
+    stream.feed(out.getvalue().removeprefix(painted))
+    assert (shown(screen), screen.normal, screen.cursor.y) == (["above"], None, 1)
+    assert out.getvalue().count("\x1b[?1049h") == out.getvalue().count("\x1b[?1049l") == 1
+    screen, stream = terminal()
     stream.feed(out.getvalue())
-    assert shown(screen) == ["above", "new"]
-
-
-def test_wide_characters_wrap_before_the_margin():
-    size = [40, 30]
-    out = io.StringIO()
-    live = Screen(out, size=lambda: tuple(size))
-    live.paint(Rows(["日" * 19, "x"]))
-    size[0] = 7  # three to a row, so seven rows
-    live.leave()
-    assert out.getvalue().count("\x1b[A") == 7
+    assert shown(screen) == ["above"], "a terminal that has one buffer gets its rows back as well"
 
 
 @pytest.mark.parametrize("narrow", [10, 20, 60])
-def test_on_a_terminal_that_does_not_reflow_nothing_above_is_erased(narrow):
+def test_on_a_terminal_of_one_buffer_that_does_not_wrap_again_nothing_above_is_erased(narrow):
     size = [40, 30]
     screen, stream = terminal(columns=40, rows=30)
     out = io.StringIO()
-    live = Screen(out, size=lambda: tuple(size), reflow=False)
+    live = Screen(out, size=lambda: tuple(size))
     live.paint(Rows(["a" * 39, "b" * 31]))
     stream.feed("above\r\n" + out.getvalue())
     screen.resize(columns=narrow)
@@ -124,18 +136,16 @@ def test_on_a_terminal_that_does_not_reflow_nothing_above_is_erased(narrow):
     assert shown(screen) == ["above", "new"]
 
 
-@pytest.mark.parametrize(
-    ("env", "does"),
-    [
-        ({"TERM": "xterm-256color"}, True),
-        ({"TERM": "xterm", "XTERM_VERSION": "XTerm(379)"}, False),
-        ({"TERM": "linux"}, False),
-        ({"TERM": "screen"}, False),
-        ({"TERM": "screen-256color", "TMUX": "/tmp/x"}, True),
-    ],
-)
-def test_who_reflows(env, does):
-    assert reflows(env) is does
+def test_a_screen_that_cannot_be_entered_is_left():
+    class Interrupting(io.StringIO):
+        def flush(self):
+            if "\x1b[?1049l" not in self.getvalue():
+                raise KeyboardInterrupt
+
+    out = Interrupting()
+    with pytest.raises(KeyboardInterrupt), Screen(out, size=lambda: (40, 10)):
+        pass
+    assert out.getvalue().endswith("\x1b[?1049l\x1b[?25h")
 
 
 def test_the_size_is_the_terminals_and_not_the_environments(monkeypatch):

@@ -5,7 +5,6 @@ Knows nothing of where events come from. A frame that comes too early is skipped
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import closing
@@ -16,7 +15,7 @@ from diffucli.errors import UsageError
 from diffucli.events import Event, Finished
 from diffucli.signals import restoring_on_stop, unwinding_on_kill
 from diffucli.ui.frame import Frame, View
-from diffucli.ui.terminal import Screen, reflows
+from diffucli.ui.terminal import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -71,7 +70,7 @@ def show(
         if not fps > 0:
             raise UsageError(f"{fps:g} frames a second cannot be drawn", hint="--fps takes a number above 0")
         frame = Frame(pieces, view, encoding=out.encoding or "ascii")
-        return play(events, frame, Screen(out, reflow=reflows(os.environ)), pace=Pace(fps, share=share))
+        return play(events, frame, Screen(out), pace=Pace(fps, share=share))
 
 
 def play(events: Generator[Event, None, T], frame: Frame, screen: Screen, *, pace: Pace) -> T:

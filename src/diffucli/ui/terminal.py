@@ -1,12 +1,13 @@
-"""A block of rows on a terminal that is redrawn in place, in the normal buffer, and erased at the end.
+"""A block of rows on a terminal that is redrawn in place, and gone at the end.
 
-Knows nothing of runs; it draws anything that can give its rows for a width and a height.
+It is drawn in the alternate buffer: a terminal that changes its size wraps the rows of the normal one again, and those
+that go up into the history can be erased no more. Knows nothing of runs; it draws anything that can give its rows for a
+width and a height.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from io import StringIO
 from itertools import chain
@@ -16,16 +17,18 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 
 from diffucli.signals import deferred_signals
-from diffucli.ui.sheet import StyledRow, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from diffucli.ui.sheet import StyledRow
+
 LiveMode = Literal["auto", "always", "never"]
 TerminalSize = tuple[int, int]
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
+ALTERNATE, NORMAL = "\x1b[?1049h", "\x1b[?1049l"  # both keep the cursor; a terminal with one buffer ignores them
 # A frame is one synchronized update; a row that turns out wider than computed is cut at the margin and does not wrap.
 BEGIN, END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
 UP, CLEAR_ROW = "\x1b[A", "\x1b[K"
@@ -49,12 +52,6 @@ def wants_live(out: TextIO, mode: LiveMode, env: Mapping[str, str]) -> bool:
     return out.isatty() and env.get("TERM", "") != "dumb"
 
 
-def reflows(env: Mapping[str, str]) -> bool:
-    """Whether the terminal wraps old rows again when it gets narrower: all but xterm, screen and the Linux console."""
-    keeps_rows = "TMUX" not in env and env.get("TERM", "").startswith(("linux", "screen"))
-    return not keeps_rows and "XTERM_VERSION" not in env
-
-
 def size_of(out: TextIO) -> TerminalSize:
     """(columns, rows) of the terminal behind `out`; 80 by 24 if there is none or its size is unknown."""
     with suppress(OSError, ValueError):
@@ -67,19 +64,21 @@ def size_of(out: TextIO) -> TerminalSize:
 class Screen:
     """Draws on `out` from the row of the cursor downwards. A context in which the cursor is hidden.
 
-    reflow: whether the terminal wraps old rows again when it gets narrower. Errors of writing are ignored, since a
-    terminal that has gone away is no reason to stop.
+    Errors of writing are ignored, since a terminal that has gone away is no reason to stop.
     """
 
-    def __init__(self, out: TextIO, *, size: Callable[[], TerminalSize] | None = None, reflow: bool = True) -> None:
+    def __init__(self, out: TextIO, *, size: Callable[[], TerminalSize] | None = None) -> None:
         self._out = out
         self._size = size or (lambda: size_of(out))
-        self._reflow = reflow
-        self._drawn: list[str] = []  # the rows that are on the terminal
+        self._above = 0  # the rows on the terminal above the last one that is drawn
         self._console = Console(file=StringIO(), force_terminal=True, legacy_windows=False)
 
     def __enter__(self) -> Self:
-        self.enter()
+        try:
+            self.enter()
+        except BaseException:
+            self.leave()
+            raise
         return self
 
     def __exit__(
@@ -89,28 +88,24 @@ class Screen:
 
     def enter(self) -> None:
         """Hides the cursor. What is painted next begins in the row of the cursor."""
-        self._drawn = []
-        self._send(HIDE)
+        self._above = 0
+        with deferred_signals():
+            self._send(ALTERNATE + HIDE)
 
     def leave(self) -> None:
         """Erases what is drawn and shows the cursor at the place where it was at first."""
         with deferred_signals():
-            self._send("\r" + CLEAR_ROW + CLEAR_BELOW + (UP + CLEAR_ROW) * self._above() + SHOW)
-            self._drawn = []
+            self._send("\r" + CLEAR_ROW + CLEAR_BELOW + (UP + CLEAR_ROW) * self._above + NORMAL + SHOW)
+            self._above = 0
 
     def paint(self, drawable: Drawable) -> None:
         """Replaces what is drawn, in the terminal's size of now. The last column stays free."""
         width, height = self._size()
         lines = drawable.lines(max(width - 1, 1), height)
-        text, drawn = self._ansi(lines), ["".join(segment.text for segment in line) for line in lines]
-        with deferred_signals():  # were `_drawn` not what is on the terminal, rows above the view would be erased
-            self._send(BEGIN + "\r" + UP * self._above() + text + CLEAR_BELOW + HOME + END)
-            self._drawn = drawn
-
-    def _above(self) -> int:
-        """How many rows of what is drawn are above the last one; a terminal made narrower may have wrapped some."""
-        width = self._size()[0] if self._reflow else sys.maxsize
-        return sum(len(rows(row, width)) for row in self._drawn[:-1])
+        text = self._ansi(lines)
+        with deferred_signals():  # were `_above` not what is on the terminal, rows above the view would be erased
+            self._send(BEGIN + "\r" + UP * self._above + text + CLEAR_BELOW + HOME + END)
+            self._above = max(len(lines) - 1, 0)
 
     def _ansi(self, lines: list[StyledRow]) -> str:
         """The rows with the escape codes of their styles, each clearing its own row first."""
