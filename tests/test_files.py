@@ -84,3 +84,15 @@ def test_nothing_else_resolves_paths_or_reads_json_of_any_size():
     calls = re.compile(r"\.(resolve|expanduser)\(\)|json\.loads\(.*read_(text|bytes)\(")
     rooms = (path for path in SOURCE.rglob("*.py") if not {"mini", "eval", "bench", "lab", "train"} & {*path.parts})
     assert not [f"{path}: {found[0]}" for path in rooms for found in calls.finditer(path.read_text(encoding="utf-8"))]
+
+
+def test_a_path_that_leads_to_a_descriptor_of_ours_is_known_by_whatever_links(tmp_path):
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "1").touch()
+    leads = {"/dev/stdin": 0, "/dev/stderr": 2, "/dev/fd/63": 63, "/proc/self/fd/7": 7, "/proc/thread-self/fd/7": 7}
+    leads |= {str(tmp_path / "link"): 1, f"/proc/{os.getpid()}/fd/3": 3}
+    others = ["/proc/1/fd/3", "/dev/fd", "/dev/fd/x", "/dev/fd/" + "9" * 40, "/dev/null", "/", "", "a\0b"]
+    others += [str(tmp_path / name) for name in ("1", "loop", "nothing")]
+    for name, number in {**leads, **dict.fromkeys(others)}.items():
+        assert files.descriptor(Path(name)) == number, name

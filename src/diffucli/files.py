@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any
 from diffucli.units import format_bytes
 
 MAX_JSON_BYTES = 20_000_000  # the vocabularies of published checkpoints have 3 MB
+MAX_LINKS = 40  # as Linux has it
+_DESCRIPTORS = re.compile(rf"/dev/fd|/proc/{os.getpid()}(/task/[0-9]+)?/fd")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def read_bytes(path: Path, limit: int = MAX_JSON_BYTES) -> bytes:
@@ -72,6 +76,17 @@ def is_folder(path: Path) -> bool:
 def real(path: Path) -> Path:
     """The absolute path without links. Unlike `Path.resolve`, a loop of links is no error, and stays as it is."""
     return Path(os.path.realpath(path))
+
+
+def descriptor(path: Path) -> int | None:
+    """The number of our descriptor that `path` names, itself or by links: /dev/stdin, /dev/fd/N, /proc/self/fd/N."""
+    with suppress(OSError, ValueError):
+        for _ in range(MAX_LINKS):
+            folder = real(path.parent)
+            if _DESCRIPTORS.fullmatch(str(folder)) and _NUMBER.fullmatch(path.name):
+                return int(path.name)
+            path = folder / (folder / path.name).readlink()  # OSError: it is no link
+    return None
 
 
 def home(text: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,11 @@ from diffucli.errors import TargetChanged, UsageError, WriteFailed
 TELLING, PATHS = Report(verbose=True), [Path("a.py"), Path("b.py")]
 
 
-def changes(*paths: Path, new: bytes = b"new\n") -> list[tuple[Path, Change]]:
+def changes(*paths: Path, new: bytes = b"new\n") -> list[tuple[Path, Change, bytes]]:
     """Changes of files that hold "old"."""
     for path in paths:
         path.write_bytes(b"old\n")
-    return [(path, Change.of_source(source.read(path), new)) for path in paths]
+    return [(path, Change.of_source(source.read(path), new), new) for path in paths]
 
 
 def test_each_file_that_was_written_is_told_with_its_id(capsys):
@@ -50,14 +49,14 @@ def test_an_output_is_written_over_what_was_there_before_the_run_but_over_nothin
     for old, new in ((None, b"x\n"), (b"x\n", b"y\n"), (b"y\n", b"y\n")):
         (target,) = targets([Path("new.py")], Report(quiet=True))
         assert target.old == old
-        (undo,) = write([(Path("new.py"), replace(target, new=new))], Report(quiet=True))
+        (undo,) = write([(Path("new.py"), target, new)], Report(quiet=True))
         assert Path("new.py").read_bytes() == new
         assert (undo is None) == (old == new)
     for path in (Path("new.py"), Path("other.py")):
         (target,) = targets([path], Report(quiet=True))
         path.write_bytes(b"mine\n")
         with pytest.raises(TargetChanged):
-            write([(path, replace(target, new=b"z\n"))], Report(quiet=True))
+            write([(path, target, b"z\n")], Report(quiet=True))
         assert path.read_bytes() == b"mine\n"
 
 
@@ -79,7 +78,7 @@ def test_a_state_folder_that_cannot_be_written_is_found_before_the_run(monkeypat
 def test_what_cannot_be_written_is_kept_and_named():
     wanted = changes(*PATHS)
     Path("b.py").write_bytes(b"mine\n")
-    with pytest.raises(TargetChanged) as refused, keeping((path, change.new) for path, change in wanted):
+    with pytest.raises(TargetChanged) as refused, keeping((path, new) for path, _, new in wanted):
         write(wanted, TELLING)
     kept = Path(refused.value.message.rpartition(" ")[2])
     assert "; the new text is kept in " in refused.value.message
@@ -107,6 +106,21 @@ def test_a_target_needs_a_folder_and_leave_to_write():
     with pytest.raises(WriteFailed, match="is read-only") as failed:
         require_target(Path("a.py"))
     assert failed.value.hint == "chmod u+w a.py, or write elsewhere with -o"
+
+
+def test_what_an_attribute_forbids_is_not_said_to_be_a_permission(monkeypatch):
+    """As chattr +i does, which a test may not."""
+    monkeypatch.setattr("os.access", lambda *_: False)
+    Path("a.py").touch()
+    Path("folder").mkdir()
+    for path in (Path("a.py"), Path("folder", "new.py")):
+        with pytest.raises(WriteFailed, match="Operation not permitted") as failed:
+            require_target(path)
+        assert failed.value.hint.startswith("lsattr says")
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    with pytest.raises(WriteFailed, match="Permission denied") as failed:
+        require_target(Path("a.py"))
+    assert failed.value.hint == "check the permissions of the file and its folder"
 
 
 @pytest.mark.parametrize(

@@ -309,7 +309,7 @@ def test_what_is_no_regular_file_is_refused(folder, kind):
     path = {"pipe": folder / "pipe", "device": Path(os.devnull), "folder": folder}[kind]
     if kind == "pipe":
         os.mkfifo(path)
-    with pytest.raises(UsageError, match="is not a regular file"):
+    with pytest.raises(UsageError, match="is a folder" if kind == "folder" else "is not a regular file"):
         patch.create(path, b"new", store=None)
 
 

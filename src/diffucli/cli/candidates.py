@@ -15,7 +15,7 @@ from diffucli.cli import destination, streams
 from diffucli.cli.report import Report, attempt_values, shown
 
 if TYPE_CHECKING:
-    from diffucli.edit.patch import Change
+    from diffucli.cli.destination import Target
     from diffucli.tasks.engine import Result
     from diffucli.tasks.jobs import Filled
 
@@ -27,7 +27,7 @@ COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 def put_all(
     result: Result,
     output: Path | None,
-    targets: Sequence[Change],
+    targets: Sequence[Target],
     report: Report,
     *,
     encode: Callable[[str], bytes],
@@ -45,8 +45,8 @@ def put_all(
     files = destination.outputs(output or Path(name or "answer"), several=len(accepted))
     texts = [(file, encode(each.text)) for file, each in zip(files, accepted, strict=False)]
     with destination.keeping(texts):
-        changes = [(file, replace(old, new=text)) for (file, text), old in zip(texts, targets, strict=False)]
-        undo = destination.write(changes, report)
+        written = [(file, target, text) for (file, text), target in zip(texts, targets, strict=False)]
+        undo = destination.write(written, report)
         if output is None or report.json:
             lines = []
             for number, each in enumerate(accepted):

@@ -29,18 +29,16 @@ def check(
     Of a folder every source file is checked that git does not ignore. Exits with 1 if a file does not parse, or is in a
     language that cannot be checked, and with 2 if one cannot be read; the others are checked all the same.
     """
-    from diffucli.edit import source
     from diffucli.syntax import languages
     from diffucli.syntax.check import check as judge
 
     results: list[dict[str, object]] = []
     status, paths = 0, walk.expanded(streams.inputs(files, purpose="check"))
     for path in paths:
-        is_stdin = path == streams.STDIN
-        named = stdin_filename if is_stdin else path
-        name = str(named or "<stdin>")
+        named = stdin_filename if streams.is_stream(path) else path
+        name = str(named or ("<stdin>" if path == streams.STDIN else path))
         try:
-            read = source.from_bytes(streams.read_stdin(), named) if is_stdin else source.read(path)
+            read = streams.source_of(path, named)
             language = languages.detect(read.text, named, lang)
         except UsageError as refused:
             if len(paths) == 1:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli import streams
+from diffucli.cli import outlets, streams
+from diffucli.cli.outlets import Outlet
 from diffucli.cli.report import Report, run_values, say_lines
 from diffucli.cli.streams import STDIN
 from diffucli.errors import DiffuError, UsageError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from diffucli.edit.patch import Change
     from diffucli.edit.undo import UndoStore
     from diffucli.tasks.jobs import Filled
+
+    Target = Change | Outlet
 
 WRITE_HELP = "Write the files in place; `diffu undo` restores them."
 
@@ -51,6 +54,15 @@ def outputs(output: Path | None, *, several: int = 0) -> list[Path]:
     if output is None or not several:
         return [output] if output else []
     return [output.with_name(f"{output.stem}.{number}{output.suffix}") for number in range(1, several + 1)]
+
+
+def opened(output: Path | None, report: Report, *, several: int = 0) -> list[Target]:
+    """What `outputs` of these is, as `targets`, or the stream that `output` leads to. UsageError: it takes one text."""
+    if output is None or (outlet := outlets.opened(output)) is None:
+        return [*targets(outputs(output, several=several), report)]
+    if several:
+        raise UsageError(f"{output} is a stream, which takes one text", hint="name a file with -o, or leave it out")
+    return [outlet]
 
 
 def targets(paths: Sequence[Path], report: Report) -> list[Change]:
@@ -94,17 +106,26 @@ def _kept(texts: list[tuple[Path, bytes]]) -> str:
     return f"kept in {files[0] if len(files) == 1 else folder}"
 
 
-def write(changes: Sequence[tuple[Path, Change]], report: Report) -> list[str | None]:
-    """Writes all changes or none, and reports them by the paths given.
+def write(texts: Sequence[tuple[Path, Target, bytes]], report: Report) -> list[str | None]:
+    """Writes the texts of all files or of none, and what goes to streams; reports them by the paths given.
 
-    Returns the id that `diffu undo` takes, for each file; None where a file had the content already.
+    Returns the id that `diffu undo` takes, for each; None for a stream, and where a file had the content already.
     """
     from diffucli.edit import patch
 
-    written = patch.write_all([change for _, change in changes], store=undo_store(report))
-    for (path, _), one in zip(changes, written, strict=True):
+    changes = [replace(target, new=text) for _, target, text in texts if isinstance(target, patch.Change)]
+    written = iter(patch.write_all(changes, store=undo_store(report)))
+    ids: list[str | None] = []
+    for path, target, text in texts:
+        if isinstance(target, Outlet):
+            target.put(text)
+            report.notice(f"wrote {path}")
+            ids.append(None)
+            continue
+        one = next(written)
         report.notice(f"wrote {path} (undo with: diffu undo {one.undo_id})" if one.changed else f"{path} is unchanged")
-    return [one.undo_id for one in written]
+        ids.append(one.undo_id)
+    return ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +140,8 @@ class Destination:
     output: flag.Output = None
     ask: Annotated[bool, flag.output("--ask", metavar=flag.FLAG, help=flag.ASK_HELP)] = False
 
-    def require(self, paths: list[Path], report: Report, *, several: int = 0) -> list[Change]:
-        """The files to be written, as `targets`. UsageError where the options do not go with each other or these files.
+    def require(self, paths: list[Path], report: Report, *, several: int = 0) -> list[Target]:
+        """Where the texts go, as `opened`. UsageError where the options do not go with each other or these files.
 
         several: how many candidates of each file are wanted, if it is all of them.
         """
@@ -138,7 +159,7 @@ class Destination:
             raise UsageError("several files do not fit into one output", hint="add -w, --diff, --check or --json")
         for path in paths:
             streams.refuse_own_output(path)
-        return targets(paths if self.write else outputs(self.output, several=several), report)
+        return [*targets(paths, report)] if self.write else opened(self.output, report, several=several)
 
     def _require_terminal(self, paths: list[Path], report: Report) -> None:
         """UsageError where nobody can be asked."""
@@ -149,7 +170,7 @@ class Destination:
         if report.json:
             raise UsageError("--ask does not go with --json", hint="use --pick all, and choose yourself")
 
-    def put(self, filled: list[Filled], targets: list[Change], report: Report, *, load_seconds: float) -> None:
+    def put(self, filled: list[Filled], targets: list[Target], report: Report, *, load_seconds: float) -> None:
         """Writes or prints what was filled; typer.Exit says the exit code if it is not 0.
 
         targets: what `require` gave.
@@ -167,14 +188,15 @@ class Destination:
         if status:
             raise typer.Exit(status)
 
-    def _write(self, filled: list[Filled], targets: list[Change], report: Report) -> list[str | None]:
+    def _write(self, filled: list[Filled], targets: list[Target], report: Report) -> list[str | None]:
         """All files, or the one output; the ids that undo takes."""
         from diffucli.edit.patch import Change
 
         if self.write:
-            return write([(Path(one.job.name), Change.of_source(one.job.source, one.new)) for one in filled], report)
+            files = [(Path(one.job.name), Change.of_source(one.job.source, one.new), one.new) for one in filled]
+            return write(files, report)
         if self.output:
-            return write([(self.output, replace(targets[0], new=filled[0].new))], report)
+            return write([(self.output, targets[0], filled[0].new)], report)
         return [None for _ in filled]
 
     def _values(self, one: Filled, undo: str | None, load_seconds: float) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,9 +54,9 @@ class FillInput:
     lang: flag.Language = None
     stdin_filename: flag.StdinName = None
 
-    def jobs(self, paths: dict[Path, tuple[str, ...]], *, stdin: bytes) -> list[Job]:
-        """What to do in each of `paths` with their own regions, of which `-` is `stdin`. Raises UsageError."""
-        from diffucli.edit import holes, source
+    def jobs(self, paths: dict[Path, tuple[str, ...]], *, read_stdin: Callable[[], bytes]) -> list[Job]:
+        """What to do in each of `paths` with their own regions. Raises UsageError."""
+        from diffucli.edit import holes
         from diffucli.tasks.jobs import Wanted, jobs_of
 
         length = None if self.length is None else holes.length(self.length, label=f"--length {self.length}")
@@ -70,8 +70,8 @@ class FillInput:
             own=own,
             fragments=STDIN in paths,
         )
-        named = [(path, self.stdin_filename if path == STDIN else path) for path in paths]
-        sources = [source.from_bytes(stdin, name) if path == STDIN else source.read(path) for path, name in named]
+        named = [(path, self.stdin_filename if streams.is_stream(path) else path) for path in paths]
+        sources = [streams.source_of(path, name, read=read_stdin) for path, name in named]
         return jobs_of(zip(sources, (name for _, name in named), strict=True), wanted)
 
 
@@ -111,8 +111,7 @@ def fill(
         streams.require_distinct(paths)
         targets = destination.require(paths, report, several=trying.several)
         instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
-        read = read_stdin() if STDIN in paths else b""
-        jobs = given.jobs({path: own.get(path, ()) for path in paths}, stdin=read)
+        jobs = given.jobs({path: own.get(path, ()) for path in paths}, read_stdin=read_stdin)
         projects = [trying.project(job.source.path, f"text{job.language.suffixes[0]}") for job in jobs]
         at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
         from diffucli.tasks import fill as task

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from diffucli.cli import streams
 from diffucli.cli.effort import Trying
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Showing
+from diffucli.cli.outlets import Outlet
 from diffucli.cli.report import Report, run_values
 from diffucli.cli.request import GenInput, joined
 
@@ -48,10 +48,11 @@ def gen(
     from diffucli.syntax import languages
 
     language = languages.by_name(lang or "python")
-    targets = destination.targets(destination.outputs(output, several=trying.several), report)
+    targets = destination.opened(output, report, several=trying.several)
     if output is not None:
         language = language if lang else languages.of_path(output) or language
-    project = trying.project(None, output.name if output else f"answer{language.suffixes[0]}")
+    name = f"answer{language.suffixes[0]}" if output is None or isinstance(targets[0], Outlet) else output.name
+    project = trying.project(None, name)
     words, contexts = given.parts(report)
     at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
     from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
@@ -68,9 +69,9 @@ def gen(
         report.figures(result, at_work.load_seconds)
         return
     code = result.accepted(strict=strict).text
-    with destination.keeping([(output or Path(f"answer{language.suffixes[0]}"), code.encode())]):
-        changes = [(output, replace(targets[0], new=code.encode()))] if output else []
-        (undo,) = destination.write(changes, report) or [None]
+    with destination.keeping([(Path(name), code.encode())]):
+        written = [(output, targets[0], code.encode())] if output else []
+        (undo,) = destination.write(written, report) or [None]
         if report.json:
             values = run_values(result, at_work.load_seconds)
             file = output and str(output)

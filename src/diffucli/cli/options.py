@@ -6,6 +6,7 @@ A dataclass of such fields is a group of options; see `groups`.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import partial
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
     from diffucli.tasks.options import DecodingOptions
@@ -49,9 +52,14 @@ def _seed(value: int | None) -> int | None:
     return value
 
 
-def _file(path: Path | None) -> Path | None:
-    """`-` is stdout, as without the option."""
-    return None if path == Path("-") else path
+def _file(text: str) -> Path | None:
+    """The path; `-`, and what leads to stdout, is as without the option. UsageError: only a folder has such a name."""
+    from diffucli.cli import outlets
+
+    if text.endswith(("/", os.sep)) or not text:
+        raise UsageError(f"{text!r} is no name of a file", hint=f"add one to it, such as {text}answer.py")
+    path = Path(text)
+    return None if text == "-" or outlets.standard_of(path) == outlets.OUT else path
 
 
 def examples(*commands: str) -> str:
@@ -118,7 +126,7 @@ LiveView = Annotated[Live, output("--live", help="Show the canvas on stderr whil
 Fps = Annotated[
     float, output("--fps", metavar="N", min=1, max=60, callback=_number, help="Most frames a second of the live view.")
 ]
-Output = Annotated[Path | None, output("-o", "--output", metavar="FILE", callback=_file, help=OUTPUT_HELP)]
+Output = Annotated[Path | None, output("-o", "--output", metavar="FILE", parser=_file, help=OUTPUT_HELP)]
 Language = Annotated[str | None, typer.Option("-l", "--lang", metavar="NAME", help=LANG_HELP)]
 StdinName = Annotated[Path | None, typer.Option("--stdin-filename", metavar="FILE", help=STDIN_HELP)]
 

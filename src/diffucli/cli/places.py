@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from diffucli import files
+from diffucli.cli import streams
 from diffucli.cli.streams import STDIN
 from diffucli.errors import UsageError
 
@@ -34,7 +35,7 @@ def split(files: Sequence[Path] | None) -> dict[Path, tuple[str, ...]]:
 
 
 def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
-    name = str(path)
+    name, path = str(path), streams.named(path)
     if path == STDIN or files.exists(path):
         return path, ()
     if _REGION.fullmatch(name):

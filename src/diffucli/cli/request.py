@@ -56,12 +56,12 @@ class GenInput:
         """The request and its contexts; `report` is told what becomes of stdin. Raises UsageError."""
         if self.file is not None and self.prompt is not None:
             raise UsageError("a PROMPT and -f are two requests", hint="give one of them; more files go to -c")
-        source = STDIN if self.prompt == "-" else self.file
+        source = STDIN if self.prompt == "-" else self.file and streams.named(self.file)
         if source is None and self.prompt is None:
             if self.no_stdin or not streams.stdin_is_given():
                 raise UsageError("there is no request", hint=NO_REQUEST)
             source = STDIN
-        paths = list(self.context or [])
+        paths = [streams.named(path) for path in self.context or ()]
         comes_along = self._comes_along([*paths, source], report)
         request = self.prompt if source is None else streams.text_of(source)
         read = [Context.of(path) for path in [*paths, *[STDIN] * comes_along]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -11,14 +12,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+from diffucli import files
 from diffucli.errors import UsageError, WriteFailed
 from diffucli.signals import deferred_signals, unwinding_on_kill
+
+if TYPE_CHECKING:
+    from diffucli.edit.source import Source
 
 PATIENCE = 2.0  # seconds of silence on stdin before a word about it
 PIECE = 1 << 16  # bytes of stdin that are read at a time
 STDIN = Path("-")
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SUSPICIOUS = re.compile(rb"[^\t\n -~]")
 
 
@@ -54,12 +60,22 @@ def _stdin_mode() -> int:
         return 0
 
 
-def inputs(files: Sequence[Path] | None, *, purpose: str) -> list[Path]:
+def named(path: Path) -> Path:
+    """The path, or `-` where it leads to stdin, as /dev/stdin does."""
+    return STDIN if files.descriptor(path) == 0 else path
+
+
+def is_stream(path: Path) -> bool:
+    """Whether the path is stdin or leads to another open descriptor, so that it says nothing of what is read."""
+    return path == STDIN or files.descriptor(path) is not None
+
+
+def inputs(paths: Sequence[Path] | None, *, purpose: str) -> list[Path]:
     """The files named, else stdin where it is given. UsageError: there are none."""
-    paths = list(files or ([STDIN] if stdin_is_given() else []))
-    if not paths:
+    found = [named(path) for path in paths or ([STDIN] if stdin_is_given() else [])]
+    if not found:
         raise UsageError(f"there is no file to {purpose}", hint="name one, or pipe text into it")
-    return paths
+    return found
 
 
 def require_distinct(paths: Sequence[Path]) -> None:
@@ -75,44 +91,63 @@ def read_stdin(given: bytearray | None = None) -> bytes:
 
     given: gets what is read piece by piece, so that it has all of it whatever signal comes.
     """
+    end = "end it with ctrl-d" if sys.stdin.isatty() else "close it at its other end"
+    return _read(sys.stdin.buffer, bytearray() if given is None else given, f"stdin ({end}, or give </dev/null)")
+
+
+def _read(stream: BinaryIO, given: bytearray, name: str) -> bytes:
     from diffucli.edit.source import MAX_BYTES
 
-    given, told = bytearray() if given is None else given, False
+    told = False
     while len(given) <= MAX_BYTES:
-        if not told and not _is_readable(PATIENCE):
-            end = "end it with ctrl-d" if sys.stdin.isatty() else "close it at its other end"
-            say(f"diffu: waiting for stdin ({end}, or give </dev/null)")
+        if not told and not _is_readable(stream, PATIENCE):
+            say(f"diffu: waiting for {name}")
             told = True
-        if not _take(given):
+        if not _take(stream, given):
             break
     return bytes(given)
 
 
-def _take(given: bytearray) -> bool:
-    """Adds the next piece of stdin to `given`; False at its end. A signal comes before or after, never in between."""
-    _is_readable(None)
+def _take(stream: BinaryIO, given: bytearray) -> bool:
+    """Adds the next piece to `given`; False at the end. A signal comes before or after, never in between."""
+    _is_readable(stream, None)
     with deferred_signals():
-        piece = sys.stdin.buffer.read1(PIECE)  # type: ignore[union-attr]
+        piece = stream.read1(PIECE)  # type: ignore[attr-defined]
         given += piece or b""
-    return bool(piece != b"")  # None: another reader of a stdin that does not block was faster
+    return bool(piece != b"")  # None: another reader of a stream that does not block was faster
 
 
-def _is_readable(seconds: float | None) -> bool:
-    """Waits until stdin has something or ends, for so many seconds at most; whether it does."""
+def _is_readable(stream: BinaryIO, seconds: float | None) -> bool:
+    """Waits until the stream has something or ends, for so many seconds at most; whether it does."""
     if os.name == "posix":
         with suppress(OSError, ValueError):  # a stand-in of a test has no descriptor
-            return bool(select.select([sys.stdin.fileno()], [], [], seconds)[0])
+            return bool(select.select([stream], [], [], seconds)[0])
     return True
+
+
+def source_of(path: Path, name: Path | None = None, *, read: Callable[[], bytes] | None = None) -> Source:
+    """The source in a file, on stdin (`-`), or behind another descriptor, as of <(command). UsageError: there is none.
+
+    name: of what comes on stdin. read: reads it.
+    """
+    from diffucli.edit import source
+
+    if path == STDIN:
+        return source.from_bytes((read or read_stdin)(), name)
+    if (number := files.descriptor(path)) is None:
+        return source.read(path)
+    try:
+        with open(number, "rb", closefd=False) as stream:
+            return source.from_bytes(_read(stream, bytearray(), str(path)))
+    except OSError as exc:
+        raise UsageError(f"{path}: {exc.strerror}", hint="check the path") from exc
 
 
 def text_of(path: Path) -> str:
     """The text of the file or of stdin (`-`), newlines as in Python. UsageError: it is no readable text."""
-    from diffucli.edit import source
-
     if path != STDIN:
         refuse_own_output(path)
-    read = source.from_bytes(read_stdin()) if path == STDIN else source.read(path)
-    return read.text.replace("\r\n", "\n")
+    return source_of(path).text.replace("\r\n", "\n")
 
 
 def words(text: str, *, name: str) -> str:
@@ -128,15 +163,37 @@ def words(text: str, *, name: str) -> str:
 
 def put(data: bytes) -> None:
     """`data` on stdout, whole, and byte by byte unless that is a terminal. WriteFailed: the system refused it."""
-    try:
+    with as_write_failed("stdout", abandoned=sys.stdout):
         sys.stdout.flush()
-        sys.stdout.buffer.write(_harmless(data, sys.stdout.encoding) if sys.stdout.isatty() else data)
-        sys.stdout.buffer.flush()
+        write_whole(sys.stdout.buffer, data)
+
+
+def write_whole(file: BinaryIO, data: bytes) -> None:
+    """Writes all of `data`, also to a stream that does not block; for a terminal, made harmless. OSError: refused."""
+    rest = memoryview(_harmless(data, sys.stdout.encoding) if file.isatty() else data)
+    while True:
+        try:
+            rest = rest[file.write(rest) :]
+            file.flush()
+        except BlockingIOError as exc:  # whoever shares the stream does not want to wait, so we do
+            rest = rest[exc.characters_written :]
+            select.select([], [file], [])
+        else:
+            return
+
+
+@contextmanager
+def as_write_failed(name: str, *, abandoned: TextIO | None = None) -> Iterator[None]:
+    """Raises what the system refuses to the stream `name` as WriteFailed. abandoned: it is not tried again."""
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as exc:
-        abandon(sys.stdout)
-        raise WriteFailed(f"stdout: {exc.strerror or exc}", hint="make room there, or write to another file") from exc
+        if abandoned:
+            abandon(abandoned)
+        hint = "make room there, or write to another file" if exc.errno in FULL else "write to a file, with -o"
+        raise WriteFailed(f"{name}: {exc.strerror or exc}", hint=hint) from exc
 
 
 def _harmless(data: bytes, encoding: str) -> bytes:
@@ -181,8 +238,8 @@ def echoing() -> Iterator[Callable[[], bytes]]:
 
 def is_filter(given: Mapping[str, object]) -> bool:
     """Whether `fill` with these parameters turns stdin into stdout."""
-    files = given.get("files")
-    reads = STDIN in files if isinstance(files, Sequence) and files else stdin_is_given()
+    paths = given.get("files")
+    reads = STDIN in map(named, paths) if isinstance(paths, Sequence) and paths else stdin_is_given()
     return (
         reads
         and not any(given.get(name) for name in ("json", "diff", "check", "output", "write"))

@@ -34,6 +34,7 @@ _REMEDIES = {
     errno.EDQUOT: "your quota on that disk is used up: free some space",
     errno.EROFS: "that disk is mounted read-only: write elsewhere with -o",
     errno.ENOENT: "create its folder first",
+    errno.EPERM: "lsattr says whether it, or its folder, is immutable (chattr -i) or append-only (chattr -a)",
     errno.EFBIG: "name another file, or use stdout",
 }
 _TO_QUOTE = re.compile(rb'[\x00-\x1f"\\\x7f-\xff]')
@@ -151,7 +152,10 @@ def content(target: Path) -> bytes | None:
     """The bytes of a file, None if it does not exist. UsageError: it is a folder, pipe or device."""
     with _as_write_failed(target):
         try:
-            if not stat.S_ISREG(target.stat().st_mode):
+            mode = target.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise UsageError(f"{target}: is a folder", hint=f"name a file in it, such as {target / 'answer.py'}")
+            if not stat.S_ISREG(mode):
                 raise UsageError(f"{target}: is not a regular file", hint="name another file, or use stdout")
             return files.read_bytes(target, MAX_BYTES)
         except FileNotFoundError:
@@ -173,10 +177,14 @@ def require_writable(target: Path) -> None:
         is_there = target.exists()
         if is_there and not target.stat().st_mode & 0o222:
             raise _read_only(target)
-        if not os.access(target if is_there else target.parent, os.W_OK):
-            if sys.platform != "win32" and os.statvfs(target.parent).f_flag & os.ST_RDONLY:
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-            raise _read_only(target) if is_there else PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if not os.access(place := target if is_there else target.parent, os.W_OK):
+            code = errno.EACCES
+            if sys.platform != "win32":
+                if os.statvfs(target.parent).f_flag & os.ST_RDONLY:
+                    code = errno.EROFS
+                elif place.stat().st_mode & 0o200 and os.geteuid() in {0, place.stat().st_uid}:
+                    code = errno.EPERM  # no permission is lacking, so an attribute forbids it
+            raise OSError(code, os.strerror(code))
 
 
 def _read_only(target: Path) -> WriteFailed:
