@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -31,7 +32,7 @@ class Fault:
     """What goes wrong with one answer.
 
     cut: bytes after which the connection breaks. short: bytes that are all there is. flip: one bit is wrong.
-    plain: ranges are ignored. slow: seconds between two blocks.
+    plain: ranges are ignored. slow: seconds between two blocks. page: a login page answers, with status 200.
     """
 
     status: int = 0
@@ -41,6 +42,10 @@ class Fault:
     flip: bool = False
     plain: bool = False
     slow: float = 0.0
+    page: bool = False
+
+
+PAGE = b"<!DOCTYPE html><title>Welcome to the hotel</title>" * 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +107,16 @@ def _digest(path: Path, size: int, _changed: int) -> str:
 
 
 class Hub:
-    """The two servers, what they serve, and what came in. faults: file name, or "api" → faults of its next answers."""
+    """The two servers, what they serve, and what came in. faults: file name, or "api" → faults of its next answers.
 
-    def __init__(self) -> None:
+    It is a proxy too, for any host. renamed: old → new name of a repository. prefix: the path at which a mirror has the
+    hub. password: what a proxy asks for, "user:password" in base 64. tls: files of a certificate and its key.
+    """
+
+    def __init__(self, *, tls: tuple[Path, Path] | None = None) -> None:
+        self.tls = tls
+        self.prefix = self.password = ""
+        self.renamed: dict[str, str] = {}
         self.repositories: dict[str, Repository] = {}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.requests: list[Request] = []
@@ -115,16 +127,20 @@ class Hub:
         handler = type("Handler", (_Handler,), {"hub": self, "port": port})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
+        if self.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return server
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.servers[0].server_port}"
+        return f"http{'s' * bool(self.tls)}://127.0.0.1:{self.servers[0].server_port}{self.prefix}"
 
     @property
     def network(self) -> str:
-        return f"http://127.0.0.1:{self.servers[1].server_port}"
+        return f"http{'s' * bool(self.tls)}://127.0.0.1:{self.servers[1].server_port}"
 
     def asked(self, name: str) -> list[Request]:
         """The requests for the content of a file."""
@@ -145,14 +161,19 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        authorization = self.headers.get("Authorization", "")
-        path = unquote(urlsplit(self.path).path)
-        token = authorization.removeprefix("Bearer ")
-        self.hub.requests.append(Request(self.port, self.command, path, token, self.headers.get("Range", "")))
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        asked = urlsplit(self.path)  # a proxy is asked for a whole address
+        port = "network" if asked.netloc and self.hub.network.endswith(asked.netloc) else self.port
+        path = unquote(asked.path).removeprefix(self.hub.prefix)
+        self.hub.requests.append(Request(port, self.command, path, token, self.headers.get("Range", "")))
         try:
-            if path.startswith("/api/models/"):
+            if self.hub.password and self.headers.get("Proxy-Authorization") != f"Basic {self.hub.password}":
+                self._send(407, b"", {"Proxy-Authenticate": "Basic"})
+            elif old := next((old for old in self.hub.renamed if f"/{old}/" in f"{path}/"), None):
+                self._send(307, b"", {"Location": self.hub.prefix + path.replace(old, self.hub.renamed[old])})
+            elif path.startswith("/api/models/"):
                 self._api(path.removeprefix("/api/models/"), token)
-            elif self.port == "network":
+            elif port == "network":
                 self._content(path)
             else:
                 self._resolve(path, token)
@@ -197,8 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self, file: str, path: Path, headers: dict[str, str]) -> None:
         """The content or a range of it, with the file's next fault."""
         fault, start = self._next(file), 0
-        if fault.status:
-            self._send(fault.status, b"", fault.headers)
+        if fault.status or fault.page:
+            self._fail(fault)
             return
         size = path.stat().st_size if fault.short is None else fault.short
         asked = self.headers.get("Range", "")
@@ -241,12 +262,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _faulty(self, name: str) -> bool:
         fault = self._next(name)
-        if fault.status:
-            self._send(fault.status, b"", fault.headers)
+        if fault.status or fault.page:
+            self._fail(fault)
         elif fault.short is not None:
-            self._send(200, b"<html>please log in</html>", {"Content-Type": "text/html"})
-            return True
-        return bool(fault.status)
+            self._send(200, b"{}", {})
+        return bool(fault.status or fault.page or fault.short is not None)
+
+    def _fail(self, fault: Fault) -> None:
+        if fault.page:
+            self._send(200, PAGE, {"Content-Type": "text/html"})
+        else:
+            self._send(fault.status, b"", fault.headers)
 
     def _next(self, name: str) -> Fault:
         waiting = self.hub.faults[name]

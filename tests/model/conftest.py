@@ -66,6 +66,7 @@ def hub(published, home, tmp_path, monkeypatch) -> Iterator[Any]:
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
         monkeypatch.setattr(download, "WAITS", (0.01, 0.01, 0.01))
+        monkeypatch.setattr(download, "LOOK_WAITS", (0.01, 0.01, 0.01))
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
         yield serving

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between tries without progress
 LONGEST_WAIT = 300.0  # seconds; the hub counts requests in windows of five minutes
+LOOK_WAITS, LONGEST_LOOK = (1.0, 2.0), 30.0  # the same, while somebody waits for the first word
 YIELD_BYTES = 1 << 20  # written between two yields
 HASH_BYTES = 1 << 22  # hashed at a time
 
@@ -30,20 +31,23 @@ class Damaged(BadCheckpoint):
 
 def patiently(request: Callable[[], Value]) -> Value:
     """The answer to `request`, which is repeated after transient errors. Raises ModelError after the last try."""
-    waits = iter(WAITS)
+    waits = iter(LOOK_WAITS)
     while True:
         try:
             return request()
         except hub.Transient as exc:
-            _pause(waits, exc)
+            _pause(waits, exc, longest=LONGEST_LOOK)
 
 
-def _pause(waits: Iterator[float], exc: hub.Transient) -> None:
-    """Sleeps for the next of `waits`, or longer if the hub asks for it. Raises the error if no wait is left."""
+def _pause(waits: Iterator[float], exc: hub.Transient, *, longest: float = LONGEST_WAIT) -> None:
+    """Sleeps for the next of `waits`, or longer if the hub asks for it.
+
+    Raises the error if no wait is left, or if the hub asks for more than the `longest`.
+    """
     seconds = next(waits, None)
-    if seconds is None:
+    if seconds is None or exc.after > longest:
         raise exc.error from exc.__cause__
-    time.sleep(min(max(seconds, exc.after), LONGEST_WAIT))
+    time.sleep(max(seconds, exc.after))
 
 
 def part(file: Remote, folder: Path) -> Path:
@@ -90,21 +94,29 @@ def _append(listing: Listing, file: Remote, path: Path) -> Iterator[int]:
         yield size
         if size == file.size:
             return
-        for position, chunk in hub.stream(listing, file.name, size):
+        for position, total, chunk in hub.stream(listing, file.name, size):
+            if total not in {None, file.size}:  # another file, such as the page of a proxy: what is here stays
+                raise _other_size(file, total)
             if position != size:  # the server supports no ranges and sends the file from its beginning
                 out.truncate(position)
             size = position + len(chunk)
             if size > file.size:
                 out.truncate(0)
-                raise BadCheckpoint(f"{file.name} is longer than the hub says it is", hint=hub.PULL_AGAIN)
+                raise _other_size(file, size)
             out.write(chunk)
             if size - reported >= YIELD_BYTES or size == file.size:
                 out.flush()
                 yield (reported := size)
     if size < file.size:
-        raise hub.Transient(
-            BadCheckpoint(f"{file.name} is truncated: the hub sends {size} of {file.size} bytes", hint=hub.PULL_AGAIN)
-        )
+        raise _other_size(file, size)
+
+
+def _other_size(file: Remote, sent: int) -> BadCheckpoint | hub.Transient:
+    """The error for `sent` bytes in place of the file's size."""
+    if sent > file.size:
+        return BadCheckpoint(f"{file.name} is longer than the hub says it is", hint=hub.PULL_AGAIN)
+    message = f"{file.name} is truncated: the hub sends {sent} of {file.size} bytes"
+    return hub.Transient(BadCheckpoint(message, hint=hub.PULL_AGAIN))
 
 
 def verify(file: Remote, folder: Path) -> Iterator[int]:
@@ -137,9 +149,13 @@ def adopt(listing: Listing, file: Remote, folder: Path, installed: Path) -> None
 
     Only if it is there in the right size and on the same disk. Its digest is compared later, as of all files.
     """
-    for found in (hub.cached(listing, file.name), installed / file.name):
+    places: tuple[Callable[[], Path | None], ...] = (
+        lambda: hub.cached(listing, file.name),
+        lambda: installed / file.name,
+    )
+    for place in places:
         with suppress(OSError):
-            if found and not present(file, folder) and found.stat().st_size == file.size:
+            if (found := place()) and not present(file, folder) and found.stat().st_size == file.size:
                 (folder / file.name).hardlink_to(found)
 
 
