@@ -84,7 +84,18 @@ class Finished:
     holes: tuple[tuple[int, int], ...] = ()
 
 
-Event = Started | Stepped | Resized | Finished
+Happening = Started | Stepped | Resized | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An event of candidate `number` (from 1), which is written beside candidate 0; the live view shows the latter."""
+
+    number: int
+    event: Happening
+
+
+Event = Happening | Beside
 
 
 def fold(events: Iterable[Event]) -> tuple[int, ...]:
@@ -119,6 +130,6 @@ def _folded(
                 canvas[position:position] = masked * delta
             case Resized(position, delta):
                 del canvas[position : position - delta]
-            case Finished():
+            case Finished() | Beside():
                 pass
     return tuple(canvas)

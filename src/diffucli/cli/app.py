@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from diffucli.cli import bench, check, doctor, evaluate, failure, fill, gen, model, train, undo
+from diffucli.cli import bench, check, doctor, evaluate, failure, fill, gen, log, model, train, undo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HELP = "Write and edit code with a masked diffusion language model on your own machine."
 
-COMMANDS = ("gen", "fill", "check", "undo", "model", "doctor", "eval", "bench", "train")  # as the help lists them
+COMMANDS = (
+    "gen",
+    "fill",
+    "check",
+    "undo",
+    "log",
+    "model",
+    "doctor",
+    "eval",
+    "bench",
+    "train",
+)  # as the help lists them
 
 
 class Commands(TyperGroup):
@@ -38,6 +49,7 @@ app.command("gen", epilog=gen.EXAMPLES)(gen.gen)
 app.command("fill", epilog=fill.EXAMPLES)(fill.fill)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("undo", epilog=undo.EXAMPLES)(undo.undo)
+app.add_typer(log.app, name="log")
 app.add_typer(model.app, name="model")
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.add_typer(bench.app, name="bench")

@@ -21,6 +21,7 @@ from diffucli.errors import DiffuError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from diffucli.cli.session import Session
     from diffucli.edit.patch import Change
     from diffucli.edit.undo import UndoStore
     from diffucli.tasks.jobs import Filled
@@ -170,7 +171,7 @@ class Destination:
         if report.json:
             raise UsageError("--ask does not go with --json", hint="use --pick all, and choose yourself")
 
-    def put(self, filled: list[Filled], targets: list[Target], report: Report, *, load_seconds: float) -> None:
+    def put(self, filled: list[Filled], targets: list[Target], report: Report, session: Session) -> None:
         """Writes or prints what was filled; typer.Exit says the exit code if it is not 0.
 
         targets: what `require` gave.
@@ -180,11 +181,11 @@ class Destination:
             for one in filled:
                 streams.put(one.diff() if self.diff else one.new)
         for one in filled:
-            report.figures(one.result, load_seconds)
+            report.figures(one.result, session.load_seconds)
         status = int(self.check and any(one.changed for one in filled))
-        if report.json:
-            files = [self._values(one, id_, load_seconds) for one, id_ in zip(filled, undo, strict=True)]
-            report.object("diffu.run/1", status, files=files)
+        values = [self.values(one, id_, session.load_seconds) for one, id_ in zip(filled, undo, strict=True)]
+        whole = [{**each, "text": one.result.text} for each, one in zip(values, filled, strict=True)]
+        session.end(status, {"files": values}, kept={"files": whole})
         if status:
             raise typer.Exit(status)
 
@@ -199,7 +200,7 @@ class Destination:
             return write([(self.output, targets[0], filled[0].new)], report)
         return [None for _ in filled]
 
-    def _values(self, one: Filled, undo: str | None, load_seconds: float) -> dict[str, object]:
+    def values(self, one: Filled, undo: str | None, load_seconds: float) -> dict[str, object]:
         """What --json says of a file."""
         shown = {"diff": one.diff().decode("utf-8", "replace")} if self.diff else {"text": one.result.text}
         values = {"file": one.job.name, "changed": one.changed, "undo": undo, **({} if self.check else shown)}

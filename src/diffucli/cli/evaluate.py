@@ -73,7 +73,7 @@ def evaluate(
     confinement: Confinement = "none" if unconfined else strongest()
     judging = partial(judge, confinement=confinement)
     chosen = _chosen(suite, limit, group or (), lengths=lengths)
-    opened = session.begin(choice, report, live="never", fps=1)
+    opened = session.begin(choice, report, flag.Showing(live="never"))
     policy = opened.policy
     writer, seeds = evaluations.Writer(opened.checkpoint, policy), range(policy.seed, policy.seed + samples)
     total = len(chosen) * samples * (len(by_length.LENGTHS) if lengths else 1)

@@ -66,7 +66,7 @@ def asked(command: object, argv: Sequence[str]) -> Asked:
     is_filter = name == "diffu fill" and streams.is_filter(values)
     return Asked(
         name,
-        json=bool(given.get("--json")),
+        json=bool(given.get("--json") or given.get("--jsonl")),
         quiet=bool(given.get("--quiet")),
         silent=is_filter and not given.get("--verbose") and not sys.stderr.isatty(),
         echo=is_filter and given.get("--on-fail") != "empty",
@@ -94,7 +94,7 @@ def tell(error: Exception, asked: Asked) -> int:
     known = known or _internal(error)
     if asked.json:
         with contextlib.suppress(OSError, WriteFailed):
-            streams.put(_object(known, code))
+            streams.put(json.dumps(values_of(known, code)).encode() + b"\n")
     if not asked.silent:
         line(known, quiet=asked.quiet)
     return code
@@ -157,10 +157,11 @@ def line(error: DiffuError, *, quiet: bool) -> None:
     say(f"diffu: {error.message}{hint}")
 
 
-def _object(error: DiffuError, code: int) -> bytes:
+def values_of(error: DiffuError, code: int) -> dict[str, object]:
+    """The object of --json for an error."""
     values: dict[str, object] = {"schema": "diffu.error/1", "status": code, "error": error.message, "hint": error.hint}
     if isinstance(error, Refused):
         values |= {"text": error.text, "problems": places(error.check.diagnostics)}
     if isinstance(error, FailedTest):
         values |= {"text": error.text, "test": "failed"}
-    return json.dumps(values).encode() + b"\n"
+    return values

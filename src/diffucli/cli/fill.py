@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -101,41 +101,48 @@ def fill(
     """
     from diffucli.cli import session
 
+    report = replace(report, json=report.json or showing.jsonl)
     is_filter = streams.is_filter(context.params)
     if is_filter and not sys.stderr.isatty() and not report.verbose:
         report = replace(report, quiet=True)  # an editor may put stderr into the text
     echoes = is_filter and on_fail == "echo"
-    with streams.echoing() if echoes else nullcontext(streams.read_stdin) as read_stdin:
-        own = places.split(given.files)
-        paths = streams.inputs(list(own), purpose="fill")
-        streams.require_distinct(paths)
-        targets = destination.require(paths, report, several=trying.several)
-        instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
-        jobs = given.jobs({path: own.get(path, ()) for path in paths}, read_stdin=read_stdin)
-        projects = [trying.project(job.source.path, f"text{job.language.suffixes[0]}") for job in jobs]
-        at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
-        from diffucli.tasks import fill as task
+    with ExitStack() as until_the_end:
+        with streams.echoing() if echoes else nullcontext(streams.read_stdin) as read_stdin:
+            own = places.split(given.files)
+            paths = streams.inputs(list(own), purpose="fill")
+            streams.require_distinct(paths)
+            targets = destination.require(paths, report, several=trying.several)
+            instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
+            jobs = given.jobs({path: own.get(path, ()) for path in paths}, read_stdin=read_stdin)
+            projects = [trying.project(job.source.path, f"text{job.language.suffixes[0]}") for job in jobs]
+            at_work = session.begin(choice, report, showing)
+            from diffucli.tasks import fill as task
 
-        for language in dict.fromkeys(job.language for job in jobs):
-            at_work.tell_limits(language, instruction or "")
-        filled: list[Filled] = []
-        for job, project in zip(jobs, projects, strict=True):
-            effort = trying.effort(project, verify, encode=job.source.encode, others=placed(filled, projects, project))
-            run = task.fill(
-                at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify, effort=effort
-            )
-            done = at_work.run(run, language=job.language.name)
-            report.of_run(done.result, job.name, strict=strict)
-            done.result.accepted(strict=strict)
-            filled.append(candidates.ask(done, report) if destination.ask else done)
-    if trying.is_all:
-        for one in filled:
-            encode, name = one.job.source.encode, one.job.name
-            candidates.put_all(one.result, destination.output, targets, report, encode=encode, name=name)
-            report.figures(one.result, at_work.load_seconds)
-        return
-    with keeping((Path(one.job.name), one.new) for one in filled if one.changed):
-        destination.put(filled, targets, report, load_seconds=at_work.load_seconds)
+            for language in dict.fromkeys(job.language for job in jobs):
+                at_work.tell_limits(language, instruction or "")
+            until_the_end.enter_context(at_work.journal.recording("fill", instruction))
+            filled: list[Filled] = []
+            for job, project in zip(jobs, projects, strict=True):
+                effort = trying.effort(
+                    project, verify, encode=job.source.encode, others=placed(filled, projects, project)
+                )
+                run = task.fill(
+                    at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify, effort=effort
+                )
+                done = at_work.run(run, language=job.language.name, file=job.name)
+                report.of_run(done.result, job.name, strict=strict)
+                done.result.accepted(strict=strict)
+                filled.append(candidates.ask(done, report) if destination.ask else done)
+        if trying.is_all:
+            for one in filled:
+                encode, name = one.job.source.encode, one.job.name
+                candidates.put_all(one.result, destination.output, targets, report, encode=encode, name=name)
+                report.figures(one.result, at_work.load_seconds)
+            values = [destination.values(one, None, at_work.load_seconds) for one in filled]
+            at_work.end(0, {"files": values}, told=showing.jsonl)
+            return
+        with keeping((Path(one.job.name), one.new) for one in filled if one.changed):
+            destination.put(filled, targets, report, at_work)
 
 
 def placed(filled: Sequence[Filled], projects: Sequence[Project | None], current: Project | None) -> dict[Path, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,7 @@ def gen(
     from diffucli.cli import candidates, destination, session
     from diffucli.syntax import languages
 
+    report = replace(report, json=report.json or showing.jsonl)
     language = languages.by_name(lang or "python")
     targets = destination.opened(output, report, several=trying.several)
     if output is not None:
@@ -54,28 +56,29 @@ def gen(
     name = f"answer{language.suffixes[0]}" if output is None or isinstance(targets[0], Outlet) else output.name
     project = trying.project(None, name)
     words, contexts = given.parts(report)
-    at_work = session.begin(choice, report, live=showing.live, fps=showing.fps)
+    at_work = session.begin(choice, report, showing)
     from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
 
     at_work.tell_limits(language, words, [context.text for context in contexts])
     request = Request(joined(words, contexts), language, length or DEFAULT_ANSWER_TOKENS, verify=verify)
-    run = generate(at_work.checkpoint, request, at_work.policy, effort=trying.effort(project, verify))
-    result = at_work.run(run, language=language.name)
-    if not result.ended and not result.chosen.written.masks_left:
-        report.warn("the canvas is full before the code came to its end; try a larger --length")
-    report.of_run(result, strict=strict)
-    if trying.is_all:
-        candidates.put_all(result, output, targets, report, encode=str.encode)
+    with at_work.journal.recording("gen", words):
+        run = generate(at_work.checkpoint, request, at_work.policy, effort=trying.effort(project, verify))
+        result = at_work.run(run, language=language.name)
+        if not result.ended and not result.chosen.written.masks_left:
+            report.warn("the canvas is full before the code came to its end; try a larger --length")
+        report.of_run(result, strict=strict)
+        figures = run_values(result, at_work.load_seconds)
+        values = {"file": output and str(output), "undo": None, "ended": result.ended, **figures}
+        if trying.is_all:
+            candidates.put_all(result, output, targets, report, encode=str.encode)
+            at_work.end(0, {"text": result.text, **values}, told=showing.jsonl)
+            report.figures(result, at_work.load_seconds)
+            return
+        code = result.accepted(strict=strict).text
+        with destination.keeping([(Path(name), code.encode())]):
+            written = [(output, targets[0], code.encode())] if output else []
+            (undo,) = destination.write(written, report) or [None]
+            at_work.end(0, {"text": code, **values, "undo": undo})
+            if not report.json and output is None:
+                streams.put(code.encode())
         report.figures(result, at_work.load_seconds)
-        return
-    code = result.accepted(strict=strict).text
-    with destination.keeping([(Path(name), code.encode())]):
-        written = [(output, targets[0], code.encode())] if output else []
-        (undo,) = destination.write(written, report) or [None]
-        if report.json:
-            values = run_values(result, at_work.load_seconds)
-            file = output and str(output)
-            report.object("diffu.run/1", 0, text=code, file=file, undo=undo, ended=result.ended, **values)
-        elif output is None:
-            streams.put(code.encode())
-    report.figures(result, at_work.load_seconds)

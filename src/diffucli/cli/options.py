@@ -126,6 +126,11 @@ LiveView = Annotated[Live, output("--live", help="Show the canvas on stderr whil
 Fps = Annotated[
     float, output("--fps", metavar="N", min=1, max=60, callback=_number, help="Most frames a second of the live view.")
 ]
+Slow = Annotated[bool, output("--slow", metavar=FLAG, help="Show each step for a quarter of a second.")]
+Jsonl = Annotated[
+    bool, output("--jsonl", metavar=FLAG, help="Print each event as a line of JSON, as it happens; see docs/traces.md.")
+]
+NoLog = Annotated[bool, output("--no-log", metavar=FLAG, help="Keep no trace of this run in the log.")]
 Output = Annotated[Path | None, output("-o", "--output", metavar="FILE", parser=_file, help=OUTPUT_HELP)]
 Language = Annotated[str | None, typer.Option("-l", "--lang", metavar="NAME", help=LANG_HELP)]
 StdinName = Annotated[Path | None, typer.Option("--stdin-filename", metavar="FILE", help=STDIN_HELP)]
@@ -159,7 +164,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """How a run is shown."""
+    """How a run is shown, and whether it can be shown again."""
 
     live: LiveView = "auto"
     fps: Fps = 20.0
+    slow: Slow = False
+    jsonl: Jsonl = False
+    no_log: NoLog = False

@@ -6,16 +6,18 @@ import gc
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import environ
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from diffucli import files
+from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from diffucli.cli.options import Choice, Live
+    from diffucli.cli.journal import Journal
+    from diffucli.cli.options import Choice, Showing
     from diffucli.cli.report import Report
     from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
@@ -25,19 +27,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DAY = 86_400.0  # seconds
+SLOW = 0.25  # seconds for which --slow shows each step
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A loaded checkpoint and the policy to write by. load_seconds: of loading it. live, fps: how runs are shown."""
+    """A loaded checkpoint and the policy to write by. load_seconds: of loading it. showing: how runs are shown."""
 
     entry: Entry
     checkpoint: Checkpoint
     policy: Policy
     load_seconds: float
-    live: Live
-    fps: float
+    showing: Showing
     report: Report
+    journal: Journal
 
     def tell_limits(self, language: Language, words: str, contexts: Sequence[str] = ()) -> None:
         """Says what is asked for that the model was not trained for: a request with texts to be read with it."""
@@ -47,25 +50,51 @@ class Session:
         for limit in exceeded(self.entry.limits, tokenizer, language=language, words=words, contexts=contexts):
             self.report.warn(f"{self.entry.name} {limit}")
 
-    def run(self, task: Run[T], *, language: str) -> T:
-        """Runs a task to its end, drawn on the terminal where that is wanted; its result. Raises NoRoom."""
+    def run(self, task: Run[T], *, language: str, file: str | None = None) -> T:
+        """Runs a task to its end, drawn on the terminal where that is wanted; its result. Raises NoRoom.
+
+        file: the name of the file that it is for.
+        """
+        from diffucli.decode.lanes import watched
         from diffucli.decode.loop import alone
-        from diffucli.ui import View, pull, show, wants_live
+        from diffucli.trace.form import Job
+        from diffucli.ui import View, pull, show
 
         network = self.checkpoint.network
-        before, events = network.trouble, alone(network, task)
-        if self.report.quiet or self.report.json or not wants_live(sys.stderr, self.live, environ):
+        self.journal.take(Job(language, file))
+        before, events = network.trouble, alone(network, watched(task, self.journal.take))
+        if not self.is_live:
             result = pull(events)
         else:
-            view = View(language, files.real(self.entry.folder).name)
-            result = show(events, self.checkpoint.tokenizer.piece, view=view, fps=self.fps)
+            view, hold = View(language, files.real(self.entry.folder).name), SLOW if self.showing.slow else 0.0
+            result = show(events, self.checkpoint.tokenizer.piece, view=view, fps=self.showing.fps, hold=hold)
         if network.trouble != before:
             self.report.note(network.trouble)
         return result
 
+    def end(
+        self, status: int, values: dict[str, Any], *, kept: dict[str, Any] | None = None, told: bool = True
+    ) -> None:
+        """Prints the object of --json where that is wanted, and keeps it in the trace with what is to be `kept`.
 
-def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
+        told: False, if something else was printed.
+        """
+        values = {"log": self.journal.id if self.journal.kept else None, **values}
+        self.journal.ending = {"schema": "diffu.run/1", "status": status, **values, **(kept or {})}
+        if self.report.json and told:
+            self.report.object("diffu.run/1", status, **values)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether runs are drawn."""
+        from diffucli.ui import wants_live
+
+        return not (self.report.quiet or self.report.json) and wants_live(sys.stderr, self.showing.live, environ)
+
+
+def begin(choice: Choice, report: Report, showing: Showing) -> Session:
     """The session for these options; the model is loaded when this returns. Raises ModelError, UsageError."""
+    from diffucli.cli.journal import Journal, wants_log
     from diffucli.model import registry
 
     begun = time.perf_counter()
@@ -77,7 +106,30 @@ def begin(choice: Choice, report: Report, *, live: Live, fps: float) -> Session:
         checkpoint = load(entry.folder, device=choice.device, quant=choice.quant)
     if entry.limits.purpose and report.tells_notices and _is_due(f"{entry.name}-notice"):
         report.notice(f"{entry.name} is {entry.limits.purpose}; {registry.INVITATION}")
-    return Session(entry, checkpoint, policy, time.perf_counter() - begun, live, fps, report)
+    revision = entry.record.revision if entry.record else ""
+    header: dict[str, Any] = {"model": entry.name, "revision": revision or None, "preset": choice.preset.value}
+    header |= {"seed": policy.seed, "policy": _plain(policy)}
+    kept = wants_log(no_log=showing.no_log)
+    journal = Journal(header, checkpoint.tokenizer.piece, report, kept, prints=showing.jsonl)
+    session = Session(entry, checkpoint, policy, time.perf_counter() - begun, showing, report, journal)
+    if showing.slow and not session.is_live:
+        raise UsageError(
+            "--slow needs the live view, on a terminal", hint="leave it out; diffu replay shows a run again"
+        )
+    return session
+
+
+def _plain(policy: Policy) -> dict[str, Any]:
+    """A policy as plain values."""
+    return asdict(policy.sampling) | {
+        "commit": str(policy.commit),
+        "steps": policy.steps,
+        "budget": policy.budget,
+        "block": policy.block,
+        "by_line": policy.by_line,
+        "cache": policy.cache,
+        "speculate": policy.speculate,
+    }
 
 
 def _is_due(name: str) -> bool:

@@ -242,7 +242,7 @@ def is_filter(given: Mapping[str, object]) -> bool:
     reads = STDIN in map(named, paths) if isinstance(paths, Sequence) and paths else stdin_is_given()
     return (
         reads
-        and not any(given.get(name) for name in ("json", "diff", "check", "output", "write"))
+        and not any(given.get(name) for name in ("json", "jsonl", "diff", "check", "output", "write"))
         and given.get("pick") != "all"
     )
 

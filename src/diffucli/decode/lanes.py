@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from diffucli.events import Beside
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -14,8 +16,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def side_by_side(runs: Sequence[Run[T]], *, shown: int | None = 0) -> Run[list[T]]:
-    """All of `runs` at once; their results in order. The events of run number `shown` are passed on, no others."""
+def side_by_side(runs: Sequence[Run[T]], *, shown: int | None = 0, beside: bool = False) -> Run[list[T]]:
+    """All of `runs` at once; their results in order. The events of run number `shown` are passed on.
+
+    beside: those of the others too, each as `Beside` with the number of its run.
+    """
     results: dict[int, T] = {}
     answers: dict[int, Answer | Answers | None] = dict.fromkeys(range(len(runs)))
     try:
@@ -34,6 +39,8 @@ def side_by_side(runs: Sequence[Run[T]], *, shown: int | None = 0) -> Run[list[T
                         break
                     if number == shown:
                         yield item
+                    elif beside and not isinstance(item, Beside):
+                        yield Beside(number, item)
             if asked:
                 answers |= _by_run((yield asked))
         return [results[number] for number in range(len(runs))]

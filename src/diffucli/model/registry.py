@@ -38,7 +38,7 @@ ALIASES = {
 }
 INVITATION = f"diffu model pull {FIRST_CHOICE} brings a 7B model"
 PULL = "diffu model pull {}"
-DEFAULT_KEY = "model"  # of the settings file
+DEFAULT_KEY, LOG_KEY = "model", "log"  # of the settings file
 BF16_BYTES, NF4_BITS = 2, 4
 _ALIAS_OF = {repository.lower(): alias for alias, repository in ALIASES.items()}
 _WEB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://(?:models/)?")
@@ -213,7 +213,7 @@ def use(name: str) -> Entry:
     """Makes `name` the default model. Raises ModelError, and UsageError if the settings cannot be read."""
     entry = find(name)
     place = entry.name if entry.record else str(entry.folder.absolute())
-    _set_default(None if entry.embedded else place)
+    _store(DEFAULT_KEY, None if entry.embedded else place)
     return entry
 
 
@@ -232,7 +232,7 @@ def remove(name: str, *, linked: bool = False) -> int:
         raise ModelError(f"there is no pulled model {name!r}", hint=hint)
     freed = store.remove(short, linked=linked)
     if _default_name() == short:
-        _set_default(None)
+        _store(DEFAULT_KEY, None)
     return freed
 
 
@@ -259,19 +259,29 @@ def settings_path() -> Path:
     return store.home(platformdirs.user_config_dir("diffu", appauthor=False)) / "config.json"
 
 
+def logs() -> bool:
+    """Whether runs are kept in the log by the settings file. Raises UsageError if it cannot be read."""
+    return _settings().get(LOG_KEY) is not False
+
+
+def set_logs(*, on: bool) -> None:
+    """Stores whether runs are kept in the log. Raises UsageError or ModelError if it cannot be stored."""
+    _store(LOG_KEY, None if on else False)
+
+
 def _default_name() -> str | None:
     """The name or folder of the default model by the settings file; None if it has none."""
     name = _settings().get(DEFAULT_KEY)
     return name if isinstance(name, str) else None
 
 
-def _set_default(name: str | None) -> None:
-    """Stores the default model; None: the embedded one. Raises UsageError or ModelError if it cannot be stored."""
+def _store(key: str, value: object) -> None:
+    """Stores a setting; None: the default. Raises UsageError or ModelError if it cannot be stored."""
     path = settings_path()
-    others = {key: value for key, value in _settings().items() if key != DEFAULT_KEY}
+    others = {name: stored for name, stored in _settings().items() if name != key}
     with store.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.swap_json(path, others | ({DEFAULT_KEY: name} if name else {}))
+        store.swap_json(path, others if value is None else others | {key: value})
 
 
 def _settings() -> dict[str, object]:

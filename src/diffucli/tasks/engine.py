@@ -16,10 +16,12 @@ from diffucli.decode.lanes import side_by_side
 from diffucli.decode.policy import repair_policy
 from diffucli.decode.sample import Constraints
 from diffucli.errors import UsageError
+from diffucli.events import Finished, Started
 from diffucli.tasks.attempt import Attempt, FailedTest, badness
 from diffucli.tasks.doubt import UNKNOWN, Doubted, doubt_of
 from diffucli.tasks.repair import repaired
 from diffucli.tasks.verify import Check, Refused
+from diffucli.tasks.write import composed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -161,12 +163,16 @@ def solve(
     """Writes, judges and repairs as many candidates as `effort` says, all at once; the best one first."""
     begun = time.perf_counter()
     versions = yield from side_by_side(
-        [_candidate(task, each, effort.repair) for each in policies(policy, effort.candidates)]
+        [_candidate(task, each, effort.repair) for each in policies(policy, effort.candidates)], beside=True
     )
     best = _tested([min(each, key=badness) for each in versions], effort)
     if effort.pick == "best":
         best.sort(key=badness)
     attempts = tuple(attempt for each in versions for attempt in each)
+    if len(attempts) > 1:  # so that the last canvas is that of the text
+        layout = composed(best[0].written.layout, best[0].written.holes)
+        yield Started(layout.tokens, checkpoint.tokenizer.mask, (), (layout.shown.start, layout.shown.stop))
+        yield Finished(layout.tokens, "complete", 0.0, 0.0)
     doubt, rereading = UNKNOWN, 0.0
     if effort.doubt:
         doubt, rereading = yield from doubt_of(checkpoint, best[0], task.kind)

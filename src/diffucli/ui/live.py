@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from diffucli.errors import UsageError
-from diffucli.events import Event, Finished
+from diffucli.events import Beside, Event, Finished
 from diffucli.signals import restoring_on_stop, unwinding_on_kill
 from diffucli.ui.frame import Frame, View
 from diffucli.ui.terminal import Screen
@@ -27,7 +27,10 @@ MAX_SHARE, MAX_PAUSE = 0.04, 0.2  # frames take at most this share of the time, 
 
 @dataclass(slots=True)
 class Pace:
-    """When to draw: at most `fps` times a second, and less often if drawing took more than `share` of the time."""
+    """When to draw: at most `fps` times a second, and less often if drawing took more than `share` of the time.
+
+    hold: seconds for which each frame stays, if every one is drawn.
+    """
 
     fps: float
     clock: Callable[[], float] = time.monotonic
@@ -35,11 +38,12 @@ class Pace:
     started: float = float("-inf")
     cost: float = 0.0
     first: bool = True
+    hold: float = 0.0
 
     def due(self) -> bool:
         """Whether to draw a frame now; if so, the frame starts now."""
         now = self.clock()
-        if now - self.started < max(1 / self.fps, min(self.cost / self.share, MAX_PAUSE)):
+        if not self.hold and now - self.started < max(1 / self.fps, min(self.cost / self.share, MAX_PAUSE)):
             return False
         self.started = now
         return True
@@ -48,6 +52,7 @@ class Pace:
         """Notes that the frame is drawn. The first one does not count as slow, since it loads the lexer."""
         self.cost = 0.0 if self.first else self.clock() - self.started
         self.first = False
+        time.sleep(self.hold)
 
 
 def show(
@@ -58,10 +63,11 @@ def show(
     out: TextIO | None = None,
     fps: float = 20,
     share: float = MAX_SHARE,
+    hold: float = 0.0,
 ) -> T:
     """Runs `events` to the end, draws them on `out` (standard error) meanwhile, and returns what they return.
 
-    pieces: gives a token's bytes. fps, share: see Pace. However this ends, the view is erased and `events` is closed.
+    pieces: gives a token's bytes. fps, share, hold: see Pace. The view is erased and `events` is closed in any case.
     SIGTERM and SIGHUP do that first and then end the process; Ctrl-Z erases the view until the process continues.
     Raises UsageError if `fps` is not above 0.
     """
@@ -70,13 +76,15 @@ def show(
         if not fps > 0:
             raise UsageError(f"{fps:g} frames a second cannot be drawn", hint="--fps takes a number above 0")
         frame = Frame(pieces, view, encoding=out.encoding or "ascii")
-        return play(events, frame, Screen(out), pace=Pace(fps, share=share))
+        return play(events, frame, Screen(out), pace=Pace(fps, share=share, hold=hold))
 
 
 def play(events: Generator[Event, None, T], frame: Frame, screen: Screen, *, pace: Pace) -> T:
     """As `show`, for a `frame` that is painted on `screen` when `pace` allows and when a canvas is finished."""
 
     def see(event: Event) -> None:
+        if isinstance(event, Beside):
+            return
         frame.take(event)
         if isinstance(event, Finished):
             screen.paint(frame)
