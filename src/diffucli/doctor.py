@@ -188,10 +188,11 @@ def _sandbox() -> Finding:
 
 def folders() -> dict[str, Path]:
     """The folders that diffu uses on this machine, by their content."""
+    from diffucli import settings
     from diffucli.edit.undo import default_root
-    from diffucli.model import registry, store
+    from diffucli.model import store
 
-    return {"models": store.root(), "settings": registry.settings_path().parent, "undo": default_root()}
+    return {"models": store.root(), "settings": settings.user_path().parent, "undo": default_root()}
 
 
 def _folder(name: str) -> Finding:

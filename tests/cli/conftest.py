@@ -46,9 +46,10 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has a folder and an undo store of its own, and no settings from outside; stdin is /dev/null."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+    for name in [name for name in os.environ if name.startswith("DIFFU_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("DIFFU_STATE", str(tmp_path / "state"))
-    for name in ("DIFFU_MODEL", "DIFFU_DEBUG", "DIFFU_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
 @pytest.fixture

@@ -214,11 +214,18 @@ class Case:
         return self.draw.choice([["undo", "--list"], ["undo"], ["undo", "--redo"], ["undo", "--list", "--json"]])
 
     def settings(self) -> list[str]:
-        path = self.folder / "home" / "config.json"
-        path.write_text('{"model": "mini", "other": [1]}')
-        odd_file(self.draw, path, json_changed)
+        path = self.folder / "home" / self.draw.choice(["config.json", "config.toml"])
+        is_json = path.suffix == ".json"
+        path.write_text('{"model": "mini", "other": [1]}' if is_json else 'model = "mini"\ntemp = 0.5  # warm\n')
+        odd_file(self.draw, path, json_changed if is_json else bytes_changed)
         del self.environment["DIFFU_MODEL"]
-        return self.draw.choice([["model", "list"], ["model", "path"], ["model", "use", "mini"], ["gen", ""]])
+        configs = [
+            ["config", "list"],
+            ["config", "set", "fps", "9"],
+            ["config", "unset", "temp"],
+            ["config", "get", "temp"],
+        ]
+        return self.draw.choice([["model", "list"], ["model", "path"], ["model", "use", "mini"], ["gen", ""], *configs])
 
     def records(self) -> list[str]:
         folder = self.folder / "home" / "models" / "some"

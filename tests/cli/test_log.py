@@ -65,7 +65,7 @@ def test_a_refused_text_is_kept_with_its_verdict(diffu, says):
     assert b"x = (" in diffu("log", "show", "last", "--partial").out
 
 
-@pytest.mark.parametrize("how", ["flag", "settings", "unreadable"])
+@pytest.mark.parametrize("how", ["flag", "settings", "variable"])
 def test_nothing_is_kept_where_somebody_says_no(diffu, says, how, monkeypatch, tmp_path):
     says(ANSWER)
     log = tmp_path / "state" / "log"
@@ -73,9 +73,9 @@ def test_nothing_is_kept_where_somebody_says_no(diffu, says, how, monkeypatch, t
     if how == "settings":
         assert diffu("log", "off").code == 0
         assert diffu("log", "status").out.startswith(b"the log is off")
-    if how == "unreadable":
-        (tmp_path / "home").mkdir()
-        (tmp_path / "home" / "config.json").write_text("{")
+    if how == "variable":
+        monkeypatch.setenv("DIFFU_NO_LOG", "1")
+        assert diffu("log", "status").out.startswith(b"the log is off")
     done = diffu("gen", "set x", "--json", *(["--no-log"] if how == "flag" else []))
     assert json.loads(done.out)["log"] is None
     assert not log.exists()
@@ -83,6 +83,15 @@ def test_nothing_is_kept_where_somebody_says_no(diffu, says, how, monkeypatch, t
         assert diffu("log", "on").code == 0
         diffu("gen", "set x")
         assert only(log)
+
+
+def test_nothing_is_kept_where_the_settings_cannot_be_read_since_they_may_say_no(diffu, says, monkeypatch, tmp_path):
+    says(ANSWER)
+    monkeypatch.setenv("DIFFU_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config.toml").write_text("no-log = ")
+    assert diffu("gen", "set x").code == 2
+    assert not (tmp_path / "state" / "log").exists()
 
 
 def test_a_state_folder_that_cannot_be_written_is_told_to_those_who_ask_alone(diffu, says, monkeypatch, tmp_path):

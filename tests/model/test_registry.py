@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from diffucli.errors import BadCheckpoint, ModelError, UsageError
+from diffucli import settings
+from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
 from diffucli.model import registry, store
 from diffucli.model.registry import Entry, facts, find
 
@@ -99,23 +100,32 @@ def test_a_choice_that_is_gone_says_so(pulled):
     assert "diffu model use mini" in caught.value.hint
 
 
-def test_a_choice_keeps_the_other_settings(pulled):
-    registry.settings_path().write_text('{"theme": "dark"}')
+def test_a_choice_keeps_the_other_settings(pulled, home):
+    settings.write('preset = "fast"  # mine\n')
     registry.use(NAME)
-    assert json.loads(registry.settings_path().read_text()) == {"theme": "dark", "model": NAME}
+    assert (home / "config.toml").read_text() == f'preset = "fast"  # mine\nmodel = "{NAME}"\n'
 
 
 @pytest.mark.parametrize("content", ["{", "[1]"])
-def test_settings_that_are_damaged_are_named(home, content):
+def test_an_earlier_choice_that_is_damaged_is_named(home, content):
     home.mkdir()
-    registry.settings_path().write_text(content)
+    (home / "config.json").write_text(content)
     with pytest.raises(UsageError, match=r"config\.json"):
         find(None)
 
 
+def test_a_choice_of_an_earlier_diffu_holds_until_there_is_another(pulled, home):
+    former = home / "config.json"
+    former.write_text(json.dumps({"theme": "dark", "model": NAME}))
+    assert find(None).name == NAME
+    registry.use("mini")
+    assert not former.exists()
+    assert (home / "config.toml").read_text().strip() == ""
+
+
 def test_settings_that_cannot_be_written_are_told(home, golden):
     home.write_text("no folder")
-    with pytest.raises((ModelError, UsageError), match=r"config\.json|cannot be written"):
+    with pytest.raises(WriteFailed, match=r"config\.toml cannot be written"):
         registry.use(str(golden))
 
 
@@ -207,7 +217,7 @@ def test_without_diffu_home_models_lie_in_the_users_cache(monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", "/some/config")
     if sys.platform == "linux":
         assert store.model_dir("org/name") == Path("/some/cache/diffu/models/org--name")
-        assert registry.settings_path() == Path("/some/config/diffu/config.json")
+        assert settings.user_path() == Path("/some/config/diffu/config.toml")
 
 
 @pytest.mark.parametrize("alias", registry.ALIASES)

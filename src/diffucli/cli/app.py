@@ -7,25 +7,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from diffucli.cli import bench, check, doctor, evaluate, failure, fill, gen, log, model, train, undo
+from diffucli.cli import bench, check, config, doctor, evaluate, failure, fill, gen, log, model, train, undo
+from diffucli.cli.configured import Configured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HELP = "Write and edit code with a masked diffusion language model on your own machine."
 
-COMMANDS = (
-    "gen",
-    "fill",
-    "check",
-    "undo",
-    "log",
-    "model",
-    "doctor",
-    "eval",
-    "bench",
-    "train",
-)  # as the help lists them
+# As the help lists them.
+COMMANDS = ("gen", "fill", "check", "undo", "log", "model", "doctor", "config", "eval", "bench", "train")
 
 
 class Commands(TyperGroup):
@@ -45,15 +36,16 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("gen", epilog=gen.EXAMPLES)(gen.gen)
-app.command("fill", epilog=fill.EXAMPLES)(fill.fill)
+app.command("gen", cls=Configured, epilog=gen.EXAMPLES)(gen.gen)
+app.command("fill", cls=Configured, epilog=fill.EXAMPLES)(fill.fill)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("undo", epilog=undo.EXAMPLES)(undo.undo)
 app.add_typer(log.app, name="log")
 app.add_typer(model.app, name="model")
-app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.add_typer(config.app, name="config")
+app.command("eval", cls=Configured, epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.add_typer(bench.app, name="bench")
-app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("train", cls=Configured, epilog=train.EXAMPLES)(train.train)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

@@ -29,12 +29,22 @@ TEST_HELP = "Command that judges each candidate in a copy of the project; {} sta
 class Trying:
     """How much is done for a text."""
 
-    candidates: Annotated[int, effort("-n", "--candidates", metavar="K", min=1, max=32, help=CANDIDATES_HELP)] = 1
+    candidates: Annotated[
+        int, effort("-n", "--candidates", envvar="DIFFU_CANDIDATES", metavar="K", min=1, max=32, help=CANDIDATES_HELP)
+    ] = 1
     pick: Annotated[Pick, effort("--pick", help=PICK_HELP)] = "auto"
-    repair: Annotated[int, effort("--repair", metavar="N", min=0, max=12, help=REPAIR_HELP)] = 2
-    test: Annotated[str | None, effort("--test", metavar="CMD", help=TEST_HELP)] = None
+    repair: Annotated[int, effort("--repair", envvar="DIFFU_REPAIR", metavar="N", min=0, max=12, help=REPAIR_HELP)] = 2
+    test: Annotated[str | None, effort("--test", envvar="DIFFU_TEST", metavar="CMD", help=TEST_HELP)] = None
     test_seconds: Annotated[
-        float, effort("--test-seconds", metavar="N", min=0.1, max=86_400, help="Time limit of --test.")
+        float,
+        effort(
+            "--test-seconds",
+            envvar="DIFFU_TEST_SECONDS",
+            metavar="N",
+            min=0.1,
+            max=86_400,
+            help="Time limit of --test.",
+        ),
     ] = 60.0
 
     @property

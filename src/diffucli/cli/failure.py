@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from diffucli.cli import streams
+from diffucli.cli.configured import NotBegun
 from diffucli.cli.report import places, say, say_lines
 from diffucli.errors import LESS_MEMORY, DiffuError, ModelError, NoRoom, UsageError, WriteFailed, is_out_of_memory
 from diffucli.tasks.attempt import FailedTest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 PIPE = 141  # what a shell makes of SIGPIPE
 DASHED = re.compile(r"-(?:-[^\s=]*)?\s")  # the beginning of a text, as of a list in Markdown; no option has a blank
+VARIABLE = re.compile(r" \(env var: '\w+'\)")  # typer names it whether the value is from there or not
 MESSAGE_LENGTH = 200  # characters of a library's message that are shown
 
 
@@ -77,13 +79,13 @@ def asked(command: object, argv: Sequence[str]) -> Asked:
 def tell(error: Exception, asked: Asked) -> int:
     """Says what went wrong as it was asked for; the exit code."""
     if isinstance(error, typer.TyperException):
-        message = error.format_message().replace("Value error, ", "")
+        message = VARIABLE.sub("", error.format_message()).replace("Value error, ", "")
         if not message:  # the help has been shown instead
             return UsageError.exit_code
-        error = UsageError(message.rstrip(".\n"), hint=_remedy(message, asked))
-        if asked.echo:  # the command did not come to run, so nobody has read stdin
-            with contextlib.suppress(OSError, WriteFailed):
-                streams.echo(b"")
+        error = NotBegun(message.rstrip(".\n"), hint=_remedy(message, asked))
+    if asked.echo and isinstance(error, NotBegun):  # so nobody has read stdin
+        with contextlib.suppress(OSError, WriteFailed):
+            streams.echo(b"")
     if isinstance(error, BrokenPipeError):
         streams.abandon(sys.stdout)
         return PIPE

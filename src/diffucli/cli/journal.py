@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +29,6 @@ def log_store() -> TraceStore:
     from diffucli.trace.store import TraceStore
 
     return TraceStore(default_root().parent / "log")
-
-
-def wants_log(*, no_log: bool) -> bool:
-    """Whether runs are kept. Not if the settings cannot be read, since they may say no."""
-    from diffucli.model import registry
-
-    with suppress(DiffuError):
-        return not no_log and registry.logs()
-    return False
 
 
 @dataclass

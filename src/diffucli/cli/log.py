@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from diffucli import settings
+from diffucli.cli import config, streams
 from diffucli.cli import options as flag
-from diffucli.cli import streams
-from diffucli.cli.journal import log_store, wants_log
+from diffucli.cli.journal import log_store
 from diffucli.cli.pull import confirmed
 from diffucli.cli.report import Report, say, tell
 from diffucli.errors import DiffuError, UsageError
@@ -24,6 +25,7 @@ app = typer.Typer(help="List, show and delete the traces that gen and fill keep 
 RUN_HELP = "Id of a run, as `diffu log list` shows it, `last`, or a trace file."
 Run = Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)]
 Yes = Annotated[bool, typer.Option("-y", "--yes", metavar=flag.FLAG, help="Delete without being asked.")]
+NO_LOG = "no-log"  # the setting
 NEWEST = 20  # runs that are listed by default
 WIDEST = 60  # characters of a request that are shown
 
@@ -95,9 +97,9 @@ def prune(
 
 
 @app.command("status", epilog=flag.examples("diffu log status", "diffu log status --json"))
-def status(as_json: flag.Json = False) -> None:
+def status(context: typer.Context, as_json: flag.Json = False) -> None:
     """Say whether runs are kept, where, and how much room they take."""
-    store, on = log_store(), wants_log(no_log=False)
+    store, on = log_store(), not config.in_force(context)[NO_LOG].value
     entries = store.entries()
     used = sum(entry.size for entry in entries)
     if as_json:
@@ -199,9 +201,7 @@ def _told(gone: list[Entry]) -> None:
 
 
 def _switch(*, on: bool) -> None:
-    from diffucli.model import registry
-
-    registry.set_logs(on=on)
+    settings.store(NO_LOG, None if on else True)
     if sys.stderr.isatty():
         say(
             "runs are kept in the log from now on"

@@ -25,10 +25,11 @@ def use(
     report: Report = Report(),  # noqa: B008 — a group of flags
 ) -> None:
     """Choose the model that runs when none is named. It is mini at first."""
+    from diffucli import settings
     from diffucli.model import registry
 
     entry = registry.use(name)
-    report.note(f"stored in {registry.settings_path()}")
+    report.note(f"stored in {settings.user_path()}")
     if report.json:
         report.object("diffu.used/1", 0, name=entry.name, folder=str(entry.folder))
     report.say(f"{entry.name} runs from now on when no model is named")

@@ -94,43 +94,67 @@ ModelArgument = Annotated[
     str | None,
     typer.Argument(metavar="NAME", help=MODEL_HELP, envvar="DIFFU_MODEL", show_default=False),
 ]
-Quantise = Annotated[Quant, model("--quant", help=QUANT_HELP)]
-Device = Annotated[str, model("--device", metavar="NAME", help=DEVICE_HELP)]
+Quantise = Annotated[Quant, model("--quant", envvar="DIFFU_QUANT", help=QUANT_HELP)]
+Device = Annotated[str, model("--device", envvar="DIFFU_DEVICE", metavar="NAME", help=DEVICE_HELP)]
 
-Presets = Annotated[Preset, decoding("--preset", help="How the canvas is written; see docs/decoding.md.")]
+Presets = Annotated[
+    Preset, decoding("--preset", envvar="DIFFU_PRESET", help="How the canvas is written; see docs/decoding.md.")
+]
 Seed = Annotated[
-    int | None, decoding("--seed", metavar="N", callback=_seed, help="Seed of all draws. (default: random)")
+    int | None,
+    decoding("--seed", envvar="DIFFU_SEED", metavar="N", callback=_seed, help="Seed of all draws. (default: random)"),
 ]
-Steps = Annotated[int | None, decoding("--steps", metavar="N", min=1, help=STEPS_HELP)]
+Steps = Annotated[int | None, decoding("--steps", envvar="DIFFU_STEPS", metavar="N", min=1, help=STEPS_HELP)]
 Temperature = Annotated[
-    float | None, decoding("--temp", metavar="T", min=0.0, max=10.0, callback=_number, help=TEMP_HELP)
+    float | None,
+    decoding("--temp", envvar="DIFFU_TEMP", metavar="T", min=0.0, max=10.0, callback=_number, help=TEMP_HELP),
 ]
-TopP = Annotated[float | None, decoding("--top-p", metavar="P", callback=_number, help=TOP_P_HELP)]
-Order = Annotated[Alg | None, decoding("--alg", help=ALG_HELP)]
+TopP = Annotated[
+    float | None, decoding("--top-p", envvar="DIFFU_TOP_P", metavar="P", callback=_number, help=TOP_P_HELP)
+]
+Order = Annotated[Alg | None, decoding("--alg", envvar="DIFFU_ALG", help=ALG_HELP)]
 AlgTemp = Annotated[
-    float | None, decoding("--alg-temp", metavar="T", min=0.0, max=1000.0, callback=_number, help=ALG_TEMP_HELP)
+    float | None,
+    decoding(
+        "--alg-temp", envvar="DIFFU_ALG_TEMP", metavar="T", min=0.0, max=1000.0, callback=_number, help=ALG_TEMP_HELP
+    ),
 ]
-Block = Annotated[int | None, decoding("--block", metavar="N", min=0, help=BLOCK_HELP)]
-ByLine = Annotated[bool, decoding("--by-line", metavar=FLAG, help="Write a line to its end before what follows it.")]
-Reuse = Annotated[Cache | None, decoding("--cache", help=CACHE_HELP)]
-Speculate = Annotated[int, decoding("--speculate", metavar="N", min=0, max=64, help=SPECULATE_HELP)]
+Block = Annotated[int | None, decoding("--block", envvar="DIFFU_BLOCK", metavar="N", min=0, help=BLOCK_HELP)]
+ByLine = Annotated[
+    bool,
+    decoding("--by-line", envvar="DIFFU_BY_LINE", metavar=FLAG, help="Write a line to its end before what follows it."),
+]
+Reuse = Annotated[Cache | None, decoding("--cache", envvar="DIFFU_CACHE", help=CACHE_HELP)]
+Speculate = Annotated[
+    int, decoding("--speculate", envvar="DIFFU_SPECULATE", metavar="N", min=0, max=64, help=SPECULATE_HELP)
+]
 
-Verification = Annotated[Verify, output("--verify", help=VERIFY_HELP)]
-Strict = Annotated[bool, output("--strict", metavar=FLAG, help=STRICT_HELP)]
+Verification = Annotated[Verify, output("--verify", envvar="DIFFU_VERIFY", help=VERIFY_HELP)]
+Strict = Annotated[bool, output("--strict", envvar="DIFFU_STRICT", metavar=FLAG, help=STRICT_HELP)]
 Quiet = Annotated[bool, output("-q", "--quiet", metavar=FLAG, help="Print errors only.")]
 Verbose = Annotated[bool, output("-v", "--verbose", metavar=FLAG, help="Print notes and figures too.")]
 UNCONFINED_HELP = "Run the answers with your own rights, unconfined: they can do all that you can."
 Unconfined = Annotated[bool, typer.Option("--unconfined", metavar=FLAG, help=UNCONFINED_HELP)]
 Json = Annotated[bool, output("--json", metavar=FLAG, help="Print one JSON object on stdout.")]
-LiveView = Annotated[Live, output("--live", help="Show the canvas on stderr while it is written.")]
+LiveView = Annotated[Live, output("--live", envvar="DIFFU_LIVE", help="Show the canvas on stderr while it is written.")]
 Fps = Annotated[
-    float, output("--fps", metavar="N", min=1, max=60, callback=_number, help="Most frames a second of the live view.")
+    float,
+    output(
+        "--fps",
+        envvar="DIFFU_FPS",
+        metavar="N",
+        min=1,
+        max=60,
+        callback=_number,
+        help="Most frames a second of the live view.",
+    ),
 ]
 Slow = Annotated[bool, output("--slow", metavar=FLAG, help="Show each step for a quarter of a second.")]
 Jsonl = Annotated[
     bool, output("--jsonl", metavar=FLAG, help="Print each event as a line of JSON, as it happens; see docs/traces.md.")
 ]
-NoLog = Annotated[bool, output("--no-log", metavar=FLAG, help="Keep no trace of this run in the log.")]
+NO_LOG_HELP = "Keep no trace of this run in the log."
+NoLog = Annotated[bool, output("--no-log", envvar="DIFFU_NO_LOG", metavar=FLAG, help=NO_LOG_HELP)]
 Output = Annotated[Path | None, output("-o", "--output", metavar="FILE", parser=_file, help=OUTPUT_HELP)]
 Language = Annotated[str | None, typer.Option("-l", "--lang", metavar="NAME", help=LANG_HELP)]
 StdinName = Annotated[Path | None, typer.Option("--stdin-filename", metavar="FILE", help=STDIN_HELP)]

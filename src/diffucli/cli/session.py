@@ -94,7 +94,7 @@ class Session:
 
 def begin(choice: Choice, report: Report, showing: Showing) -> Session:
     """The session for these options; the model is loaded when this returns. Raises ModelError, UsageError."""
-    from diffucli.cli.journal import Journal, wants_log
+    from diffucli.cli.journal import Journal
     from diffucli.model import registry
 
     begun = time.perf_counter()
@@ -109,8 +109,7 @@ def begin(choice: Choice, report: Report, showing: Showing) -> Session:
     revision = entry.record.revision if entry.record else ""
     header: dict[str, Any] = {"model": entry.name, "revision": revision or None, "preset": choice.preset.value}
     header |= {"seed": policy.seed, "policy": _plain(policy)}
-    kept = wants_log(no_log=showing.no_log)
-    journal = Journal(header, checkpoint.tokenizer.piece, report, kept, prints=showing.jsonl)
+    journal = Journal(header, checkpoint.tokenizer.piece, report, kept=not showing.no_log, prints=showing.jsonl)
     session = Session(entry, checkpoint, policy, time.perf_counter() - begun, showing, report, journal)
     if showing.slow and not session.is_live:
         raise UsageError(

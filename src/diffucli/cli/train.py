@@ -30,7 +30,7 @@ class Training:
 
     minutes: Annotated[float, typer.Option("--minutes", metavar="N", min=0.1, help=MINUTES_HELP)] = 120.0
     size: Annotated[Literal["small", "large"], typer.Option("--size", help=SIZE_HELP)] = "small"
-    device: Annotated[str, typer.Option("--device", metavar="NAME", help=flag.DEVICE_HELP)] = "auto"
+    device: flag.Device = "auto"
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the data and the weights.")] = 0
     resume: Annotated[
         bool, typer.Option("--resume", metavar=flag.FLAG, help="Continue from the weights in the folder.")

@@ -13,9 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
-from diffucli import files
+from diffucli import files, settings
 from diffucli.errors import BadCheckpoint, ModelError, UsageError
 from diffucli.model import store
 from diffucli.model.checkpoint import NF4, bits_per_weight, shards, tensor_sizes
@@ -38,7 +36,7 @@ ALIASES = {
 }
 INVITATION = f"diffu model pull {FIRST_CHOICE} brings a 7B model"
 PULL = "diffu model pull {}"
-DEFAULT_KEY, LOG_KEY = "model", "log"  # of the settings file
+DEFAULT_KEY = "model"  # of the user's settings
 BF16_BYTES, NF4_BITS = 2, 4
 _ALIAS_OF = {repository.lower(): alias for alias, repository in ALIASES.items()}
 _WEB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://(?:models/)?")
@@ -210,10 +208,10 @@ def default() -> Entry:
 
 
 def use(name: str) -> Entry:
-    """Makes `name` the default model. Raises ModelError, and UsageError if the settings cannot be read."""
+    """Makes `name` the default model. Raises ModelError, and UsageError or WriteFailed for the settings."""
     entry = find(name)
     place = entry.name if entry.record else str(entry.folder.absolute())
-    _store(DEFAULT_KEY, None if entry.embedded else place)
+    settings.store(DEFAULT_KEY, None if entry.embedded else place)
     return entry
 
 
@@ -232,7 +230,7 @@ def remove(name: str, *, linked: bool = False) -> int:
         raise ModelError(f"there is no pulled model {name!r}", hint=hint)
     freed = store.remove(short, linked=linked)
     if _default_name() == short:
-        _store(DEFAULT_KEY, None)
+        settings.store(DEFAULT_KEY, None)
     return freed
 
 
@@ -254,44 +252,9 @@ def facts(entry: Entry) -> Facts:
     )
 
 
-def settings_path() -> Path:
-    """The settings file: $DIFFU_HOME/config.json, or one in the user's config folder."""
-    return store.home(platformdirs.user_config_dir("diffu", appauthor=False)) / "config.json"
-
-
-def logs() -> bool:
-    """Whether runs are kept in the log by the settings file. Raises UsageError if it cannot be read."""
-    return _settings().get(LOG_KEY) is not False
-
-
-def set_logs(*, on: bool) -> None:
-    """Stores whether runs are kept in the log. Raises UsageError or ModelError if it cannot be stored."""
-    _store(LOG_KEY, None if on else False)
-
-
 def _default_name() -> str | None:
-    """The name or folder of the default model by the settings file; None if it has none."""
-    name = _settings().get(DEFAULT_KEY)
-    return name if isinstance(name, str) else None
-
-
-def _store(key: str, value: object) -> None:
-    """Stores a setting; None: the default. Raises UsageError or ModelError if it cannot be stored."""
-    path = settings_path()
-    others = {name: stored for name, stored in _settings().items() if name != key}
-    with store.writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.swap_json(path, others if value is None else others | {key: value})
-
-
-def _settings() -> dict[str, object]:
-    path = settings_path()
-    try:
-        return files.read_json(path)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as exc:
-        raise UsageError(f"{path} cannot be read ({files.reason(exc)})", hint="mend it or delete it") from exc
+    """The name or folder of the default model by the user's settings; None if they have none."""
+    return settings.user().word(DEFAULT_KEY)
 
 
 def _mini() -> Entry:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from diffucli import atomic, files
+from diffucli import atomic, files, settings
 from diffucli.errors import ModelError, UsageError, WriteFailed
 
 if TYPE_CHECKING:
@@ -51,15 +51,9 @@ class Record:
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
-def home(default: str) -> Path:
-    """$DIFFU_HOME, or the folder `default`."""
-    chosen = os.environ.get("DIFFU_HOME")
-    return files.home(chosen).absolute() if chosen else Path(default)
-
-
 def root() -> Path:
     """The folder that holds the models: $DIFFU_HOME/models, or one in the user's cache folder."""
-    return home(platformdirs.user_cache_dir("diffu", appauthor=False)) / "models"
+    return settings.home(platformdirs.user_cache_dir("diffu", appauthor=False)) / "models"
 
 
 def is_name(text: str) -> bool:
