@@ -31,7 +31,20 @@ EVERY = dict(commands())
 
 
 def test_the_help_lists_what_people_need_first(diffu):
-    assert COMMANDS == ("gen", "fill", "check", "undo", "log", "model", "doctor", "config", "eval", "bench", "train")
+    assert COMMANDS == (
+        "gen",
+        "fill",
+        "check",
+        "undo",
+        "log",
+        "replay",
+        "model",
+        "doctor",
+        "config",
+        "eval",
+        "bench",
+        "train",
+    )
     rows = re.findall(r"^│ (\w+) ", diffu("--help").out.decode(), re.MULTILINE)
     assert tuple(rows) == COMMANDS
 

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from diffucli.cli.journal import log_store
+from diffucli.events import Started
 from diffucli.model.load import load
+from diffucli.trace.form import SCHEMA, Job, Writer, job_line, to_json
+from diffucli.trace.store import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +96,17 @@ def project() -> Path:
     (here / "broken.py").write_text(BROKEN, encoding="utf-8")
     (here / "request.txt").write_text("reverse a string\n", encoding="utf-8")
     subprocess.run(["git", "init", "-q"], check=True)
+    keep_an_interrupted_run()
     return here
+
+
+def keep_an_interrupted_run() -> None:
+    """The last run of the log has written all tokens but one."""
+    text = b"def add(a, b):\n    return a + "
+    writer = Writer(lambda token: bytes([token]))
+    started = Started((*text, 300, *b"\n"), 300, ((len(text), len(text) + 1),))
+    values = [{"schema": SCHEMA}, job_line(Job("python", None)), *writer.lines(started)]
+    log_store().save(new_id(), [to_json(line) for line in values])
 
 
 @pytest.fixture
@@ -119,7 +133,9 @@ def test_a_command_of_the_docs_runs(command: str, project: Path, with_mini: Diff
     words = [name for word in words for name in (sorted(p.name for p in project.glob(word)) if "*" in word else [word])]
     done = with_mini(*words, "--seed", "0", stdin=given)
     assert "internal error" not in done.err
-    if "--ask" in words:
+    if "--slow" in words:
+        assert (done.code, "needs the live view" in done.err) == (2, True), "tests/cli/test_replay.py has a terminal"
+    elif "--ask" in words:
         assert (done.code, "needs a terminal" in done.err) == (2, True), "tests/cli/test_pty.py answers the questions"
     elif "--check" in words:
         assert done.code in {0, 1, 3}, done.err
@@ -171,4 +187,6 @@ def test_a_pipeline_of_the_docs_runs(command: str, project: Path, mini: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    if "--partial" in command:
+        assert done.stdout == "def add(a, b):\n    return a + b\n"
     assert "Traceback" not in done.stderr

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from diffucli.cli import bench, check, config, doctor, evaluate, failure, fill, gen, log, model, train, undo
+from diffucli.cli import bench, check, config, doctor, evaluate, failure, fill, gen, log, model, replay, train, undo
 from diffucli.cli.configured import Configured
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HELP = "Write and edit code with a masked diffusion language model on your own machine."
 
 # As the help lists them.
-COMMANDS = ("gen", "fill", "check", "undo", "log", "model", "doctor", "config", "eval", "bench", "train")
+COMMANDS = ("gen", "fill", "check", "undo", "log", "replay", "model", "doctor", "config", "eval", "bench", "train")
 
 
 class Commands(TyperGroup):
@@ -41,6 +41,7 @@ app.command("fill", cls=Configured, epilog=fill.EXAMPLES)(fill.fill)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("undo", epilog=undo.EXAMPLES)(undo.undo)
 app.add_typer(log.app, name="log")
+app.command("replay", epilog=replay.EXAMPLES)(replay.replay)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 app.command("eval", cls=Configured, epilog=evaluate.EXAMPLES)(evaluate.evaluate)

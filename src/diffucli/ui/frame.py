@@ -27,10 +27,11 @@ NOWHERE = (-1, -1)  # the window before the first step and after the last
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a canvas is shown. language: a Pygments name, "text" for none. title: stands first in the footer."""
+    """How a canvas is shown. language: a Pygments name, "text" for none. title, hint: first and last in the footer."""
 
     language: str = "python"
     title: str = ""
+    hint: str = HINT
 
 
 class Frame:
@@ -67,7 +68,7 @@ class Frame:
 
         Without `height` all rows are drawn, and the footer does not say how to stop.
         """
-        hint = HINT if height else ""
+        hint = self._view.hint if height else ""
         last = footer(self._counts, self._view.title, hint, width=width, encoding=self._encoding)
         if height is not None and height < MIN_HEIGHT:
             return [last]
