@@ -44,8 +44,11 @@ def test_list_goes_on_past_a_damaged_model(diffu, monkeypatch, tmp_path, golden)
     assert good.split()[0] == "good"
 
 
-def test_an_unknown_model_is_exit_4_with_a_remedy(diffu):
-    done = diffu("model", "show", "no-such")
+@pytest.mark.parametrize("command", ["pull", "use", "show", "rm", "path"])
+@pytest.mark.parametrize("name", ["no-such", "./no-such", "https://example.org/a/b"])
+def test_an_unknown_model_is_exit_4_with_a_remedy(diffu, monkeypatch, tmp_path, command, name):
+    monkeypatch.setenv("DIFFU_HOME", str(tmp_path))
+    done = diffu("model", command, name)
     assert done.code == 4
     assert len(done.lines) == 1
     assert done.err.endswith(")\n")

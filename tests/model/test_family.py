@@ -10,7 +10,7 @@ import pytest
 from diffucli.errors import BadCheckpoint
 from diffucli.model import family as module
 from diffucli.model.family import DREAM_CHAT, DefaultSampling, added_tokens, dream, read, read_family, special_tokens
-from diffucli.model.registry import ALIASES
+from diffucli.model.names import ALIASES
 
 REPOSITORY = "apple/DiffuCoder-7B-cpGRPO"
 

@@ -40,7 +40,7 @@ from pulling import (
 from diffucli.errors import BadCheckpoint, ModelError, NoRoom, UsageError
 from diffucli.model import config, registry, store
 from diffucli.model import pull as module
-from diffucli.model.pull import offer, pull
+from diffucli.model.pull import is_done, offer, pull
 from diffucli.units import JobProgress
 
 if TYPE_CHECKING:
@@ -76,6 +76,22 @@ def test_a_tag_is_followed_and_a_commit_that_is_here_needs_no_hub(hub, monkeypat
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert offer(ALIAS, revision=commit).listing.commit == commit
     assert pulled(revision=commit) == []
+
+
+@pytest.mark.parametrize("why", ["HF_HUB_OFFLINE is set", "no connection to"])
+def test_a_model_that_is_here_is_here_without_the_hub_too(hub, monkeypatch, why):
+    pulled()
+    if why.startswith("HF"):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    else:
+        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    offered = offer(NAME)
+    assert offered.unasked.startswith(why)
+    assert is_done(offered)
+    with pytest.raises(ModelError, match=why):
+        offer(ALIAS, revision="v1")
+    with pytest.raises(ModelError, match=why):
+        offer("org/other")
 
 
 def test_a_second_pull_finds_it_done_and_a_new_commit_replaces_it(hub, published):
@@ -421,7 +437,7 @@ def test_weights_of_another_model_in_a_linked_folder_of_downloads_are_not_taken_
     ],
 )
 def test_names_that_mean_nothing_are_refused_without_asking(hub, name, told):
-    assert told in refused(UsageError, name)
+    assert told in refused(ModelError, name)
     assert not hub.requests
 
 
@@ -512,11 +528,16 @@ def test_on_a_terminal_the_licence_is_asked_for(hub, home, answer, code):
     assert is_unlisted() is (code != 0)
 
 
-def test_offline_the_command_fails_with_exit_code_4(hub, home):
+def test_offline_the_command_fails_with_exit_code_4_unless_the_model_is_here(hub, home):
     done = run(hub, home, "pull", ALIAS, "-y", HF_HUB_OFFLINE="1")
     assert done.returncode == 4
     assert "HF_HUB_OFFLINE" in done.stderr
     assert not hub.requests
+    pulled()
+    done = run(hub, home, "pull", ALIAS, HF_HUB_OFFLINE="1")
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[0].startswith("whether there is a newer one is not known: HF_HUB_OFFLINE is set")
+    assert "diffucoder is here already" in done.stderr.splitlines()[1]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a signal")

@@ -18,6 +18,7 @@ from diffucli.decode.commit import Progress, Threshold
 from diffucli.decode.predict import Predictor, Query
 from diffucli.decode.sample import GREEDY, propose
 from diffucli.lab import markdown
+from diffucli.model.names import SEVEN_B
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,22 +28,7 @@ if TYPE_CHECKING:
     from diffucli.model.network import Network
 
 CANVAS, ANSWER, WINDOW = 512, 256, 32  # tokens of the canvas, of the answer at its end, and of the first block of it
-SHAPES: dict[str, dict[str, object]] = {
-    "7b": {  # DiffuCoder-7B and Dream-7B
-        "model_type": "Dream",
-        "vocab_size": 152064,
-        "hidden_size": 3584,
-        "intermediate_size": 18944,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 28,
-        "num_key_value_heads": 4,
-        "max_position_embeddings": 131072,
-        "rope_theta": 1000000.0,
-        "rms_norm_eps": 1e-06,
-        "hidden_act": "silu",
-        "tie_word_embeddings": False,
-    },
-}
+SHAPES = {"7b": SEVEN_B}
 
 
 @dataclass(frozen=True, slots=True)

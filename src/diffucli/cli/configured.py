@@ -52,7 +52,7 @@ class Setting:
     def default(self) -> Any:
         """The value where nothing is set; None leaves it to the preset, the model or chance."""
         if self.key == MODEL:
-            from diffucli.model.registry import MINI
+            from diffucli.model.names import MINI
 
             return MINI
         return self.option.default

@@ -47,7 +47,7 @@ def rm(
     Of a folder that was moved elsewhere and linked back, the link is deleted; on a terminal you are asked for the rest.
     """
     from diffucli.model import registry, store
-    from diffucli.model.registry import MINI, short_name
+    from diffucli.model.names import MINI, short_name
 
     short = short_name(name)
     linked, folders = (None, []) if short == MINI else (store.linked_dir(short), store.leftovers(short))

@@ -31,7 +31,10 @@ KEEP_HELP = "Keep the published files too after packing."
 def pull(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Alias (diffucoder), repository (org/name) or checkpoint folder."),
+        typer.Argument(
+            metavar="NAME",
+            help="Alias (diffucoder), repository (org/name or its address, also with @revision) or checkpoint folder.",
+        ),
     ],
     report: Report = Report(),  # noqa: B008 — a group of flags
     revision: Annotated[str | None, typer.Option("--revision", metavar="NAME", help=REVISION_HELP)] = None,
@@ -61,6 +64,8 @@ def pull(
         assert record is not None
         values = {"name": entry.name, "folder": str(entry.folder), "revision": record.revision, "size": size}
         report.object("diffu.pulled/1", 0, fetched=not done, licence=record.licence, **values)
+    if offered.unasked:
+        report.say(f"whether there is a newer one is not known: {offered.unasked}")
     state = f"{entry.name} is here already" if done else f"{entry.name} is here"
     how = f"diffu model use {entry.name} makes it the default"
     report.say(f"{state}: {format_bytes(size)} in {entry.folder}; {how}")

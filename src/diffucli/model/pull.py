@@ -18,9 +18,9 @@ from diffucli.model import download, family, store, tokenizer
 from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, check_index, shards, tensor_sizes
 from diffucli.model.config import NO_BITSANDBYTES
 from diffucli.model.family import PULL_ANOTHER
-from diffucli.model.hub import Listing, Remote, look
+from diffucli.model.hub import Listing, Remote, Unreachable, look
 from diffucli.model.memory import has_bitsandbytes, packed_bytes
-from diffucli.model.registry import Origin, origin
+from diffucli.model.names import is_repository, origin, short_name
 from diffucli.model.store import Record
 from diffucli.units import JobProgress, format_bytes
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffucli.model.config import Config, Quant
+    from diffucli.model.names import Origin
 
 SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 WEIGHTS = ".safetensors"
@@ -43,12 +44,14 @@ HERE = "this checkpoint"  # what error messages call a checkpoint that is not in
 class Offer:
     """What can be pulled. listing: the files to be fetched from the hub, or to be copied from the folder of `origin`.
 
-    present: bytes of the files that were fetched already.
+    present: bytes of the files that were fetched already. unasked: why the hub was not asked whether there is a newer
+    commit than the installed one, which is offered then; "" if it was, or need not be.
     """
 
     origin: Origin
     listing: Listing
     present: int = 0
+    unasked: str = ""
 
     @property
     def files(self) -> tuple[Remote, ...]:
@@ -64,7 +67,8 @@ class Offer:
 def offer(name: str, *, revision: str | None = None) -> Offer:
     """What `name` means and, for a repository, what the hub has of it; fetches no file. Raises UsageError, ModelError.
 
-    The hub is not asked for a commit that is installed, so this works offline.
+    The hub is not asked for a commit that is installed. Where it cannot be asked for the newest, what is installed is
+    offered. So both work offline.
     """
     found = origin(name)
     store.recover(found.name)
@@ -73,15 +77,41 @@ def offer(name: str, *, revision: str | None = None) -> Offer:
         if revision is not None:
             raise UsageError("--revision is for repositories on the hub", hint="leave it out for a folder")
         return Offer(found, Listing("", "", "", "", _files_in(found.folder)))
-    record = store.read_record(store.model_dir(found.name))
-    if record and (record.source, record.revision) == (found.repository, revision):
-        files = tuple(Remote(file, size, digest) for file, (size, digest) in record.files.items())
-        listing = Listing(record.source, record.revision, record.licence, record.licence_link, files)
+    if None not in {revision, found.revision} and revision != found.revision:
+        raise UsageError(f"{name} is at {found.revision}, --revision is {revision}", hint="leave one of them out")
+    return _offer_of_hub(found, revision or found.revision)
+
+
+def _offer_of_hub(found: Origin, revision: str | None) -> Offer:
+    """What the hub has of a repository at `revision` (None: the newest), or what is installed of it."""
+    record, unasked = store.read_record(store.model_dir(found.name)), ""
+    installed = _installed(record) if record and is_same(record.source, found.where) else None
+    if installed and installed.commit == revision:
+        listing = installed
     else:
-        listing = download.patiently(lambda: look(found.repository, revision))
-        listing = replace(listing, files=files_of(listing))
+        try:
+            listing = download.patiently(lambda: look(found.repository, revision))
+        except Unreachable as exc:
+            if installed is None or revision is not None:
+                raise
+            listing, unasked = installed, exc.message
+        else:
+            listing = replace(listing, files=files_of(listing))
+            if is_same(listing.repository, found.repository):  # as the hub spells it
+                found = replace(found, name=short_name(listing.repository), repository=listing.repository)
     folder = store.download_dir(found.name)
-    return Offer(found, listing, sum(download.present(file, folder) for file in listing.files))
+    return Offer(found, listing, sum(download.present(file, folder) for file in listing.files), unasked)
+
+
+def _installed(record: Record) -> Listing:
+    """The listing that a model was pulled by."""
+    kept = tuple(Remote(file, size, digest) for file, (size, digest) in record.files.items())
+    return Listing(record.source, record.revision, record.licence, record.licence_link, kept)
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two names are of one repository, or of one folder. The hub takes any case."""
+    return one == other or (one.lower() == other.lower() and is_repository(one) and is_repository(other))
 
 
 def files_of(listing: Listing) -> tuple[Remote, ...]:
@@ -127,7 +157,7 @@ def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = Fals
     record = store.read_record(store.model_dir(name))
     if record is None:
         return False
-    if record.source != offered.origin.where:
+    if not is_same(record.source, offered.origin.where):
         raise UsageError(f"there is a model {name} from {record.source}", hint=f"diffu model rm {name} makes room")
     same = offered.origin.folder is None and record.revision == offered.listing.commit and _is_intact(offered, record)
     complete = not keep_original or store.download_dir(name).is_dir()

@@ -1,12 +1,10 @@
-"""Names of checkpoints: aliases, repositories and folders to pull, models that can be run, and the default model.
+"""The models that can be run, what their files say, and the default model.
 
 Imports no torch, so that listing is quick.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
@@ -14,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffucli import files, settings
-from diffucli.errors import BadCheckpoint, ModelError, UsageError
+from diffucli.errors import BadCheckpoint, ModelError
 from diffucli.model import store
 from diffucli.model.checkpoint import NF4, bits_per_weight, shards, tensor_sizes
 from diffucli.model.config import read_config
 from diffucli.model.family import read_family, special_tokens
+from diffucli.model.names import ALIASES, FIRST_CHOICE, MINI, PULL, is_repository, short_name, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,37 +25,9 @@ if TYPE_CHECKING:
     from diffucli.model.config import Config
     from diffucli.model.family import DefaultSampling, Family
 
-MINI, FIRST_CHOICE = "mini", "diffucoder"
-ALIASES = {
-    FIRST_CHOICE: "apple/DiffuCoder-7B-cpGRPO",
-    "diffucoder-instruct": "apple/DiffuCoder-7B-Instruct",
-    "diffucoder-base": "apple/DiffuCoder-7B-Base",
-    "dream-coder": "Dream-org/Dream-Coder-v0-Instruct-7B",
-    "dreamon": "Dream-org/DreamOn-v0-7B",
-}
-INVITATION = f"diffu model pull {FIRST_CHOICE} brings a 7B model"
-PULL = "diffu model pull {}"
+INVITATION = f"{PULL.format(FIRST_CHOICE)} brings a 7B model"
 DEFAULT_KEY = "model"  # of the user's settings
 BF16_BYTES, NF4_BITS = 2, 4
-_ALIAS_OF = {repository.lower(): alias for alias, repository in ALIASES.items()}
-_WEB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://(?:models/)?")
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-_LOCAL = ("./", "../", "/", "~", ".\\", "..\\")
-_WEIGHTS = {".gguf": "a GGUF file", ".safetensors": "a file", ".bin": "a pickle", ".pt": "a pickle", ".pth": "a pickle"}
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a checkpoint is pulled from, and its name in the store. Either `repository` ("org/name") or `folder`."""
-
-    name: str
-    repository: str = ""
-    folder: Path | None = None
-
-    @property
-    def where(self) -> str:
-        """The repository or the folder as a string."""
-        return self.repository or str(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,45 +102,6 @@ class Facts:
         return self.entry.record.revision if self.entry.record else ""
 
 
-def origin(text: str) -> Origin:
-    """What `text` names: an alias, a repository ("org/name" or its address) or a folder. Raises UsageError if none."""
-    name = _WEB.sub("", text.strip()).rstrip("/") if _WEB.match(text.strip()) else text.strip()
-    if name == MINI:
-        raise UsageError(f"{MINI} is part of diffu, there is nothing to pull", hint=PULL.format(FIRST_CHOICE))
-    if name in ALIASES:
-        return Origin(name, ALIASES[name])
-    path = files.home(name)
-    if path.suffix.lower() in _WEIGHTS and not files.is_folder(path):
-        raise UsageError(
-            f"{text} is {_WEIGHTS[path.suffix.lower()]}, no checkpoint folder",
-            hint="name a folder or a repository with config.json and safetensors",
-        )
-    if name and files.is_folder(path):
-        return _folder_origin(files.real(path))
-    if name.startswith(_LOCAL) or (name and files.exists(path)):
-        raise UsageError(f"there is no folder {text}", hint="name a folder that holds a checkpoint")
-    if is_repository(name):
-        return Origin(short_name(name), name)
-    raise UsageError(f"there is no model called {text!r} to pull", hint=suggestion(name, tuple(ALIASES)))
-
-
-def is_repository(name: str) -> bool:
-    """Whether `name` can be a repository on the hub."""
-    return bool(_REPOSITORY.fullmatch(name)) and "--" not in name and ".." not in name
-
-
-def short_name(name: str) -> str:
-    """The alias of a repository that has one, otherwise `name` itself."""
-    return _ALIAS_OF.get(name.lower(), name)
-
-
-def suggestion(name: str, known: tuple[str, ...]) -> str:
-    """A hint with the names of `known` that are most like `name`, or with all of them."""
-    if similar := difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.55):
-        return f"did you mean {' or '.join(similar)}?"
-    return f"known: {', '.join(known)}; or a repository as org/name; or a folder"
-
-
 def entries() -> tuple[Entry, ...]:
     """Every checkpoint that has a name, the embedded one first. Models that are half pulled are left out."""
     pulled = (Entry(each.name, store.model_dir(each.name), embedded=False, record=each) for each in store.records())
@@ -181,13 +113,13 @@ def find(name: str | None) -> Entry:
     if name is None:
         return default()
     known = {entry.name: entry for entry in entries()}
-    if entry := known.get(short_name(name)):
-        return entry
-    folder = files.home(name)
-    if files.is_folder(folder):
+    if name not in known and files.is_folder(folder := files.home(name)):
         return Entry(name, folder, embedded=False)
-    if name in ALIASES or is_repository(name):
-        raise ModelError(f"{name} is not pulled yet", hint=PULL.format(name))
+    short = short_name(name)
+    if entry := known.get(short):
+        return entry
+    if short in ALIASES or is_repository(short):
+        raise ModelError(f"{name} is not pulled yet", hint=PULL.format(short))
     raise ModelError(
         f"there is no model {name!r} and no folder of that name",
         hint=suggestion(name, tuple(dict.fromkeys((*known, *ALIASES)))),
@@ -259,11 +191,3 @@ def _default_name() -> str | None:
 
 def _mini() -> Entry:
     return Entry(MINI, Path(str(resources.files("diffucli") / "models" / MINI)), embedded=True)
-
-
-def _folder_origin(path: Path) -> Origin:
-    name = re.sub(r"[^\w.-]+|-{2,}", "-", path.name, flags=re.ASCII).strip("-.")
-    if not name or name == MINI or name in ALIASES:
-        message = f"a model from {path} would be called {name!r}, which is no free name"
-        raise UsageError(message, hint="rename the folder")
-    return Origin(name, folder=path)
