@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ def test_every_language_is_found_by_its_names_and_suffixes(language: Language) -
     for name in (language.name, *language.aliases):
         assert by_name(name) is language
     for suffix in language.suffixes:
-        assert of_path(f"a/b{suffix}") is language
+        found = of_path(f"a/b{suffix}")
+        assert found is not None
+        assert replace(found, dialect="") == language
     assert language.tag == language.name
 
 
@@ -65,8 +68,10 @@ def test_a_path_is_known_by_suffix_and_else_by_its_shebang(path: str, first_line
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
 def test_a_script_is_known_by_each_of_the_programs_of_its_language(language: Language) -> None:
     for program in language.programs:
-        assert of_path("tool", f"#!/usr/bin/env {program}") is language
-        assert of_path("tool", f"#!/opt/{program} -x") is language
+        for line in (f"#!/usr/bin/env {program}", f"#!/opt/{program} -x"):
+            found = of_path("tool", line)
+            assert found is not None
+            assert replace(found, dialect="") == language
 
 
 def test_the_suffixes_and_programs_are_those_that_people_use() -> None:
@@ -80,8 +85,8 @@ def test_the_suffixes_and_programs_are_those_that_people_use() -> None:
         "c": ".c .h",
         "cpp": ".cpp .cc .cxx .hpp .hh .hxx .ipp",
         "java": ".java",
-        "bash": ".sh .bash",
-        "json": ".json",
+        "bash": ".sh .bash .zsh",
+        "json": ".json .jsonc .code-workspace",
         "html": ".html .htm .xhtml",
         "css": ".css",
     }
@@ -89,7 +94,7 @@ def test_the_suffixes_and_programs_are_those_that_people_use() -> None:
         "python": "python python3",
         "javascript": "node nodejs",
         "typescript": "deno ts-node bun",
-        "bash": "bash sh dash",
+        "bash": "bash sh dash zsh",
     }
     assert {language.name: " ".join(language.suffixes) for language in LANGUAGES} == suffixes
     assert {language.name: " ".join(language.programs) for language in LANGUAGES if language.programs} == programs
@@ -111,6 +116,45 @@ def test_a_language_is_detected_by_name_file_or_first_line(
     text: str, path: Path | None, name: str | None, expected: str
 ) -> None:
     assert detect(text, path, name).name == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "first_line", "dialect"),
+    [
+        ("a.mjs", "", "module"),
+        ("a.cjs", "", "script"),
+        ("a.js", "", ""),
+        ("a.h", "", "header"),
+        ("a.hpp", "", ""),
+        ("tsconfig.json", "", "comments"),
+        ("x/TSConfig.build.json", "", "comments"),
+        (".vscode/settings.json", "", "comments"),
+        ("x/.devcontainer/devcontainer.json", "", "comments"),
+        ("a.jsonc", "", "comments"),
+        ("package.json", "", ""),
+        ("my-tsconfig.json", "", ""),
+        ("tool", "#!/bin/sh", "sh"),
+        ("tool", "#!/usr/bin/env zsh", "zsh"),
+        ("tool", "#!/bin/bash", ""),
+        ("a.sh", "#!/bin/dash -e", "dash"),
+        ("a.zsh", "", "zsh"),
+    ],
+)
+def test_a_name_or_first_line_tells_the_dialect(path: str, first_line: str, dialect: str) -> None:
+    found = of_path(path, first_line)
+    assert found is not None
+    assert found.dialect == dialect
+
+
+def test_a_header_is_of_the_language_in_which_it_has_fewer_errors() -> None:
+    for text, expected in [
+        ("int f(int);\n", "c"),
+        ("class A { std::string n() const; };\n", "cpp"),
+        ("struct a { int b };\n", "c"),
+        ("", "c"),
+    ]:
+        found = detect(text, Path("a.h"))
+        assert (found.name, found.dialect) == (expected, "header")
 
 
 def test_a_file_that_says_no_language_is_refused() -> None:
@@ -139,7 +183,7 @@ def test_a_comment_of_each_language_parses_and_is_no_code(language: Language) ->
     if not language.comment:
         assert language.name == "json"
         return
-    assert check(text, language).ok
+    assert check("package p\n" * (language.name == "go") + text, language).ok
     assert not is_substantial(text, language)
     if not language.comment_end:
         assert not check(text + "))", language).ok, "it ends with its line"

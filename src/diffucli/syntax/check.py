@@ -1,6 +1,7 @@
-"""Syntax diagnostics: Python is checked by its own compiler, every other language by tree-sitter.
+"""Syntax diagnostics: a text is judged by its own language where that is at hand, else by tree-sitter and some rules.
 
-Knows nothing of files, holes or models. Without a grammar a text is reported as not checked, which is never a pass.
+`judges.py` says who judges which language. Knows nothing of files, holes or models. Without a judge a text is reported
+as not checked, which is never a pass.
 """
 
 from __future__ import annotations
@@ -8,23 +9,17 @@ from __future__ import annotations
 import ast
 import warnings
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from diffucli.syntax import compiler, cpython, languages
+from diffucli.syntax import compiler, cpython, judges, languages, newer, trees
 from diffucli.syntax.compiler import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import tree_sitter
 
     from diffucli.syntax.compiler import Error
     from diffucli.syntax.languages import Language
-
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
-_CLOSERS = frozenset(_PAIRS.values())
-_SHOWN = 24  # characters of an unexpected text that a message quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,9 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of a check. checked: False if the text could not be checked; `note` then says why.
+    """The result of a check. checked: False if the text could not be checked.
+
+    note: why it could not be checked, or what else is to be known of the verdict.
 
     diagnostics: of an edit only those that it is to blame for. old: of an edit those that the text had before.
     """
@@ -73,24 +70,36 @@ def check(
     past it the text counts as not checked. fragment: Python may be part of a function or class, at its
     indentation there.
     """
-    body = text.removeprefix("\ufeff")
     if language.name == "python":
-        found = cpython.errors(body, name, fragment=fragment, seconds=seconds)
-        if found is None:
-            return CheckResult(checked=False, note=f"not checked: the compiler took longer than {seconds:g} s")
-        return _result(text, len(text) - len(body), found)
-    return parse_errors(text, language, seconds=seconds)
+        return _check_python(text, name, fragment=fragment, seconds=seconds)
+    if languages.grammar(language) is None:
+        return CheckResult(checked=False, note=f"not checked: no grammar for {language.name} is installed")
+    found = judges.errors(text, language, fragment=fragment, seconds=seconds)
+    if found is None:
+        return CheckResult(checked=False, note=f"not checked: the parser took longer than {seconds:g} s")
+    return _result(text, 0, found)
+
+
+def _check_python(text: str, name: str, *, fragment: bool, seconds: float) -> CheckResult:
+    """Check Python; forms that the interpreter is too old for are no errors, but told."""
+    body, note = text.removeprefix("\ufeff"), ""
+    found = cpython.errors(body, name, fragment=fragment, seconds=seconds)
+    if found and (older := newer.older(body, seconds=seconds)):
+        again = cpython.errors(older, name, fragment=fragment, seconds=seconds)
+        if again is not None and found != again:
+            found, note = again, f"judged by Python {newer.version()}, for which the text is too new"
+    if found is None:
+        return CheckResult(checked=False, note=f"not checked: the compiler took longer than {seconds:g} s")
+    return replace(_result(text, len(text) - len(body), found), note=note)
 
 
 def parse_errors(text: str, language: Language, *, seconds: float = SECONDS) -> CheckResult:
     """All that tree-sitter finds, also in Python, where it may find nothing although the compiler does."""
     if languages.grammar(language) is None:
         return CheckResult(checked=False, note=f"not checked: no grammar for {language.name} is installed")
-    tree = languages.parse(text, language, seconds=seconds)
-    if tree is None:
+    found = judges.by_grammar(text, language, seconds=seconds)
+    if found is None:
         return CheckResult(checked=False, note=f"not checked: the parser took longer than {seconds:g} s")
-    offset = languages.characters(text)
-    found = [(offset(start), offset(stop), message) for start, stop, message in _errors(tree.root_node)]
     return _result(text, 0, found)
 
 
@@ -111,7 +120,7 @@ def is_substantial(text: str, language: Language) -> bool:
     tree = languages.parse(text, language)
     if tree is None:
         return bool(text.strip())
-    return any(_is_composed(node) for node in _nodes(tree.root_node) if node.parent is not None)
+    return any(_is_composed(node) for node in trees.nodes(tree.root_node) if node.parent is not None)
 
 
 def _is_composed(node: tree_sitter.Node) -> bool:
@@ -151,62 +160,6 @@ def _is_substantial_python(text: str) -> bool:
         else not isinstance(statement, ast.Pass)
         for statement in body
     )
-
-
-def _nodes(root: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend(reversed(node.children))
-
-
-def _errors(root: tree_sitter.Node) -> Iterator[Error]:
-    """Errors with byte offsets. A node is reported itself if it has an error that none of its children has."""
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node.type == "erroneous_end_tag":
-            yield node.start_byte, node.end_byte, f"unexpected `{_quote(node)}`"
-        if not (node.has_error or node.is_error):
-            continue
-        opener = _unclosed(node) if node.is_error else None
-        inner = [child for child in node.children if _is_wrong(child)]
-        if opener is not None:
-            yield opener.start_byte, opener.end_byte, f"unclosed `{opener.type}`"
-        elif node.is_missing:
-            yield (
-                node.start_byte,
-                node.start_byte,
-                f"missing {node.type}" if node.is_named else f"missing `{node.type}`",
-            )
-        elif node.is_error and not inner:
-            yield node.start_byte, node.end_byte, f"unexpected `{_quote(node)}`"
-        elif not inner:
-            yield node.end_byte, node.end_byte, f"unfinished {node.type.replace('_', ' ')}"
-        else:
-            stack.extend(reversed(inner))
-
-
-def _is_wrong(node: tree_sitter.Node) -> bool:
-    return node.has_error or node.is_error or node.type == "erroneous_end_tag"
-
-
-def _unclosed(error: tree_sitter.Node) -> tree_sitter.Node | None:
-    """The first bracket in an error node that is not closed within the node."""
-    opened: list[tree_sitter.Node] = []
-    for child in error.children:
-        for token in child.children if child.is_error else [child]:
-            if token.type in _PAIRS:
-                opened.append(token)
-            elif token.type in _CLOSERS and opened and _PAIRS[opened[-1].type] == token.type:
-                opened.pop()
-    return opened[0] if opened else None
-
-
-def _quote(node: tree_sitter.Node) -> str:
-    line = (node.text or b"").decode("utf-8", "replace").strip().partition("\n")[0].strip()
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
 def _result(text: str, shift: int, errors: list[Error]) -> CheckResult:

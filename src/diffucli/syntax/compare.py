@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,11 @@ from diffucli.syntax.compiler import SECONDS
 from diffucli.syntax.faults import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from diffucli.syntax.languages import Language
 
+_QUOTED = re.compile(r"`[^`]*`|\u2018[^\u2019]*\u2019|'[^']*'")  # what a message quotes says nothing of its kind
 # What Python 2 allowed: of a text that has one of these, the errors behind the first are not looked for.
 _PYTHON_2 = ("Missing parentheses in call to", "multiple exception types must be", "leading zeros in decimal")
 
@@ -31,10 +31,12 @@ def new_diagnostics(
 ) -> CheckResult:
     """Check `after`; its diagnostics are those that the edit introduced, and `old` those that `before` had too.
 
-    Two diagnostics are equal if their messages and the stripped texts of their lines are equal, or their messages and
-    the places of their lines within what the edit changed. They are counted, so a second copy of an old error is new.
-    If `before` is None (a new file) or has no errors, every diagnostic of `after` is new. Replace each hole of `before`
-    by a name such as `_` first; otherwise the error of the hole hides others.
+    Two diagnostics are equal if their messages and the stripped texts of their lines are equal, or if they are of one
+    kind on one line: counted from the beginning up to what the edit changed, and behind it from the end. They are
+    counted, so a second copy of an old error is new. One that lies outside of what the edit changed is new only if
+    there are more errors than before: what a parser could not read before, it may report elsewhere. If `before` is
+    None (a new file) or has no errors, every diagnostic of `after` is new. Replace each hole of `before` by a name such
+    as `_` first; otherwise the error of the hole hides others.
 
     CPython's compiler stops at its first error, so it cannot compare two broken texts. In that case the errors count
     that are on a line that `before` did not have; if there are none, tree-sitter, which continues after an error,
@@ -95,22 +97,43 @@ def _stripped(text: str) -> list[str]:
 def _added(before: str, old: CheckResult, after: str, new: CheckResult) -> tuple[Diagnostic, ...]:
     """The diagnostics of `after` that `before` does not have as many times."""
     was, lines = _stripped(before), _stripped(after)
-    added = _beyond(new.diagnostics, lines, old.diagnostics, was)
-    if len(was) != len(lines):
-        return added
-    gone = {(one.message, one.line) for one in _beyond(old.diagnostics, was, new.diagnostics, lines)}
-    return tuple(one for one in added if (one.message, one.line) not in gone)
+    left = _without(old.diagnostics, new.diagnostics, lambda one: (one.message, was[one.line - 1]),
+                    lambda one: (one.message, lines[one.line - 1]))  # fmt: skip
+    first, last = _changed(was, lines)
+    shift = len(lines) - len(was)
+
+    def moved(one: Diagnostic) -> tuple[str, int]:
+        return _QUOTED.sub("", one.message), one.line if one.line <= last - max(shift, 0) else one.line + shift
+
+    gone, fresh = left
+    _, fresh = _without(gone, fresh, moved, lambda one: (_QUOTED.sub("", one.message), one.line))
+    if len(new.diagnostics) <= len(old.diagnostics):
+        fresh = [one for one in fresh if first <= one.line <= last]
+    return tuple(fresh)
 
 
-def _beyond(
-    those: Iterable[Diagnostic], lines: Sequence[str], others: Iterable[Diagnostic], other_lines: Sequence[str]
-) -> tuple[Diagnostic, ...]:
-    """Those diagnostics that the others do not have as many times, by their messages and the texts of their lines."""
-    left = Counter((one.message, other_lines[one.line - 1]) for one in others)
-    beyond = []
-    for one in those:
-        key = one.message, lines[one.line - 1]
-        left[key] -= 1
-        if left[key] < 0:
-            beyond.append(one)
-    return tuple(beyond)
+def _without(
+    those: Iterable[Diagnostic],
+    others: Iterable[Diagnostic],
+    key: Callable[[Diagnostic], object],
+    other_key: Callable[[Diagnostic], object],
+) -> tuple[list[Diagnostic], list[Diagnostic]]:
+    """Of both sides those that have no partner with an equal key on the other."""
+    alone: list[Diagnostic] = list(those)
+    fresh: list[Diagnostic] = []
+    for other in others:
+        partner = next((one for one in alone if key(one) == other_key(other)), None)
+        if partner is None:
+            fresh.append(other)
+        else:
+            alone.remove(partner)
+    return alone, fresh
+
+
+def _changed(was: Sequence[str], lines: Sequence[str]) -> tuple[int, int]:
+    """The first and the last line, from 1, of what an edit changed in its new text, with one line on each side."""
+    pairs = zip(was, lines, strict=False)
+    first = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(was), len(lines)))
+    most = min(len(was), len(lines)) - first
+    behind = next((i for i in range(most) if was[-1 - i] != lines[-1 - i]), most)
+    return first, len(lines) - behind + 1

@@ -9,7 +9,7 @@ import difflib
 import re
 import time
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from itertools import accumulate
@@ -34,7 +34,8 @@ class Language:
     tag: the word behind ``` that opens a code block. suffixes: with the dot. programs: interpreters in a shebang line.
     comment, comment_end: what opens a comment (empty: there are none) and what closes it (empty: the end of the line).
     hole_is_legal: `???` is valid code, so it is no hole unless the user says so.
-    grammar: the module of the grammar and the function in it.
+    grammar: the module of the grammar and the function in it. dialect: what a file's name or first line says beyond the
+    language, a value of `DIALECTS` or the name of a shell; "": nothing. tools: programs of the system may be asked.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Language:
     comment: str = "//"
     comment_end: str = ""
     hole_is_legal: bool = False
+    dialect: str = ""
+    tools: bool = True
 
     @property
     def tag(self) -> str:
@@ -87,14 +90,14 @@ LANGUAGES = (
     Language("java", (".java",), ("tree_sitter_java", "language")),
     Language(
         "bash",
-        (".sh", ".bash"),
+        (".sh", ".bash", ".zsh"),
         ("tree_sitter_bash", "language"),
-        aliases=("sh", "shell", "shellscript"),
-        programs=("bash", "sh", "dash"),
+        aliases=("sh", "shell", "shellscript", "zsh"),
+        programs=("bash", "sh", "dash", "zsh"),
         comment="#",
         hole_is_legal=True,
     ),
-    Language("json", (".json",), ("tree_sitter_json", "language"), comment=""),
+    Language("json", (".json", ".jsonc", ".code-workspace"), ("tree_sitter_json", "language"), comment=""),
     Language(
         "html",
         (".html", ".htm", ".xhtml"),
@@ -105,6 +108,19 @@ LANGUAGES = (
         hole_is_legal=True,
     ),
     Language("css", (".css",), ("tree_sitter_css", "language"), comment="/*", comment_end="*/"),
+)
+
+# What the name of a file says beyond its language. A header of C may be one of C++.
+DIALECTS = (
+    ("header", re.compile(r"\.h$")),
+    ("module", re.compile(r"\.mjs$")),
+    ("script", re.compile(r"\.cjs$")),
+    (
+        "comments",
+        re.compile(r"\.(jsonc|code-workspace)$|(^|/)([tj]sconfig[^/]*|devcontainer|\.eslintrc|api-extractor)\.json$"),
+    ),
+    ("comments", re.compile(r"(^|/)(\.vscode|\.devcontainer|\.zed)/[^/]*\.json$")),
+    ("zsh", re.compile(r"\.zsh$")),
 )
 
 _BY_NAME = {name: language for language in LANGUAGES for name in (language.name, *language.aliases)}
@@ -125,28 +141,65 @@ def by_name(name: str) -> Language:
 
 def of_path(path: str | Path, first_line: str = "") -> Language | None:
     """The language of a file by its suffix, else by the interpreter in its shebang line; None if neither is known."""
-    return _BY_SUFFIX.get(Path(path).suffix.lower()) or _of_shebang(first_line)
+    program = _program(first_line)
+    found = _BY_SUFFIX.get(Path(path).suffix.lower()) or _BY_PROGRAM.get(program)
+    dialect = _dialect(Path(path), program)
+    return replace(found, dialect=dialect) if found and dialect else found
 
 
 def detect(text: str, path: Path | None, name: str | None = None) -> Language:
     """The language called `name`, else that of the file `path` or of its first line, else Python for unnamed text.
 
-    UsageError: `name` is no language, or the file's name and first line say none.
+    A `.h` is C++ if it has fewer errors as that. UsageError: `name` is no language, or the file's name and first line
+    say none.
     """
     if name:
         return by_name(name)
     found = of_path(path or "", text.partition("\n")[0])
     if found is None and path is not None:
         raise UsageError(f"{path}: its language is not known", hint="say it with -l")
+    if (
+        found
+        and found.dialect == "header"
+        and (wrong := _wrong(text, found))
+        and _wrong(text, header_twin(found)) < wrong
+    ):
+        return header_twin(found)
     return found or by_name("python")
 
 
-def _of_shebang(line: str) -> Language | None:
+def header_twin(language: Language) -> Language:
+    """C for C++ and C++ for C, of a `.h`."""
+    return replace(by_name("c" if language.name == "cpp" else "cpp"), dialect="header", tools=language.tools)
+
+
+def _wrong(text: str, language: Language) -> int:
+    """How many bytes of a text its grammar cannot read, and places where something is missing."""
+    tree = parse(text, language)
+    stack, found = [] if tree is None else [tree.root_node], 0
+    while stack:
+        node = stack.pop()
+        if node.is_error or node.is_missing:
+            found += node.end_byte - node.start_byte + 1
+        elif node.has_error:
+            stack.extend(node.children)
+    return found
+
+
+def _dialect(path: Path, program: str) -> str:
+    """What a file's name says beyond its language, else the shell that its first line names."""
+    name = path.as_posix().lower()
+    said = next((dialect for dialect, pattern in DIALECTS if pattern.search(name)), "")
+    return said or (program if program in {"sh", "dash", "zsh"} else "")
+
+
+def _program(line: str) -> str:
+    """The interpreter that a shebang line names, without a minor version; "": it names none."""
     if not line.startswith("#!"):
-        return None
+        return ""
     words = (Path(word).name for word in line[2:].split())
     program = next((word for word in words if word != "env" and not word.startswith("-") and "=" not in word), "")
-    return _BY_PROGRAM.get(re.sub(r"(?<=\d)\.\d+$", "", program))
+    return re.sub(r"(?<=\d)\.\d+$", "", program)
 
 
 @cache
