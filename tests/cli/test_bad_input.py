@@ -125,7 +125,7 @@ ROWS = [
     ),
     Row("diffu gen x -l klingon", "diffu: no language is named `klingon` (use one of: python, …)"),
     Row("diffu gen x -o nowhere/x.py", "diffu: nowhere/x.py: its folder does not exist (mkdir -p …/nowhere)"),
-    Row("diffu gen x -o folder", "diffu: …/folder: is a folder (name a file in it, such as …/folder/answer.py)"),
+    Row("diffu gen x -o folder", "diffu: …/folder: is a folder (name a file in it)"),
     Row("diffu gen x -o new/", "diffu: 'new/' is no name of a file (add one to it, such as new/answer.py)"),
     Row("diffu gen x -o ''", "diffu: '' is no name of a file (add one to it, such as answer.py)"),
     Row("diffu gen x -o locked.py", "diffu: locked.py: is read-only (chmod u+w locked.py, or write elsewhere with -o)"),

@@ -155,7 +155,7 @@ def test_records_that_cannot_be_written_are_one_line(
 ) -> None:
     says("return x")
     for path, reason in (
-        (tmp_path, "is not a regular file"),
+        (tmp_path, "is a folder"),
         (tmp_path / "no" / "a.jsonl", "its folder does not exist"),
     ):
         done = diffu("eval", "-q", "--records", path)

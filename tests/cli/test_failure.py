@@ -35,15 +35,19 @@ REFUSED = Refused("y = 1\nx = \n", FAULT)
 def test_the_code_is_the_kind_of_the_error_in_line_and_object(capsys, error, code):
     assert tell(error, Asked("diffu gen", json=True)) == code
     out, err = capsys.readouterr()
-    assert err == "diffu: m (h)\n"
     assert json.loads(out) == {"schema": "diffu.error/1", "status": code, "error": "m", "hint": "h"}
+    assert err == "", "it is said in one place"
+    assert tell(error, Asked("diffu gen")) == code
+    assert capsys.readouterr() == ("", "diffu: m (h)\n")
 
 
 def test_an_error_that_nobody_foresaw_is_code_70_and_names_itself(capsys):
-    assert tell(ZeroDivisionError("a\nb"), Asked("diffu gen", json=True)) == INTERNAL == 70
-    out, err = capsys.readouterr()
-    assert err == "diffu: internal error: ZeroDivisionError: a b (set DIFFU_DEBUG=1 for the traceback)\n"
-    assert json.loads(out)["status"] == 70
+    assert tell(ZeroDivisionError("a\nb"), Asked("diffu gen")) == INTERNAL == 70
+    said = "internal error: ZeroDivisionError: a b"
+    assert capsys.readouterr().err == f"diffu: {said} (set DIFFU_DEBUG=1 for the traceback)\n"
+    assert tell(ZeroDivisionError("a\nb"), Asked("diffu gen", json=True)) == 70
+    told = json.loads(capsys.readouterr().out)
+    assert (told["status"], told["error"]) == (70, said)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +98,12 @@ def test_a_full_stderr_leaves_the_exit_code_as_it_is(command, environment, words
 
 
 def test_a_refused_text_is_shown_around_its_fault_and_whole_in_the_object(capsys):
-    assert tell(REFUSED, Asked("diffu fill", json=True)) == 3
-    out, err = capsys.readouterr()
-    excerpt, line = err.splitlines()
+    assert tell(REFUSED, Asked("diffu fill")) == 3
+    excerpt, line = capsys.readouterr().err.splitlines()
     assert excerpt == "> 2 x ="
     assert line.startswith("diffu: a.py:2:5: invalid syntax; nothing was written")
-    told = json.loads(out)
+    assert tell(REFUSED, Asked("diffu fill", json=True)) == 3
+    told = json.loads(capsys.readouterr().out)
     assert (told["status"], told["text"]) == (3, "y = 1\nx = \n")
     assert told["problems"] == [{"line": 2, "column": 5, "message": "invalid syntax"}]
 
@@ -112,6 +116,15 @@ def test_for_the_quiet_a_refusal_is_its_line_alone(capsys):
 def test_the_silent_get_the_code_alone(capsys):
     assert tell(REFUSED, Asked("diffu fill", silent=True)) == 3
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_object_that_stdout_refuses_is_a_line(capsys, monkeypatch):
+    def refuse(_: bytes) -> None:
+        raise WriteFailed("stdout: full")
+
+    monkeypatch.setattr(failure.streams, "put", refuse)
+    assert tell(UsageError("m", hint="h"), Asked("diffu gen", json=True)) == 2
+    assert capsys.readouterr().err == "diffu: m (h)\n"
 
 
 @pytest.mark.parametrize(

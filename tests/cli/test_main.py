@@ -134,12 +134,12 @@ def test_a_broken_pipe_is_quiet_where_there_is_no_signal_for_it(diffu, monkeypat
 def test_json_is_asked_for_by_the_flag_alone(diffu, argv, is_json):
     done = diffu(*argv)
     assert done.code in {2, 4}
-    assert len(done.lines) == 1
+    assert len(done.lines) == (not is_json)
     assert bool(done.out) is is_json
     if is_json:
         told = json.loads(done.out)
         assert (told["schema"], told["status"]) == ("diffu.error/1", done.code)
-        assert told["error"] in done.err
+        assert done.err == "", "a script has one place to read"
 
 
 def test_the_hint_of_a_wrong_flag_names_the_command(diffu):
@@ -198,3 +198,17 @@ def test_the_garbage_collector_is_on_again_after_a_load(diffu, loaded, monkeypat
     assert (diffu("gen", "x", "--length", "4").code == 4) is not sound
     assert during == [False]
     assert gc.isenabled()
+
+
+SIZES = {"COLUMNS": "0", "LINES": "x", "TERMINAL_WIDTH": "1.5"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_plain"), [({"GITHUB_ACTIONS": "true", **SIZES}, True), ({"FORCE_COLOR": "1"}, False)]
+)
+def test_the_help_is_there_and_plain_in_a_pipe_whatever_the_environment_says_of_terminals(environment, is_plain):
+    others = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR", "PY_COLORS"}}
+    argv = [sys.executable, "-m", "diffucli", "check", "--help"]
+    done = subprocess.run(argv, env={**others, **environment}, capture_output=True, text=True, check=True)
+    assert "Check that files parse." in done.stdout
+    assert ("\x1b" not in done.stdout) is is_plain

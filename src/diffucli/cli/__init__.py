@@ -23,6 +23,7 @@ def main() -> None:
         warnings.simplefilter("ignore")  # they are for developers of what lies below us
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin make a busy machine several times slower
     _open_what_is_closed()
+    _correct_sizes()
     from diffucli.cli.app import run
 
     if unignored:
@@ -38,6 +39,14 @@ def main() -> None:
     _end_stderr()
     gc.freeze()  # else a second goes by in searching all that was imported for garbage
     sys.exit(code)
+
+
+def _correct_sizes() -> None:
+    """Sizes of a terminal that are none, such as COLUMNS=0 of a terminal without a size, give way to the usual ones."""
+    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
+        size = os.environ.get(name, "1")
+        if not (size.isascii() and size.isdecimal() and int(size)):
+            del os.environ[name]
 
 
 def _end_stderr() -> None:

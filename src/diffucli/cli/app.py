@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -60,10 +61,19 @@ def root(version: bool = typer.Option(False, "--version", help="Show the version
         raise typer.Exit
 
 
+def _keep_help_plain() -> None:
+    """Keeps the help plain in pipes of GitHub's workflows, where typer writes colours unless it is told otherwise."""
+    if "GITHUB_ACTIONS" in os.environ and not (os.environ.get("FORCE_COLOR") or os.environ.get("PY_COLORS")):
+        from typer import rich_utils
+
+        rich_utils.FORCE_TERMINAL = None
+
+
 def run(argv: Sequence[str]) -> int:
     """The exit code of `diffu argv…`. Whatever goes wrong is told here; only KeyboardInterrupt comes out."""
     command = typer.main.get_command(app)
     try:
+        _keep_help_plain()
         with command.make_context("diffu", list(argv)) as context:
             command.invoke(context)
             failure.flush()

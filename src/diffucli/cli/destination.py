@@ -203,5 +203,6 @@ class Destination:
     def values(self, one: Filled, undo: str | None, load_seconds: float) -> dict[str, object]:
         """What --json says of a file."""
         shown = {"diff": one.diff().decode("utf-8", "replace")} if self.diff else {"text": one.result.text}
-        values = {"file": one.job.name, "changed": one.changed, "undo": undo, **({} if self.check else shown)}
+        about = {"file": one.job.name, "language": one.job.language.name}
+        values = {**about, "changed": one.changed, "undo": undo, **({} if self.check else shown)}
         return {**values, **run_values(one.result, load_seconds)}

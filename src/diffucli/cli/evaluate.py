@@ -84,8 +84,8 @@ def evaluate(
     )
     reports = by_length.length_reports(recorded(watched(results, total, report=report), records))
     if report.json:
-        how = {"preset": choice.preset, "temperature": policy.sampling.temperature, "seed": policy.seed}
-        about = {"suite": suite, "model": opened.entry.name, "samples": samples, **how, "confinement": confinement}
+        how = {"samples": samples, **opened.values(), "seed": policy.seed}
+        about = {"suite": suite, **how, "confinement": confinement}
         groups = [{**values(one), "length": length} for length, each in reports.items() for one in each]
         report.object("diffu.eval/1", 0, **about, groups=groups)
     else:

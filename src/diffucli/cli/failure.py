@@ -1,4 +1,4 @@
-"""What a command that fails says, and its exit code: one line on stderr, an object on stdout where --json asks for it.
+"""What a command that fails says, and its exit code: one line on stderr, or an object on stdout where --json is given.
 
 A filter that fails echoes its input, and is silent where stderr may land in the text.
 """
@@ -97,6 +97,7 @@ def tell(error: Exception, asked: Asked) -> int:
     if asked.json:
         with contextlib.suppress(OSError, WriteFailed):
             streams.put(json.dumps(values_of(known, code)).encode() + b"\n")
+            return code
     if not asked.silent:
         line(known, quiet=asked.quiet)
     return code

@@ -68,7 +68,8 @@ def gen(
             report.warn("the canvas is full before the code came to its end; try a larger --length")
         report.of_run(result, strict=strict)
         figures = run_values(result, at_work.load_seconds)
-        values = {"file": output and str(output), "undo": None, "ended": result.ended, **figures}
+        about = {"language": language.name, "context": [each.values() for each in contexts]}
+        values = {**about, "file": output and str(output), "undo": None, "ended": result.ended, **figures}
         if trying.is_all:
             candidates.put_all(result, output, targets, report, encode=str.encode)
             at_work.end(0, {"text": result.text, **values}, told=showing.jsonl)

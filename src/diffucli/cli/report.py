@@ -12,7 +12,7 @@ from diffucli.cli import streams
 from diffucli.tasks.verify import NOT_CHECKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from diffucli.syntax.check import CheckResult, Diagnostic
     from diffucli.tasks.attempt import Attempt
@@ -128,7 +128,14 @@ class Report:
 
     def object(self, schema: str, status: int, **values: object) -> None:
         """The object of --json, in ASCII, which every encoding holds."""
-        streams.put(json.dumps({"schema": schema, "status": status, **values}).encode() + b"\n")
+        streams.put(json.dumps(framed(schema, status, values)).encode() + b"\n")
+
+
+def framed(schema: str, status: int, values: Mapping[str, object]) -> dict[str, object]:
+    """An object of --json: what it is, the exit code, the version of diffu, and the values."""
+    from importlib.metadata import version
+
+    return {"schema": schema, "status": status, "version": version("diffucli"), **values}
 
 
 def test_mark(attempt: Attempt) -> str:

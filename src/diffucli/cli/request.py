@@ -33,6 +33,10 @@ class Context:
         text = streams.text_of(path)
         return cls(path, text.strip(), len(text.splitlines()))
 
+    def values(self) -> dict[str, object]:
+        """What --json says of it."""
+        return {"file": str(self.path), "lines": self.lines}
+
 
 @dataclass(frozen=True, slots=True)
 class GenInput:

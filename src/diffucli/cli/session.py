@@ -11,6 +11,7 @@ from os import environ
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from diffucli import files
+from diffucli.cli.report import framed
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,15 +33,24 @@ SLOW = 0.25  # seconds for which --slow shows each step
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A loaded checkpoint and the policy to write by. load_seconds: of loading it. showing: how runs are shown."""
+    """A loaded checkpoint and the policy to write by, a preset with changes.
+
+    load_seconds: of loading it. showing: how runs are shown.
+    """
 
     entry: Entry
     checkpoint: Checkpoint
+    preset: str
     policy: Policy
     load_seconds: float
     showing: Showing
     report: Report
     journal: Journal
+
+    def values(self) -> dict[str, Any]:
+        """What --json says of it."""
+        temperature = self.policy.sampling.temperature
+        return {"model": self.entry.name, "preset": self.preset, "temperature": temperature}
 
     def tell_limits(self, language: Language, words: str, contexts: Sequence[str] = ()) -> None:
         """Says what is asked for that the model was not trained for: a request with texts to be read with it."""
@@ -79,8 +89,8 @@ class Session:
 
         told: False, if something else was printed.
         """
-        values = {"log": self.journal.id if self.journal.kept else None, **values}
-        self.journal.ending = {"schema": "diffu.run/1", "status": status, **values, **(kept or {})}
+        values = {"log": self.journal.id if self.journal.kept else None, **self.values(), **values}
+        self.journal.ending = framed("diffu.run/1", status, {**values, **(kept or {})})
         if self.report.json and told:
             self.report.object("diffu.run/1", status, **values)
 
@@ -110,7 +120,7 @@ def begin(choice: Choice, report: Report, showing: Showing) -> Session:
     header: dict[str, Any] = {"model": entry.name, "revision": revision or None, "preset": choice.preset.value}
     header |= {"seed": policy.seed, "policy": _plain(policy)}
     journal = Journal(header, checkpoint.tokenizer.piece, report, kept=not showing.no_log, prints=showing.jsonl)
-    session = Session(entry, checkpoint, policy, time.perf_counter() - begun, showing, report, journal)
+    session = Session(entry, checkpoint, choice.preset, policy, time.perf_counter() - begun, showing, report, journal)
     if showing.slow and not session.is_live:
         raise UsageError(
             "--slow needs the live view, on a terminal", hint="leave it out; diffu replay shows a run again"

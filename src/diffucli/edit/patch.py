@@ -154,7 +154,7 @@ def content(target: Path) -> bytes | None:
         try:
             mode = target.stat().st_mode
             if stat.S_ISDIR(mode):
-                raise UsageError(f"{target}: is a folder", hint=f"name a file in it, such as {target / 'answer.py'}")
+                raise UsageError(f"{target}: is a folder", hint="name a file in it")
             if not stat.S_ISREG(mode):
                 raise UsageError(f"{target}: is not a regular file", hint="name another file, or use stdout")
             return files.read_bytes(target, MAX_BYTES)
