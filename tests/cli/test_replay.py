@@ -159,3 +159,30 @@ def test_it_plays_to_the_end_by_itself_and_from_a_pipe(environment, tmp_path):
             terminal = Terminal(["replay", *argv, "--speed", "200"], environment, stdin)
             terminal.until(b"\x1b[?1049l")
             assert terminal.end().startswith(b"def mean(xs):\n    return sum(xs) / len(xs)\n")
+
+
+@pytest.mark.parametrize("form", ["cast", "svg", "html", "txt", "json"])
+def test_a_run_is_exported_in_every_form(diffu, form):
+    printed = diffu("replay", KEPT, "--export", form)
+    assert (printed.code, printed.err) == (0, "")
+    assert diffu("replay", KEPT, "--export", form, "-o", "out").code == 0
+    assert Path("out").read_bytes() == printed.out
+    assert b"mean" in printed.out
+    if form == "json":
+        assert diffu("replay", "out").out.startswith(b"def mean(xs):")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["-o", "run.svg"], "-o needs a form"),
+        (["--export", "svg", "--step"], "exclude each other"),
+        (["--export", "svg", "--candidate", "2"], "there is no candidate 2"),
+        (["--export", "gif"], "gif"),
+        (["--export", "svg", "-o", "no/where/run.svg"], "no/where"),
+    ],
+)
+def test_what_cannot_be_exported_is_told_in_a_line(diffu, argv, message):
+    done = diffu("replay", KEPT, *argv)
+    assert (done.code, done.out, len(done.lines)) == (2, b"", 1)
+    assert message in done.err

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from diffucli.ui.frame import Frame, View
-from diffucli.ui.picture import CELL_WIDTH, picture
+from diffucli.ui.picture import CELL_WIDTH, MASK_GAP, film, picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -31,10 +31,14 @@ def test_a_picture_is_xml_whatever_the_model_writes(drawn):
     assert svg.find(f"{SVG}title").text == "<&␛>"
 
 
-def test_every_mask_is_a_shape_of_its_own(drawn):
-    assert len(list(drawn("a", "b", "c", steps=0).iter(f"{SVG}rect"))) == len(
-        list(drawn("a", "b", "c", steps=1).iter(f"{SVG}rect"))
-    )  # one mask less, one fresh word's ground more
+def masks(svg):
+    """How many dashes the lines of masks have."""
+    lines = (float(path.attrib["d"].partition("h")[2]) for path in svg.iter(f"{SVG}path"))
+    return sum(round((length + MASK_GAP) / CELL_WIDTH) for length in lines)
+
+
+def test_every_mask_is_a_dash_of_its_own(drawn):
+    assert [masks(drawn("a", "b", "c", steps=steps)) for steps in range(4)] == [3, 2, 1, 0]
     assert not any("░" in text for text, _ in texts(drawn("a", "b", steps=1)))
 
 
@@ -60,3 +64,29 @@ def test_the_whole_canvas_is_in_it_and_no_hint_how_to_stop(drawn):
     shown = [text for text, _ in texts(svg)]
     assert {"x0", "x99", "step", "100"} <= set(shown)
     assert "ctrl-c" not in shown
+
+
+def test_a_film_shows_each_row_at_its_time_and_the_last_ones_where_it_is_not_played(story):
+    tale, shots = story("a\n", "b\n", "c\n"), []
+    for steps in range(4):
+        frame = Frame(tale.pieces, View())
+        for event in tale.until(steps):
+            frame.take(event)
+        shots.append((0.5, frame.lines(40)))
+    svg = ET.fromstring(film(shots, width=40, title="t"))
+    for group in svg.iter(f"{SVG}g"):
+        if (change := group.find(f"{SVG}animate")) is not None:
+            states, times = change.attrib["values"].split(";"), [float(t) for t in change.attrib["keyTimes"].split(";")]
+            assert change.attrib["dur"] == "2s"
+            assert len(states) == len(times)
+            assert (times[0], states[-1]) == (0.0, group.attrib["visibility"])
+            assert set(times) <= {0.0, 0.25, 0.5, 0.75}
+    assert not list(svg.iter(f"{SVG}script"))
+    seen = "".join(text for text, node in texts(svg))
+    assert {"a", "b", "c"} <= set(seen)
+
+
+def test_a_film_of_one_shot_is_the_picture(story):
+    frame = Frame(story("a").pieces, View())
+    assert film([(1.0, frame.lines(40))], width=40, title="t") == picture(frame, width=40, title="t")
+    assert "animate" not in picture(frame, width=40, title="t")

@@ -9,7 +9,8 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from os import environ
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,13 +18,14 @@ from diffucli.cli import options as flag
 from diffucli.cli import streams
 from diffucli.cli.journal import log_store
 from diffucli.cli.log import RUN_HELP, texts_of
-from diffucli.cli.report import say
+from diffucli.cli.report import Report, say
 from diffucli.errors import UsageError
 from diffucli.signals import restoring_on_stop, unwinding_on_kill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from diffucli.trace.file import Trace
     from diffucli.trace.form import Item, Reader
 
 EXAMPLES = flag.examples(
@@ -31,6 +33,8 @@ EXAMPLES = flag.examples(
 )
 PIPE_HELP = f"{RUN_HELP[:-1]}; `-` is what --jsonl prints, on stdin."
 HINT = "space pauses · ←/→ one step · q ends"
+Export = Literal["cast", "svg", "html", "txt", "json"]
+EXPORT_HELP = "An asciicast, an animated picture, a page of its own, text, or the lines of --jsonl."
 FRAME, PAUSED = 1 / 20, 0.25  # seconds between two looks at the clock
 LONGEST = 2.0  # seconds that a step is waited for, whatever the trace says
 STAYS = 1.5  # seconds for which the last step stays
@@ -56,12 +60,20 @@ def replay(
     candidate: Annotated[
         int, typer.Option("--candidate", metavar="N", min=1, max=32, help="Which of the candidates of -n is shown.")
     ] = 1,
+    export: Annotated[Export | None, typer.Option("--export", help=EXPORT_HELP)] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the export to this file, not to stdout."),
+    ] = None,
+    width: Annotated[
+        int, typer.Option("--width", metavar="N", min=20, max=400, help="Columns of cast, svg and txt.")
+    ] = 80,
 ) -> None:
-    """Show how a run was written, and print what it wrote. No model is needed.
+    """Show how a run was written, and print what it wrote; or export it. No model is needed.
 
     Keys: space pauses, the arrows go one step on or back, + and - change the speed, g and G go to the ends, q ends it.
     """
-    from diffucli.trace.file import content, gathered, lines_of
+    from diffucli.trace.file import content, lines_of
     from diffucli.trace.form import Reader
     from diffucli.ui.terminal import wants_live
 
@@ -71,15 +83,16 @@ def replay(
     else:
         path = log_store().find(run)
         feed = Feed(Reader(str(path)), lines_of(content(path), str(path)))
+    if export is not None or output is not None:
+        _export(feed, export, output, candidate=candidate - 1, width=width, speed=speed, step=step)
+        return
     if wants_live(sys.stderr, "auto", environ):
         with _keys() as keys:
             _require_keys(keys, step=step)
             Show(feed, keys, speed=speed, candidate=candidate - 1, pauses=step).run()
     else:
         _require_keys(None, step=step)
-    while feed.is_open:
-        feed.pull()
-    trace = gathered(feed.reader, feed.items)
+    trace = feed.trace()
     if trace.ending is None:
         say(f"diffu: the run {name} was interrupted")
         return
@@ -87,6 +100,63 @@ def replay(
         streams.put("".join(texts_of(trace, name)).encode())
     except UsageError as exc:
         say(f"diffu: {exc.message}")
+
+
+def _export(
+    feed: Feed,
+    export: Export | None,
+    output: Path | None,
+    *,
+    candidate: int,
+    width: int,
+    speed: float,
+    step: bool,
+) -> None:
+    """Writes a trace for others. UsageError: it has no step of that candidate, or the options do not go together."""
+    if export is None:
+        raise UsageError("-o needs a form", hint="add --export cast, svg, html, txt or json")
+    if step:
+        raise UsageError("--step and --export exclude each other", hint="give one of them")
+    from diffucli.cli import destination
+
+    report = Report()
+    targets = destination.opened(output, report)
+    data = _exported(feed, export, candidate=candidate, width=width, speed=speed)
+    if output is None:
+        streams.put(data)
+    else:
+        destination.write([(output, targets[0], data)], report)
+
+
+def _exported(feed: Feed, export: Export, *, candidate: int, width: int, speed: float) -> bytes:
+    from diffucli.trace.export import cast, svg, txt
+    from diffucli.trace.page import html
+    from diffucli.trace.player import Player
+
+    trace, player = feed.trace(), Player(feed.reader.piece, candidate=candidate)
+    for item in feed.items:
+        player.add(item)
+    if player.last < 0:
+        raise UsageError(f"there is no candidate {candidate + 1} in this trace", hint="leave --candidate out")
+    title = title_of(trace)
+    match export:
+        case "json":
+            return b"".join(feed.lines)
+        case "html":
+            return html(trace, candidate=candidate, title=title).encode()
+        case "txt":
+            return txt(player, width=width).encode()
+        case "svg":
+            return svg(player, width=width, title=title, speed=speed).encode()
+        case "cast":
+            return cast(player, width=width, title=title, speed=speed).encode()
+
+
+def title_of(trace: Trace) -> str:
+    """The command of a trace, in a line."""
+    request = " ".join(str(trace.header.get("request") or "").split())
+    files = [take.job.file for take in trace.takes if take.job.file]
+    return " ".join(["diffu", str(trace.header.get("command", "")), *files, *([f'"{request}"'] if request else [])])
 
 
 class Feed:
@@ -97,7 +167,8 @@ class Feed:
 
         self.reader = reader
         self.is_open = lines is None
-        self.items: list[Item] = list(read(reader, lines or ()))
+        self.lines: list[bytes] = list(lines or ())
+        self.items: list[Item] = list(read(reader, self.lines))
         self._rest = b""
 
     def pull(self) -> list[Item]:
@@ -113,7 +184,16 @@ class Feed:
             whole.append(self._rest)
         new = list(read(self.reader, whole))
         self.items += new
+        self.lines += whole
         return new
+
+    def trace(self) -> Trace:
+        """All of it, when it has come. UsageError: it is no trace."""
+        from diffucli.trace.file import gathered
+
+        while self.is_open:
+            self.pull()
+        return gathered(self.reader, self.items)
 
 
 class Show:

@@ -19,7 +19,7 @@ from rich.terminal_theme import TerminalTheme
 from diffucli.ui.glyphs import Glyphs, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.color import Color
     from rich.segment import Segment
@@ -38,10 +38,13 @@ FONTS = (
 )
 CELL_WIDTH, ROW_HEIGHT, FONT_SIZE = 8.4, 20, 14  # in pixels
 PADDING, TITLE_HEIGHT, GAP = 22, 40, 12  # GAP: between the code and the footer
+MASK_GAP = 1.8  # between two masks
 BUTTONS = ("#ff5f57", "#febc2e", "#28c840")
 GLYPHS = Glyphs()
 SHAPES = GLYPHS.mask + GLYPHS.done + GLYPHS.open
-CHUNK = re.compile(rf"[{SHAPES}]|[!-~]+|[^ ]")  # a wide or accented character alone stays in its own cells
+CHUNK = re.compile(
+    rf"{GLYPHS.mask}+|[{SHAPES}]|[!-~]+|[^ ]"
+)  # a wide or accented character alone stays in its own cells
 
 
 class _Place(NamedTuple):
@@ -54,12 +57,44 @@ class _Place(NamedTuple):
 
 def picture(frame: Frame, *, width: int, title: str) -> str:
     """The text of an SVG file that shows all rows of `frame`, `width` cells wide, in a window called `title`."""
-    *code, foot = frame.lines(width)
-    high = TITLE_HEIGHT + (len(code) + 1) * ROW_HEIGHT + GAP + PADDING
-    wide = 2 * PADDING + width * CELL_WIDTH
-    tops = [*(TITLE_HEIGHT + row * ROW_HEIGHT for row in range(len(code))), TITLE_HEIGHT + len(code) * ROW_HEIGHT + GAP]
-    body = chain.from_iterable(_line(line, top) for line, top in zip([*code, foot], tops, strict=True))
-    return "\n".join((*_window(wide, high, title), *body, "</g>", "</svg>", ""))
+    return film([(1.0, frame.lines(width))], width=width, title=title)
+
+
+def film(shots: Sequence[tuple[float, list[StyledRow]]], *, width: int, title: str) -> str:
+    """The text of an SVG file that shows rows for so many seconds each, over and over, the last of them the footer.
+
+    It has no script. What does not play it shows the last rows. A row that stays the same is there once.
+    """
+    most = max(len(lines) for _, lines in shots) - 1
+    high = TITLE_HEIGHT + (most + 1) * ROW_HEIGHT + GAP + PADDING
+    shown: dict[tuple[float, tuple[Segment, ...]], list[int]] = {}
+    for number, (_, lines) in enumerate(shots):
+        for row, line in enumerate(lines):
+            is_foot = row == len(lines) - 1
+            top = TITLE_HEIGHT + (most * ROW_HEIGHT + GAP if is_foot else row * ROW_HEIGHT)
+            if line:
+                shown.setdefault((top, tuple(line)), []).append(number)
+    seconds = [each for each, _ in shots]
+    body = chain.from_iterable(_shown(_line(list(line), top), when, seconds) for (top, line), when in shown.items())
+    return "\n".join((*_window(2 * PADDING + width * CELL_WIDTH, high, title), *body, "</g>", "</svg>", ""))
+
+
+def _shown(row: Iterator[str], when: list[int], seconds: Sequence[float]) -> Iterator[str]:
+    """A row that is to be seen in the shots `when` alone."""
+    if len(when) == len(seconds):
+        yield from row
+        return
+    total, there = sum(seconds), set(when)
+    changes = [shot for shot in range(len(seconds)) if shot == 0 or (shot in there) != (shot - 1 in there)]
+    times = ";".join(f"{sum(seconds[:shot]) / total:.5g}" for shot in changes)
+    states = ";".join("visible" if shot in there else "hidden" for shot in changes)
+    yield f'<g visibility="{"visible" if len(seconds) - 1 in there else "hidden"}">'
+    yield (
+        f'<animate attributeName="visibility" dur="{total:.5g}s" repeatCount="indefinite" calcMode="discrete" '
+        f'keyTimes="{times}" values="{states}"/>'
+    )
+    yield from row
+    yield "</g>"
 
 
 def _window(wide: float, high: float, title: str) -> Iterator[str]:
@@ -96,13 +131,20 @@ def _segment(segment: Segment, place: _Place) -> Iterator[str]:
         chunk = match.group()
         x = place.x + cell_len(segment.text[: match.start()]) * CELL_WIDTH
         spot = _Place(x, place.y, cell_len(chunk))
-        yield _shape(chunk, spot, ink) if chunk in SHAPES else _text(chunk, spot, ink, style)
+        yield _shape(chunk, spot, ink) if chunk[0] in SHAPES else _text(chunk, spot, ink, style)
 
 
 def _shape(glyph: str, place: _Place, ink: str) -> str:
-    if glyph == GLYPHS.mask:
-        return _box(place, ink, inset=0.9, height=11)
+    if glyph[0] == GLYPHS.mask:
+        return _masks(place, ink)
     return _box(place, ink, inset=-0.2, height=3 if glyph == GLYPHS.done else 1.2)
+
+
+def _masks(place: _Place, ink: str) -> str:
+    """A dashed line, one dash a mask: a picture of hundreds of masks stays small."""
+    line = f"M{place.x + MASK_GAP / 2:g} {place.y + ROW_HEIGHT / 2:g}h{place.cells * CELL_WIDTH - MASK_GAP:g}"
+    dashes = f"{CELL_WIDTH - MASK_GAP:g} {MASK_GAP:g}"
+    return f'<path d="{line}" stroke="{ink}" stroke-width="11" stroke-dasharray="{dashes}"/>'
 
 
 def _box(place: _Place, ink: str, *, inset: float, height: float) -> str:
