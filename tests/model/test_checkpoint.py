@@ -155,3 +155,12 @@ def test_headers_are_read_without_torch(golden):
         "[tensor_sizes(shard) for shard in shards(pathlib.Path(sys.argv[1]))]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, golden], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocab.json"])
+def test_what_git_lfs_did_not_fetch_is_told(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:c0ffee\nsize 15231233024\n")
+    with pytest.raises(BadCheckpoint, match="is a pointer of Git LFS and not the file itself") as caught:
+        tensor_sizes(path) if name.endswith(".safetensors") else read_object(path)
+    assert "git lfs pull" in caught.value.hint

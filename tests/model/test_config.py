@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.errors import BadCheckpoint
+from diffucli.model.checkpoint import OtherFormat
 from diffucli.model.config import FUSED, MOST, Config, read_config
 from diffucli.model.transformer import Transformer
 
@@ -73,6 +74,8 @@ def test_the_rotary_base_is_read_where_transformers_5_writes_it(values, given):
         ),
         ({"use_sliding_window": True}, "use_sliding_window is not supported"),
         ({"use_mrope": True}, "use_mrope is not supported"),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "layer_types other than full_attention"),
+        ({"rope_scaling": {"type": "dynamic"}}, "rope_scaling is not supported"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported"),
         ({"head_dim": 32}, "head_dim 32 is not supported, only 16 is"),
         ({"num_attention_heads": 3}, "hidden_size 64, 3 attention heads"),
@@ -97,15 +100,38 @@ def test_what_cannot_be_built_is_refused(values, changed, said):
         Config.from_json(values | changed)
 
 
-@pytest.mark.parametrize("value", ["nf4", {}, {"quant_method": "gptq"}, NF4 | {"bnb_4bit_quant_type": "fp4"}])
-def test_other_quantisations_are_refused(values, value):
-    with pytest.raises(BadCheckpoint, match="a quantisation that is not supported"):
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ("nf4", "a form 'nf4'"),
+        ({}, "a format without a name"),
+        ({"quant_method": "gptq", "bits": 4}, "the format GPTQ with 4 bits"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 128}, "the format AWQ with 4 bits"),
+        ({"quant_method": "fp8", "activation_scheme": "dynamic"}, "the format FP8"),
+        ({"quant_method": "compressed-tensors"}, "the format COMPRESSED-TENSORS"),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes' eight bits"),
+        (NF4 | {"bnb_4bit_quant_type": "fp4"}, "bitsandbytes' four bits of another kind"),
+        (NF4 | {"bnb_4bit_use_double_quant": False}, "NF4 without quantised scales"),
+        (NF4 | {"bnb_4bit_quant_storage": "bfloat16"}, "NF4 without quantised scales, or stored in other numbers"),
+    ],
+)
+def test_other_quantisations_are_refused_by_their_name(values, value, form):
+    with pytest.raises(OtherFormat, match=form) as caught:
         Config.from_json(values | {"quantization_config": value})
+    assert "pull the original" in caught.value.hint
 
 
-def test_the_quantisation_of_mlx_is_refused(values):
-    with pytest.raises(BadCheckpoint, match="a quantisation that is not supported"):
-        Config.from_json(values | {"quantization": {"group_size": 64, "bits": 4}})
+@pytest.mark.parametrize(
+    "other", [{}, {"quantization_config": None}, {"quantization_config": {"group_size": 64, "bits": 4}}]
+)
+def test_the_quantisation_of_mlx_is_refused(values, other):
+    with pytest.raises(OtherFormat, match="MLX's format with 4 bits"):
+        Config.from_json(values | {"quantization": {"group_size": 64, "bits": 4}} | other)
+
+
+@pytest.mark.parametrize("value", [None, {}, {"type": "default"}, {"rope_type": "default"}])
+def test_a_scaling_that_scales_nothing_is_none(values, value):
+    assert Config.from_json(values | {"rope_scaling": value}) == Config.from_json(values)
 
 
 def test_a_config_json_that_cannot_be_used_is_named(folder, values):

@@ -125,9 +125,9 @@ def test_a_config_that_cannot_be_used_is_told_under_the_name_given(folder):
     with pytest.raises(BadCheckpoint, match=r"^mine: config\.json cannot be used \(hidden_act 'gelu'"):
         read(folder, name="mine")
     edited(folder, "config.json", hidden_act="silu", quantization_config="gptq")
-    with pytest.raises(BadCheckpoint, match=r"^mine: config\.json asks for a quantisation") as caught:
+    with pytest.raises(BadCheckpoint, match=r"^mine: the weights are in a form 'gptq'") as caught:
         read(folder, name="mine")
-    assert "NF4" in caught.value.hint
+    assert "four bits" in caught.value.hint
 
 
 def test_a_chat_has_a_system_turn_and_the_published_newline_after_the_query():

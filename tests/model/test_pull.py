@@ -157,7 +157,41 @@ def test_a_repository_of_gguf_files_is_refused(hub, published):
     for path in published.iterdir():
         path.unlink() if path.is_file() else shutil.rmtree(path)
     (published / "model-q4.gguf").write_bytes(b"GGUF")
-    assert "GGUF" in refused(BadCheckpoint)
+    assert "holds GGUF files, which diffu does not read (pull the original, whose" in refused(BadCheckpoint)
+    (published / "config.json").write_text("{}")
+    hub.repositories[NAME].card = {"base_model": ["org/original"]}
+    assert "holds GGUF files, which diffu does not read (pull the original: diffu model pull org/original)" in refused(
+        BadCheckpoint
+    )
+    assert {request.path for request in hub.requests} == {f"/api/models/{NAME}"}
+
+
+def test_an_adapter_is_told_from_a_checkpoint(hub, published):
+    (published / "config.json").rename(published / "adapter_config.json")
+    hub.repositories[NAME].card = {"base_model": "org/original"}
+    assert "an adapter (LoRA) for another model, which diffu does not read (pull the original: diffu" in refused(
+        BadCheckpoint
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "form"),
+    [
+        ({"quantization_config": {"quant_method": "awq", "bits": 4}}, "AWQ with 4 bits"),
+        ({"quantization": {"group_size": 64, "bits": 8}}, "MLX's format with 8 bits"),
+    ],
+)
+@pytest.mark.parametrize("base", ["", "org/original"])
+def test_weights_in_another_form_are_refused_before_they_are_fetched_and_the_original_is_named(
+    hub, published, changes, form, base
+):
+    edited(published, "config.json", **changes)
+    hub.repositories[NAME].card = {"base_model": base}
+    told = refused(BadCheckpoint)
+    assert form in told
+    assert ("diffu model pull org/original" in told) is bool(base)
+    assert not hub.asked(FIRST)
+    assert form in refused(BadCheckpoint, str(published))
 
 
 def test_variable_length_is_refused_by_its_token_before_the_weights(hub, published):

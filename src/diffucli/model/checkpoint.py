@@ -24,6 +24,7 @@ Shape = tuple[int, ...]
 CONFIG, INDEX, SINGLE = "config.json", "model.safetensors.index.json", "model.safetensors"
 FETCH_AGAIN, PACK_AGAIN = "fetch the checkpoint again", "fetch or quantise the checkpoint again"
 MESSAGE_LENGTH = 200  # characters of a foreign error's message that are shown
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 DTYPE_BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}  # of floats
 
 # The layout of a weight in NF4 with quantised scales, as transformers and bitsandbytes write it: the packed bytes under
@@ -32,6 +33,10 @@ NF4: Final = "nf4"
 BLOCK_SIZE, NESTED_BLOCK_SIZE = 64, 256  # weights that share a scale; scales that share a scale of their own
 QUANT_STATE = f".quant_state.bitsandbytes__{NF4}"
 QUANT_STATE_PARTS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", QUANT_STATE)
+
+
+class OtherFormat(BadCheckpoint):
+    """The weights are in a form that is not read here. There may be an original in one that is."""
 
 
 def read_text(path: Path) -> str:
@@ -49,11 +54,18 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def require_file(path: Path) -> None:
-    """Raises BadCheckpoint unless `path` is a regular file or a link to one; reading a named pipe would never end."""
+    """Raises BadCheckpoint unless `path` is a regular file or a link to one; reading a named pipe would never end.
+
+    What Git LFS leaves in place of a file that it did not fetch is refused too.
+    """
     if not files.exists(path):
         raise BadCheckpoint(f"{path.parent} lacks {path.name}", hint=FETCH_AGAIN)
     if not path.is_file():
         raise BadCheckpoint(f"{path} is no regular file", hint=FETCH_AGAIN)
+    with as_bad_checkpoint(f"{path} cannot be read"), path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            message = f"{path} is a pointer of Git LFS and not the file itself"
+            raise BadCheckpoint(message, hint="run git lfs pull in its folder, or diffu model pull with the repository")
 
 
 @contextmanager

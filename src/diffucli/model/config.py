@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from math import inf, prod
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from diffucli.errors import BadCheckpoint
-from diffucli.model.checkpoint import BLOCK_SIZE, CONFIG, NF4, as_bad_checkpoint, read_object
+from diffucli.model.checkpoint import BLOCK_SIZE, CONFIG, NF4, OtherFormat, as_bad_checkpoint, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +40,7 @@ MOST = {  # far beyond any published network, and little enough to be reckoned w
 UNSUPPORTED = ("rope_scaling", "use_sliding_window", "use_mrope")  # would change the logits without an error
 ROPE_THETA = 10000.0  # where config.json does not say
 QUANTIZATION_KEY = "quantization_config"
+PULL_ORIGINAL = "pull the original, whose weights are in bfloat16: diffu packs it into four bits"
 QUANTIZATION = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": NF4}
 FUSED = {  # a layer of our network → the published layers that it computes in one product
     "qkv_proj": ("q_proj", "k_proj", "v_proj"),
@@ -87,8 +87,10 @@ class Config:
         Raises BadCheckpoint if its quantisation is not supported.
         """
         for key in UNSUPPORTED:
-            if values.get(key):
+            if values.get(key) and not _is_default_rope(key, values[key]):
                 raise ValueError(f"{key} is not supported")
+        if set(values.get("layer_types") or ()) - {"full_attention"}:
+            raise ValueError("layer_types other than full_attention are not supported")
         if (activation := values.get("hidden_act", ACTIVATION)) != ACTIVATION:
             raise ValueError(f"hidden_act {activation!r} is not supported")
         config = cls(
@@ -104,7 +106,7 @@ class Config:
             tie_word_embeddings=bool(values.get("tie_word_embeddings", False)),
             trained_length=_positive(values, "trained_length", TRAINED_LENGTH),
             hole_padding=bool(values.get("hole_padding", False)),
-            quantization=_quantization(values.get(QUANTIZATION_KEY, values.get("quantization"))),  # MLX has the latter
+            quantization=_quantization(values),
             mask_token_id=_of_type(int, values, "mask_token_id"),
             initializer_range=_number(values, "initializer_range", 0.02),
             model_type=_of_type(str, values, "model_type"),
@@ -234,6 +236,11 @@ def _rope_theta(values: Mapping[str, Any]) -> float:
     return theta
 
 
+def _is_default_rope(key: str, value: object) -> bool:
+    """Whether `value` is a `rope_scaling` that scales nothing."""
+    return key == "rope_scaling" and value in ({"type": "default"}, {"rope_type": "default"})
+
+
 def _of_type(kind: type[T], values: Mapping[str, Any], key: str) -> T | None:
     value = values.get(key)
     if value is not None and type(value) is not kind:
@@ -241,12 +248,30 @@ def _of_type(kind: type[T], values: Mapping[str, Any], key: str) -> T | None:
     return value
 
 
-def _quantization(value: object) -> Quantization:
-    """By the quantization_config of a config.json. Raises BadCheckpoint unless it is absent or NF4."""
+def _quantization(values: Mapping[str, Any]) -> Quantization:
+    """By the quantisation that a config.json names. Raises OtherFormat unless it is NF4 as it is written here."""
+    value = values.get(QUANTIZATION_KEY)
+    if value is None:
+        value = values.get("quantization")  # MLX's key
     if value is None:
         return "none"
-    if not isinstance(value, dict) or {key: value.get(key) for key in QUANTIZATION} != QUANTIZATION:
-        raise BadCheckpoint(
-            "config.json asks for a quantisation that is not supported", hint="use the original, or one in NF4"
-        )
+    form = _form(value) if isinstance(value, dict) else f"a form {value!r:.40}"
+    if form:
+        raise OtherFormat(f"the weights are in {form}, which diffu does not read", hint=PULL_ORIGINAL)
     return "nf4"
+
+
+def _form(value: Mapping[str, Any]) -> str:
+    """What a quantisation is called, "" for NF4 in bitsandbytes' layout with quantised scales."""
+    method, bits = value.get("quant_method"), value.get("bits")
+    if method == "bitsandbytes" and {key: value.get(key) for key in QUANTIZATION} != QUANTIZATION:
+        return f"bitsandbytes' {'eight bits' if value.get('load_in_8bit') else 'four bits of another kind than NF4'}"
+    if method == "bitsandbytes":
+        is_nested = value.get("bnb_4bit_use_double_quant", True) is True
+        is_bytes = value.get("bnb_4bit_quant_storage", "uint8") == "uint8"
+        return "" if is_nested and is_bytes else "NF4 without quantised scales, or stored in other numbers than bytes"
+    if method is None:
+        name = "MLX's format" if "group_size" in value else "a format without a name"
+    else:
+        name = f"the format {str(method).upper():.40}"
+    return f"{name} with {bits} bits" if type(bits) is int else name

@@ -120,7 +120,7 @@ def read(folder: Path, *, name: str = "", source: str = "") -> tuple[Config, Fam
         try:
             return Config.from_json(values), family
         except BadCheckpoint as exc:
-            raise BadCheckpoint(f"{name}: {exc.message}", hint=exc.hint) from exc
+            raise type(exc)(f"{name}: {exc.message}", hint=exc.hint) from exc
 
 
 def read_family(folder: Path, model_type: object, *, name: str = "", source: str = "") -> Family:

@@ -63,7 +63,8 @@ class Remote:
 class Listing:
     """What a repository holds at a commit. licence: by the model card; "" if it names none.
 
-    repository: as the hub calls it, which may have been renamed.
+    repository: as the hub calls it, which may have been renamed. base: the repository that the model card says it was
+    made from, or "".
     """
 
     repository: str
@@ -71,6 +72,7 @@ class Listing:
     licence: str
     licence_link: str
     files: tuple[Remote, ...]
+    base: str = ""
 
 
 class Unreachable(ModelError):
@@ -100,8 +102,9 @@ def look(repository: str, revision: str | None) -> Listing:
         name = str(info.get("id"))
         name = name if _NAME.fullmatch(name) else repository
         siblings = [each for each in info.get("siblings") or [] if _FILE.fullmatch(str(each["rfilename"]))]
-        licence, link = _licence(info.get("cardData") or {}, name, [each["rfilename"] for each in siblings])
-        return Listing(name, str(info["sha"]), licence, link, tuple(map(_remote, siblings)))
+        card = info.get("cardData") or {}
+        licence, link = _licence(card, name, [each["rfilename"] for each in siblings])
+        return Listing(name, str(info["sha"]), licence, link, tuple(map(_remote, siblings)), _base(card))
 
 
 def stream(listing: Listing, name: str, start: int) -> Iterator[tuple[int, int | None, bytes]]:
@@ -163,6 +166,13 @@ def _licence(card: Mapping[str, Any], repository: str, names: list[str]) -> tupl
     if link and "://" not in link:
         link = f"{page}/blob/main/{link}"
     return name, link or page
+
+
+def _base(card: Mapping[str, Any]) -> str:
+    """The repository that a model was made from, by its card; "" if it names none, or several."""
+    base = card.get("base_model")
+    base = base[0] if isinstance(base, list) and len(base) == 1 else base
+    return base if isinstance(base, str) and _NAME.fullmatch(base) else ""
 
 
 # requests

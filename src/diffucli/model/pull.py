@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.files import MAX_JSON_BYTES
 from diffucli.model import download, family, store, tokenizer
-from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, check_index, shards, tensor_sizes
-from diffucli.model.config import NO_BITSANDBYTES
+from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, OtherFormat, check_index, shards, tensor_sizes
+from diffucli.model.config import NO_BITSANDBYTES, PULL_ORIGINAL
 from diffucli.model.family import PULL_ANOTHER
 from diffucli.model.hub import Listing, Remote, Unreachable, look
 from diffucli.model.memory import has_bitsandbytes, packed_bytes
-from diffucli.model.names import is_repository, origin, short_name
+from diffucli.model.names import PULL, is_repository, origin, short_name
 from diffucli.model.store import Record
 from diffucli.units import JobProgress, format_bytes
 
@@ -36,6 +36,11 @@ WEIGHTS = ".safetensors"
 TEXTS = (".json", ".jinja")
 MERGES = "merges.txt"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+OTHER_FORMATS = {  # end of a name → what it holds
+    ".gguf": "GGUF files",
+    "adapter_config.json": "an adapter (LoRA) for another model",
+    ".onnx": "ONNX files",
+}
 COPY_BYTES = 1 << 24  # copied at a time
 HERE = "this checkpoint"  # what error messages call a checkpoint that is not installed yet
 
@@ -122,12 +127,14 @@ def files_of(listing: Listing) -> tuple[Remote, ...]:
     top = {file.name: file for file in listing.files if not {"/", "\\"} & {*file.name} and file.name[:1] != "."}
     where = listing.repository
     if CONFIG not in top:
-        raise BadCheckpoint(f"{where} is no checkpoint: it lacks {CONFIG}", hint=_instead(top))
+        raise _not_read(listing, top) or BadCheckpoint(
+            f"{where} is no checkpoint: it lacks {CONFIG}", hint=PULL_ANOTHER
+        )
     names = [SINGLE] if SINGLE in top else sorted(filter(SHARD.fullmatch, top)) if INDEX in top else []
     if not names:
         pickles = sorted(name for name in top if name.endswith(PICKLES))
         holds = f"only {pickles[0]}, a pickle, which can run code" if pickles else "no weights"
-        raise BadCheckpoint(f"{where} has no safetensors but {holds}", hint=_instead(top))
+        raise _not_read(listing, top) or BadCheckpoint(f"{where} has no safetensors but {holds}", hint=PULL_ANOTHER)
     texts = [top[name] for name in sorted(top) if _is_text(name) and (name != INDEX or SINGLE not in top)]
     return (*_small(texts), *(top[name] for name in names))
 
@@ -198,7 +205,10 @@ def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> It
         check_room(_missing(files, source), 0)
     yield from _fetch(listing, _texts(files), source)
     yield from (step for step in _verify(listing, _texts(files), source) if step.stage == "fetching")
-    config = _examine(source, files)
+    try:
+        config = _examine(source, files)
+    except OtherFormat as exc:
+        raise OtherFormat(exc.message, hint=_original(listing)) from exc
     packs = _packs(quant, config)
     quantization, stays = NF4 if packs else config.quantization, keep_original or is_linked
     if staged.exists() and family.read(staged)[0].quantization != quantization:
@@ -355,7 +365,14 @@ def _is_text(name: str) -> bool:
     return (name == MERGES or PurePath(name).suffix in TEXTS) and name != store.RECORD
 
 
-def _instead(names: dict[str, Remote]) -> str:
-    if any(name.lower().endswith(".gguf") for name in names):
-        return "GGUF is another program's format: pull the original repository"
-    return PULL_ANOTHER
+def _not_read(listing: Listing, names: Iterable[str]) -> OtherFormat | None:
+    """The error for a repository whose files are in another program's format; None if no file is."""
+    for end, form in OTHER_FORMATS.items():
+        if any(name.lower().endswith(end) for name in names):
+            return OtherFormat(f"{listing.repository} holds {form}, which diffu does not read", hint=_original(listing))
+    return None
+
+
+def _original(listing: Listing) -> str:
+    """What to pull in place of a checkpoint in another form."""
+    return f"pull the original: {PULL.format(listing.base)}" if listing.base else PULL_ORIGINAL
