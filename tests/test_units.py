@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffucli.units import format_bytes, format_progress
+from diffucli.units import format_bytes, format_progress, format_rate
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,20 @@ def test_a_shown_size_is_within_five_percent(count):
     number, unit = format_bytes(count).split()
     size = {"GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1}[unit]
     assert float(number) * size == pytest.approx(count, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "seconds", "text"),
+    [
+        (0, 1.0, ""),
+        (5, 0.0, ""),
+        (850, 10.0, "85 tok/s"),
+        (997, 100.0, "10 tok/s"),
+        (99, 10.0, "9.9 tok/s"),
+        (4, 10.0, "0.4 tok/s"),
+        (1, 10.0, "0.1 tok/s"),
+        (1, 31.0, "31 s/token"),
+    ],
+)
+def test_a_speed_is_never_nought(tokens, seconds, text):
+    assert format_rate(tokens, seconds) == text

@@ -1,10 +1,11 @@
-"""Bytes as people read them, and how far a long job has come."""
+"""Bytes and speeds as people read them, and how far a long job has come."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+SMALL = 10  # tokens a second, below which decimals count
 WHOLE = 100  # numbers from here on are shown without decimals
 
 
@@ -27,6 +28,16 @@ def format_progress(done: int, total: int) -> str:
     """`done` of `total` bytes, both in the unit of the total: "3.1 of 15.2 GB"."""
     number, unit = _scaled(total, total)
     return f"{_scaled(done, total)[0]} of {number} {unit}"
+
+
+def format_rate(tokens: int, seconds: float) -> str:
+    """A speed: "85 tok/s", "0.4 tok/s", "31 s/token"; "" where nothing was written or no time went by."""
+    if not tokens or seconds <= 0:
+        return ""
+    rate = tokens / seconds
+    if round(rate, 1) < 0.1:  # noqa: PLR2004 — what one decimal shows
+        return f"{1 / rate:.0f} s/token"
+    return f"{rate:.0f} tok/s" if round(rate, 1) >= SMALL else f"{rate:.1f} tok/s"
 
 
 def _scaled(count: int, scale: int) -> tuple[str, str]:

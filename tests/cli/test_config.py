@@ -189,7 +189,7 @@ def test_a_mistake_in_a_file_is_one_line(text, told, in_project, diffu, request)
 
 @pytest.mark.parametrize("key", sorted(set(SETTINGS) - configured.OF_PROJECTS))
 def test_a_project_may_not_choose_what_runs_or_fetches(key, diffu, project):
-    assert key in {"model", "quant", "device", "test", "live", "fps", "no-log"}, (
+    assert key in {"model", "quant", "device", "test", "live", "fps", "no-log", "theme"}, (
         "whether a project may set it was decided"
     )
     project.write_text(f'[tool.diffu]\ntemp = 0.1\n{key} = "x"\n')

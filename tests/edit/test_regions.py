@@ -181,7 +181,7 @@ def test_columns_without_their_blanks_hold_the_same_words(text, data):
     lines = lines[:-1] if text[-1] in "\r\n" else lines
     points = [(row, column) for row, line in enumerate(lines, 1) for column in range(1, max(len(line), 1) + 1)]
     (first, left), (last, right) = sorted((data.draw(st.sampled_from(points)), data.draw(st.sampled_from(points))))
-    spans = regions._line_spans(text)
+    spans = regions.line_spans(text)
     raw = text[spans[first - 1][0] + left - 1 : min(spans[last - 1][0] + right, spans[last - 1][1])]
     (found,) = parse(f"{first}:{left}-{last}:{right}", text=text)
     assert text[found.start : found.stop] == raw.strip()

@@ -33,7 +33,7 @@ def test_an_answer_that_parses_has_no_faults():
 def test_an_answer_that_does_not_parse_is_refused_if_that_is_an_error(verify, refused):
     check = verify_answer("x = 1\ndef f(:\n", PYTHON, verify)
     assert check.message.startswith("the answer does not parse: line 2: ")
-    assert check.excerpt == "x = 1\ndef f(:"
+    assert check.excerpt == "     1 x = 1\n>    2 def f(:"
     assert (check.refused, check.faults) == (refused, 1)
 
 

@@ -70,3 +70,11 @@ def test_the_bar_is_as_long_as_the_share_that_is_written(total, left, done):
 def test_forwards_that_were_shared_are_divided_by_all_the_same():
     assert "25.6 tokens/forward" in text(replace(COUNTS, nfe=2.5))
     assert "tokens/forward" not in text(replace(COUNTS, nfe=0))
+
+
+def test_a_speed_is_told_once_there_is_one():
+    assert text(replace(COUNTS, written=0)) == "━━━━━━──── step 12 · 40 masks left · ctrl-c stops", (
+        "ends were committed"
+    )
+    assert "0.4 tok/s" in text(replace(COUNTS, written=5, seconds=12.5))
+    assert "40 s/token" in text(replace(COUNTS, written=1, seconds=40))

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from diffucli.cli import destination, streams
+from diffucli.cli import destination, paint, streams
 from diffucli.cli.report import Report, attempt_values, shown
 
 if TYPE_CHECKING:
     from diffucli.cli.destination import Target
+    from diffucli.cli.session import Session
     from diffucli.tasks.engine import Result
     from diffucli.tasks.jobs import Filled
 
 QUESTION = "write this? [y]es, [n]ext, [q]uit: "
 DECLINED = 1  # the exit code where no candidate was accepted
-COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def put_all(
@@ -59,7 +59,7 @@ def put_all(
             streams.put("".join(lines).encode())
 
 
-def ask(filled: Filled, report: Report) -> Filled:
+def ask(filled: Filled, at_work: Session) -> Filled:
     """Shows each candidate that may be written as a diff, until one is accepted; `filled` with that one.
 
     typer.Exit: none was, so nothing is written.
@@ -68,13 +68,14 @@ def ask(filled: Filled, report: Report) -> Filled:
     for number, each in enumerate(accepted, 1):
         one = replace(filled, result=replace(filled.result, candidates=(each,)))
         streams.say(f"candidate {number} of {len(accepted)}")
-        _show(one.diff().decode(errors="replace"))
+        lines = one.diff().decode(errors="replace").split("\n")
+        paint.say_diff("\n".join(shown(line, sys.stderr.encoding) for line in lines).rstrip(), at_work.theme)
         answer = _answer()
         if answer == "y":
             return one
         if answer == "q":
             break
-    report.say(f"nothing was written to {filled.job.name}")
+    at_work.report.say(f"nothing was written to {filled.job.name}")
     raise typer.Exit(DECLINED)
 
 
@@ -91,14 +92,3 @@ def _answer() -> str:
         answer = line.strip().lower()[:1] if line else "q"
         if answer in {"y", "n", "q"}:
             return answer
-
-
-def _show(diff: str) -> None:
-    """A diff on stderr, in colours where the terminal has them."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    for line in diff.splitlines():
-        colour = "bold" if line.startswith(("+++", "---", "diff ")) else COLOURS.get(line[:1], "")
-        console.print(Text(shown(line, sys.stderr.encoding), style=colour))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli import outlets, streams
+from diffucli.cli import outlets, paint, streams
 from diffucli.cli.outlets import Outlet
 from diffucli.cli.report import Report, run_values, say_lines
 from diffucli.cli.streams import STDIN
@@ -179,7 +179,10 @@ class Destination:
         undo = self._write(filled, targets, report)
         if not (self.write or self.output or self.check or report.json):
             for one in filled:
-                streams.put(one.diff() if self.diff else one.new)
+                if self.diff:
+                    paint.put_diff(one.diff(), session.theme)
+                else:
+                    paint.put_code(one.new, one.job.language.name, session.theme)
         for one in filled:
             report.figures(one.result, session.load_seconds)
         status = int(self.check and any(one.changed for one in filled))

@@ -132,7 +132,7 @@ def fill(
                 done = at_work.run(run, language=job.language.name, file=job.name)
                 report.of_run(done.result, job.name, strict=strict)
                 done.result.accepted(strict=strict)
-                filled.append(candidates.ask(done, report) if destination.ask else done)
+                filled.append(candidates.ask(done, at_work) if destination.ask else done)
         if trying.is_all:
             for one in filled:
                 encode, name = one.job.source.encode, one.job.name

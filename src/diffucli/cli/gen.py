@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli import streams
+from diffucli.cli import paint
 from diffucli.cli.effort import Trying
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Showing
@@ -81,5 +81,5 @@ def gen(
             (undo,) = destination.write(written, report) or [None]
             at_work.end(0, {"text": code, **values, "undo": undo})
             if not report.json and output is None:
-                streams.put(code.encode())
+                paint.put_code(code.encode(), language.name, at_work.theme)
         report.figures(result, at_work.load_seconds)

@@ -35,6 +35,7 @@ Alg = Literal["confidence", "margin", "entropy", "origin"]
 Cache = Literal["none", "prefix", "dual"]
 Quant = Literal["auto", "nf4", "none"]
 Live = Literal["auto", "always", "never"]
+ThemeChoice = Literal["auto", "dark", "light"]
 Verify = Literal["error", "warn", "off"]
 
 
@@ -155,6 +156,8 @@ Jsonl = Annotated[
 ]
 NO_LOG_HELP = "Keep no trace of this run in the log."
 NoLog = Annotated[bool, output("--no-log", envvar="DIFFU_NO_LOG", metavar=FLAG, help=NO_LOG_HELP)]
+THEME_HELP = "Colours for a dark or a light background; auto asks the terminal."
+Themes = Annotated[ThemeChoice, output("--theme", envvar="DIFFU_THEME", help=THEME_HELP)]
 Output = Annotated[Path | None, output("-o", "--output", metavar="FILE", parser=_file, help=OUTPUT_HELP)]
 Language = Annotated[str | None, typer.Option("-l", "--lang", metavar="NAME", help=LANG_HELP)]
 StdinName = Annotated[Path | None, typer.Option("--stdin-filename", metavar="FILE", help=STDIN_HELP)]
@@ -192,6 +195,7 @@ class Showing:
 
     live: LiveView = "auto"
     fps: Fps = 20.0
+    theme: Themes = "auto"
     slow: Slow = False
     jsonl: Jsonl = False
     no_log: NoLog = False

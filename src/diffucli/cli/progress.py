@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from os import environ
 from typing import TYPE_CHECKING
 
-from diffucli.cli.report import Report, say
+from diffucli.cli.report import Report, say, shown
+from diffucli.signals import unwinding_on_kill
 from diffucli.units import format_bytes, format_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from diffucli.cli.options import Live
     from diffucli.units import JobProgress
 
 EVERY = 60.0  # seconds between two lines
@@ -74,6 +76,37 @@ def _bar(title: str, total: float, rate: Rate | None) -> Iterator[Show]:
             bar.update(task, text=f"{text} · {rate(speed)}" if rate and speed else text)
 
         yield show
+
+
+@contextmanager
+def loading(report: Report, live: Live) -> Iterator[Callable[[str], None]]:
+    """Gives a function that shows a stage of loading in one row, where a run would be shown; it is gone at the end."""
+    from diffucli.ui import size_of, wants_live
+
+    if report.quiet or report.json or not wants_live(sys.stderr, live, environ):
+        yield lambda _stage: None
+        return
+    last = ""
+
+    def show(stage: str) -> None:
+        nonlocal last
+        if stage != last:
+            last = stage
+            _overwrite(shown(f"loading {stage} …", sys.stderr.encoding)[: size_of(sys.stderr)[0] - 1])
+
+    with unwinding_on_kill():
+        try:
+            show("the model")
+            yield show
+        finally:
+            _overwrite("")
+
+
+def _overwrite(row: str) -> None:
+    """Replaces the row of the cursor on stderr; the cursor rests at its start, where a narrower terminal leaves it."""
+    with suppress(OSError):
+        sys.stderr.write(f"\r{row}\x1b[K\r")
+        sys.stderr.flush()
 
 
 def show_progress(steps: Iterable[JobProgress], report: Report) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from diffucli.cli import options as flag
 from diffucli.cli import streams
 from diffucli.tasks.verify import NOT_CHECKED
+from diffucli.units import format_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,10 +76,10 @@ class Report:
     def figures(self, result: Result, load_seconds: float) -> None:
         """The last line of a run."""
         seconds, tokens, of = result.seconds, result.chosen.written.tokens, figures(result, load_seconds)
-        rate = tokens / seconds if seconds else 0.0
+        rate = format_rate(tokens, seconds)
         line = (
             f"seed {of['seed']} · NFE {of['nfe']} · {tokens}/{of['canvas']} tokens · load {load_seconds:.1f} s · "
-            f"{seconds:.1f} s · {rate:.0f} tok/s · {mark(result.check.result)}"
+            f"{seconds:.1f} s · {rate and f'{rate} · '}{mark(result.check.result)}"
         )
         if tested := test_mark(result.chosen):
             line += f" · test: {tested}"
@@ -191,8 +192,8 @@ def say(text: str) -> None:
 
 def say_lines(text: str) -> None:
     """Lines on stderr, each as `shown`."""
-    for line in text.splitlines():
-        say(line)
+    for line in text.removesuffix("\n").split("\n"):
+        say(line.removesuffix("\r"))
 
 
 def tell(text: str) -> None:

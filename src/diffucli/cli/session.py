@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint
     from diffucli.model.registry import Entry
     from diffucli.syntax.languages import Language
+    from diffucli.ui.theme import Theme
 
 T = TypeVar("T")
 DAY = 86_400.0  # seconds
@@ -35,7 +36,7 @@ SLOW = 0.25  # seconds for which --slow shows each step
 class Session:
     """A loaded checkpoint and the policy to write by, a preset with changes.
 
-    load_seconds: of loading it. showing: how runs are shown.
+    load_seconds: of loading it. showing: how runs are shown. theme: that of the terminal.
     """
 
     entry: Entry
@@ -44,6 +45,7 @@ class Session:
     policy: Policy
     load_seconds: float
     showing: Showing
+    theme: Theme
     report: Report
     journal: Journal
 
@@ -76,7 +78,8 @@ class Session:
         if not self.is_live:
             result = pull(events)
         else:
-            view, hold = View(language, files.real(self.entry.folder).name), SLOW if self.showing.slow else 0.0
+            view = View(language, files.real(self.entry.folder).name, theme=self.theme)
+            hold = SLOW if self.showing.slow else 0.0
             result = show(events, self.checkpoint.tokenizer.piece, view=view, fps=self.showing.fps, hold=hold)
         if network.trouble != before:
             self.report.note(network.trouble)
@@ -105,27 +108,47 @@ class Session:
 def begin(choice: Choice, report: Report, showing: Showing) -> Session:
     """The session for these options; the model is loaded when this returns. Raises ModelError, UsageError."""
     from diffucli.cli.journal import Journal
-    from diffucli.model import registry
+    from diffucli.cli.progress import loading
 
-    begun = time.perf_counter()
-    entry = registry.find(choice.model)
-    with _without_garbage_collection():
+    begun, theme = time.perf_counter(), _theme(showing, report)
+    with loading(report, showing.live) as tell, _without_garbage_collection():
+        from diffucli.model import registry
+
+        entry = registry.find(choice.model)
+        name = files.real(entry.folder).name
+        tell(f"{name}: importing torch")
         from diffucli.model.load import load
 
         policy = choice.decoding().policy()
-        checkpoint = load(entry.folder, device=choice.device, quant=choice.quant)
+        checkpoint = load(
+            entry.folder, device=choice.device, quant=choice.quant, tell=lambda stage: tell(f"{name}: {stage}")
+        )
+        tell(f"{name}: laying out the canvas")
+        from diffucli.tasks import fill, generate  # noqa: F401 — so that the first frame comes as soon as this is gone
     if entry.limits.purpose and report.tells_notices and _is_due(f"{entry.name}-notice"):
         report.notice(f"{entry.name} is {entry.limits.purpose}; {registry.INVITATION}")
     revision = entry.record.revision if entry.record else ""
     header: dict[str, Any] = {"model": entry.name, "revision": revision or None, "preset": choice.preset.value}
     header |= {"seed": policy.seed, "policy": _plain(policy)}
     journal = Journal(header, checkpoint.tokenizer.piece, report, kept=not showing.no_log, prints=showing.jsonl)
-    session = Session(entry, checkpoint, choice.preset, policy, time.perf_counter() - begun, showing, report, journal)
+    spent = time.perf_counter() - begun
+    session = Session(entry, checkpoint, choice.preset, policy, spent, showing, theme, report, journal)
     if showing.slow and not session.is_live:
         raise UsageError(
             "--slow needs the live view, on a terminal", hint="leave it out; diffu replay shows a run again"
         )
     return session
+
+
+def _theme(showing: Showing, report: Report) -> Theme:
+    """The theme for what is shown; the terminal is asked for it only if something is."""
+    if showing.theme != "auto":
+        return showing.theme
+    if report.json or not (sys.stderr.isatty() or sys.stdout.isatty()):
+        return "dark"
+    from diffucli.ui.theme import theme_of
+
+    return theme_of(environ)
 
 
 def _plain(policy: Policy) -> dict[str, Any]:

@@ -161,16 +161,19 @@ def words(text: str, *, name: str) -> str:
     return text.strip()
 
 
-def put(data: bytes) -> None:
-    """`data` on stdout, whole, and byte by byte unless that is a terminal. WriteFailed: the system refused it."""
+def put(data: bytes, paint: Callable[[str], str] | None = None) -> None:
+    """`data` on stdout, whole, and byte by byte unless that is a terminal. WriteFailed: the system refused it.
+
+    paint: makes coloured text of it for a terminal.
+    """
     with as_write_failed("stdout", abandoned=sys.stdout):
         sys.stdout.flush()
-        write_whole(sys.stdout.buffer, data)
+        write_whole(sys.stdout.buffer, data, paint)
 
 
-def write_whole(file: BinaryIO, data: bytes) -> None:
+def write_whole(file: BinaryIO, data: bytes, paint: Callable[[str], str] | None = None) -> None:
     """Writes all of `data`, also to a stream that does not block; for a terminal, made harmless. OSError: refused."""
-    rest = memoryview(_harmless(data, sys.stdout.encoding) if file.isatty() else data)
+    rest = memoryview(_for_terminal(data, sys.stdout.encoding, paint) if file.isatty() else data)
     while True:
         try:
             rest = rest[file.write(rest) :]
@@ -196,13 +199,14 @@ def as_write_failed(name: str, *, abandoned: TextIO | None = None) -> Iterator[N
         raise WriteFailed(f"{name}: {exc.strerror or exc}", hint=hint) from exc
 
 
-def _harmless(data: bytes, encoding: str) -> bytes:
-    """`data` for a terminal: what would steer it is made visible."""
-    if not _SUSPICIOUS.search(data):
+def _for_terminal(data: bytes, encoding: str, paint: Callable[[str], str] | None) -> bytes:
+    """`data` for a terminal: what would steer it is made visible, and only then it is painted."""
+    if paint is None and not _SUSPICIOUS.search(data):
         return data
     from diffucli.ui.glyphs import harmless
 
-    return harmless(data.decode(encoding, "surrogateescape"), encoding).encode(encoding, "surrogateescape")
+    text = harmless(data.decode(encoding, "surrogateescape"), encoding)
+    return (paint(text) if paint else text).encode(encoding, "surrogateescape")
 
 
 def say(line: str = "") -> None:

@@ -67,7 +67,7 @@ def todos(text: str) -> tuple[Region, ...]:
     `pass`, `...`, `raise NotImplementedError` or the like at the indentation of the comment. Lines are matched by their
     look, so a line in a string counts too.
     """
-    spans = _line_spans(text)
+    spans = line_spans(text)
     lines = [text[start:stop] for start, stop in spans]
     regions: list[Region] = []
     row = 0
@@ -87,7 +87,7 @@ def todos(text: str) -> tuple[Region, ...]:
 
 def marks(text: str) -> tuple[Region, ...]:
     """The lines between each `diffu:begin` line and the next `diffu:end` line. UsageError: one of a pair is missing."""
-    spans = _line_spans(text)
+    spans = line_spans(text)
     regions: list[Region] = []
     begin: int | None = None
     for row, (start, stop) in enumerate(spans, start=1):
@@ -131,7 +131,7 @@ def parse(
     UsageError: unknown form, lines or columns that do not exist, nothing found, too many, or regions that overlap.
     """
     require_few(len(specs))
-    spans = _line_spans(text)
+    spans = line_spans(text)
     lines: list[_Lines] = []
     ranges: list[Region] = []
     regions: list[Region] = []
@@ -202,7 +202,7 @@ def _found(spec: str, find: Callable[[str], Iterable[Region]] | None, text: str)
     return united
 
 
-def _line_spans(text: str) -> _Spans:
+def line_spans(text: str) -> _Spans:
     """The half-open range of each line, without its newline; an empty text has one empty line."""
     spans: _Spans = []
     start = 0

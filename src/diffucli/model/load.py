@@ -28,7 +28,7 @@ from diffucli.model.network import Network, self_check
 from diffucli.model.transformer import Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from bitsandbytes.nn.modules import Params4bit
@@ -55,19 +55,23 @@ class Checkpoint:
     network: Network
 
 
-def load(folder: Path, *, device: str = "auto", quant: Quant = "auto") -> Checkpoint:
-    """The checkpoint in `folder`, checked and ready.
+def load(
+    folder: Path, *, device: str = "auto", quant: Quant = "auto", tell: Callable[[str], object] = lambda _: None
+) -> Checkpoint:
+    """The checkpoint in `folder`, checked and ready. tell: gets the name of each stage of loading when it begins.
 
     device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps". quant: "nf4" holds the layers in four bits
     (head and embedding stay as they are), "none" does not, whatever the files hold; "auto" is the fastest that fits,
     see `memory.choose`. Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
     """
+    tell("reading its files")
     place = find_device(device)
     config, family, tokenizer = check(folder)
     plan = memory.choose(config, quant=quant, device=str(place))
     out_of_memory = as_out_of_memory(f"{folder} on {plan.device}", hint="try --quant nf4 or --device cpu")
     with as_bad_checkpoint(f"{folder} cannot be loaded"), out_of_memory:
-        model = materialise(folder, config, family, plan)
+        model = materialise(folder, config, family, plan, tell)
+        tell("computing a first time")
         network = Network(model, shift=family.shift, recorder=recorder(plan))
         self_check(network, folder)
     return Checkpoint(folder, config, family, tokenizer, network)
@@ -135,8 +139,10 @@ class Weights:
         return tensor
 
 
-def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Transformer:
-    """The network of a checked folder in the form and on the device of `plan`.
+def materialise(
+    folder: Path, config: Config, family: Family, plan: Plan, tell: Callable[[str], object] = lambda _: None
+) -> Transformer:
+    """The network of a checked folder in the form and on the device of `plan`. tell: as `load` has it.
 
     Raises UsageError if bitsandbytes is needed and missing; other errors are foreign.
     """
@@ -145,9 +151,12 @@ def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Tra
     with torch.device("meta"):
         model = Transformer(config)
     device, dtype, to_pack = first_device(plan), dtype_of(plan), config.packed_weights
+    done, total = 0, sum(parameter.numel() for parameter in model.parameters())
     with ExitStack() as files:
         weights = Weights(folder, family, files)
         for name, parameter in list(model.named_parameters()):
+            tell(f"reading weights {done / total:.0%}")
+            done += parameter.numel()
             stored = {part: weights.read(part, device) for part in config.split_fused(name, parameter)}
             packable = all(part in to_pack or matrix.quant_state for part, matrix in stored.items())
             if plan.quant == NF4 and packable:
@@ -156,7 +165,10 @@ def materialise(folder: Path, config: Config, family: Family, plan: Plan) -> Tra
                 put(model, name, cat_rows([matrix.unpacked(dtype) for matrix in stored.values()]))
     model.tie()
     model.eval()
-    return dispatch(model, device_map(config, plan)) if plan.offloaded else model
+    if not plan.offloaded:
+        return model
+    tell(f"moving layers to {plan.device}")
+    return dispatch(model, device_map(config, plan))
 
 
 def _put_packed(model: Transformer, name: str, parts: list[Params4bit], device: str) -> None:

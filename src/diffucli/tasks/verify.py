@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from diffucli.edit.regions import line_spans
 from diffucli.errors import Unparsable
 from diffucli.syntax import check
 from diffucli.syntax.compare import mended, new_diagnostics
@@ -70,7 +71,8 @@ def verify_answer(code: str, language: Language, verify: Verify) -> Check:
     elif not check.is_substantial(code, language):
         message = f"{ANSWER} holds no code"
         hint = remedy("empty")
-    return Check(result, message, code.rstrip(), refused=bool(message) and verify == "error", hint=hint)
+    shown = numbered(code.rstrip(), result.diagnostics[0].line if result.diagnostics else 0) if code.strip() else ""
+    return Check(result, message, shown, refused=bool(message) and verify == "error", hint=hint)
 
 
 def verify_edit(name: str, targets: Targets, after: str, language: Language, verify: Verify) -> Check:
@@ -115,9 +117,13 @@ def remedy(situation: Situation) -> str:
 
 def excerpt(text: str, line: int) -> str:
     """The lines around line `line` (from 1) with their numbers."""
-    first = max(line - 1 - EXCERPT, 0)
-    shown = enumerate(text.splitlines()[first : line + EXCERPT], start=first + 1)
-    return "\n".join(f"{'>' if number == line else ' '} {number:4} {content}" for number, content in shown)
+    return "\n".join(numbered(text, line).split("\n")[max(line - 1 - EXCERPT, 0) : line + EXCERPT])
+
+
+def numbered(text: str, line: int) -> str:
+    """All lines with their numbers, and a mark at line `line` (from 1), so that nobody takes them for a result."""
+    lines = enumerate((text[start:stop] for start, stop in line_spans(text)), start=1)
+    return "\n".join(f"{'>' if number == line else ' '} {number:4} {content}" for number, content in lines)
 
 
 NOT_CHECKED = Check(check.CheckResult(checked=False, note="not checked"))  # as the user wanted it

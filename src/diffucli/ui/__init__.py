@@ -6,6 +6,6 @@ Knows events and bytes, never a tensor.
 from diffucli.ui.frame import Frame, View
 from diffucli.ui.live import pull, show
 from diffucli.ui.picture import picture
-from diffucli.ui.terminal import wants_live
+from diffucli.ui.terminal import size_of, wants_live
 
-__all__ = ["Frame", "View", "picture", "pull", "show", "wants_live"]
+__all__ = ["Frame", "View", "picture", "pull", "show", "size_of", "wants_live"]

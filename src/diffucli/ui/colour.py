@@ -1,22 +1,31 @@
 """The style of a character: its syntax class comes from Pygments, its shade from what the run did to it.
 
-Knows nothing of canvases or lines. Only the sixteen colours of the user's theme are used, so the view fits light, dark
-and 16-colour terminals; no meaning is carried by colour alone.
+Knows nothing of canvases or lines. On a dark background only the sixteen colours of the user's theme are used; on a
+light one, where many of these cannot be read, colours of the 256 whose contrast with white is at least 4.5 : 1. No
+meaning is carried by colour alone.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Literal, Name, Number, Operator, Punctuation, String, Token
 from pygments.util import ClassNotFound
+from rich.segment import Segment
 from rich.style import Style
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pygments.lexer import Lexer
     from pygments.token import _TokenType
+
+    from diffucli.ui.theme import Theme
 
 PLAIN = "."
 
@@ -42,41 +51,122 @@ CLASSES = {
     Token: PLAIN,
 }
 
-SYNTAX_STYLES = {
-    PLAIN: Style(),
-    "c": Style(color="green", dim=True, italic=True),
-    "k": Style(color="magenta"),
-    "t": Style(color="cyan"),
-    "d": Style(color="bright_blue", bold=True),
-    "@": Style(color="bright_magenta"),
-    "n": Style(color="bright_cyan"),
-    "o": Style(dim=True),
-    "s": Style(color="green"),
-}
-
 # Shades. CONTEXT: outside the holes. WRITTEN: committed some steps ago. WINDOW_MASK: a mask in the window, where the
 # next commits happen. REMASKED: a mask that was a token before the last step. END: an end token.
 CONTEXT, WRITTEN, MASK, WINDOW_MASK, REMASKED, END = "c", "i", "m", "w", "x", "e"
 FRESH = "0123"  # committed by the last step, by the one before, …
 
-SHADE_STYLES = {
-    MASK: Style(color="blue", dim=True),
-    WINDOW_MASK: Style(color="blue"),
-    REMASKED: Style(color="red", bold=True),
-    END: Style(dim=True),
-    FRESH[0]: Style(color="bright_yellow", bold=True, reverse=True),
-    FRESH[1]: Style(color="bright_yellow", bold=True),
-    FRESH[2]: Style(color="yellow", bold=True),
-    FRESH[3]: Style(color="yellow"),
-}
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The styles of a theme.
+
+    syntax: of written text, by its class. shades: of what has no syntax colours, by its shade. context: of text outside
+    the holes, added to that of its class. faint: of what matters little. done, open: of the progress bar. head, added,
+    removed, place: of the lines of a diff.
+    """
+
+    syntax: Mapping[str, Style]
+    shades: Mapping[str, Style]
+    context: Style
+    faint: Style
+    done: Style
+    open: Style
+    head: Style
+    added: Style
+    removed: Style
+    place: Style
 
 
-@lru_cache(maxsize=256)
-def style(kind: str, shade: str) -> Style:
+DARK = Palette(
+    syntax={
+        PLAIN: Style(),
+        "c": Style(color="green", dim=True, italic=True),
+        "k": Style(color="magenta"),
+        "t": Style(color="cyan"),
+        "d": Style(color="bright_blue", bold=True),
+        "@": Style(color="bright_magenta"),
+        "n": Style(color="bright_cyan"),
+        "o": Style(dim=True),
+        "s": Style(color="green"),
+    },
+    shades={
+        MASK: Style(color="blue", dim=True),
+        WINDOW_MASK: Style(color="blue"),
+        REMASKED: Style(color="red", bold=True),
+        END: Style(dim=True),
+        FRESH[0]: Style(color="bright_yellow", bold=True, reverse=True),
+        FRESH[1]: Style(color="bright_yellow", bold=True),
+        FRESH[2]: Style(color="yellow", bold=True),
+        FRESH[3]: Style(color="yellow"),
+    },
+    context=Style(dim=True),
+    faint=Style(dim=True),
+    done=Style(color="yellow", bold=True),
+    open=Style(color="blue", dim=True),
+    head=Style(bold=True),
+    added=Style(color="green"),
+    removed=Style(color="red"),
+    place=Style(color="cyan"),
+)
+_GREY, _DARK_GREY, _ORANGE, _BROWN = "color(243)", "color(240)", "color(130)", "color(94)"
+LIGHT = Palette(
+    syntax={
+        PLAIN: Style(),
+        "c": Style(color="color(58)", italic=True),
+        "k": Style(color="color(90)"),
+        "t": Style(color="color(24)"),
+        "d": Style(color="color(25)", bold=True),
+        "@": Style(color="color(125)"),
+        "n": Style(color="color(23)"),
+        "o": Style(color=_DARK_GREY),
+        "s": Style(color="color(22)"),
+    },
+    shades={
+        MASK: Style(color=_GREY),
+        WINDOW_MASK: Style(color="color(25)"),
+        REMASKED: Style(color="color(160)", bold=True),
+        END: Style(color=_GREY),
+        FRESH[0]: Style(color=_ORANGE, bold=True, reverse=True),
+        FRESH[1]: Style(color=_ORANGE, bold=True),
+        FRESH[2]: Style(color=_BROWN, bold=True),
+        FRESH[3]: Style(color=_BROWN),
+    },
+    context=Style(color=_GREY, bold=False),
+    faint=Style(color=_GREY),
+    done=Style(color=_ORANGE, bold=True),
+    open=Style(color=_GREY),
+    head=Style(bold=True),
+    added=Style(color="color(22)"),
+    removed=Style(color="color(124)"),
+    place=Style(color="color(24)"),
+)
+PALETTES: Mapping[Theme, Palette] = {"dark": DARK, "light": LIGHT}
+
+
+@lru_cache(maxsize=512)
+def style(kind: str, shade: str, theme: Theme = "dark") -> Style:
     """The style of a character of syntax class `kind` with `shade`; masks and fresh tokens have no syntax colours."""
-    if shade in SHADE_STYLES:
-        return SHADE_STYLES[shade]
-    return SYNTAX_STYLES[kind] + Style(dim=True) if shade == CONTEXT else SYNTAX_STYLES[kind]
+    palette = PALETTES[theme]
+    if shade in palette.shades:
+        return palette.shades[shade]
+    return palette.syntax[kind] + palette.context if shade == CONTEXT else palette.syntax[kind]
+
+
+def code(text: str, language: str, theme: Theme) -> list[Segment]:
+    """`text` in the colours of `language` (a Pygments name)."""
+    runs = groupby(zip(text, classes(text, language), strict=True), key=itemgetter(1))
+    return [Segment("".join(char for char, _ in run), style(kind, WRITTEN, theme)) for kind, run in runs]
+
+
+def diff(text: str, theme: Theme) -> list[Segment]:
+    """A unified diff in its colours."""
+    palette = PALETTES[theme]
+    looks = {"+": palette.added, "-": palette.removed, "@": palette.place}
+    return [
+        Segment(line, palette.head if line.startswith(("+++", "---", "diff ")) else looks.get(line[:1]))
+        for line in text.splitlines(keepends=True)
+    ]
 
 
 @lru_cache(maxsize=4)

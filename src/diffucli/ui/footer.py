@@ -12,14 +12,16 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
+from diffucli.ui.colour import PALETTES
 from diffucli.ui.glyphs import glyphs, visible
+from diffucli.units import format_rate
 
 if TYPE_CHECKING:
     from diffucli.ui.sheet import StyledRow
+    from diffucli.ui.theme import Theme
 
 BAR = 10
-DIM, BOLD = Style(dim=True), Style(bold=True)
-DONE, OPEN = Style(color="yellow", bold=True), Style(color="blue", dim=True)
+BOLD = Style(bold=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,12 @@ class _Part:
 
     rank: int
     text: str
-    style: Style = DIM
+    style: Style | None = None
 
 
-def footer(counts: Counts, title: str, hint: str, *, width: int, encoding: str) -> StyledRow:
+def footer(counts: Counts, title: str, hint: str, *, width: int, encoding: str, theme: Theme = "dark") -> StyledRow:
     """One row of at most `width` cells: progress bar, title, step, masks left, rates, hint."""
-    signs = glyphs(encoding)
+    signs, palette = glyphs(encoding), PALETTES[theme]
     parts = _parts(counts, visible(" ".join(title.split()), encoding), hint)
     bar = BAR
     while _width(parts, bar) > width and len(parts) > 1:
@@ -62,21 +64,21 @@ def footer(counts: Counts, title: str, hint: str, *, width: int, encoding: str) 
     if _width(parts, bar) > width:
         bar = 0
     done = round(bar * counts.share)
-    line = [Segment(signs.done * done, DONE), Segment(signs.open * (bar - done), OPEN)] if bar else []
+    line = [Segment(signs.done * done, palette.done), Segment(signs.open * (bar - done), palette.open)] if bar else []
     for index, part in enumerate(parts):
         separator = f" {signs.dot} " if index else " " if bar else ""
-        line += [Segment(separator, DIM), Segment(part.text, part.style)]
-    return line if bar else [Segment(set_cell_size(parts[0].text, min(width, cell_len(parts[0].text))), DIM)]
+        line += [Segment(separator, palette.faint), Segment(part.text, part.style or palette.faint)]
+    return line if bar else [Segment(set_cell_size(parts[0].text, min(width, cell_len(parts[0].text))), palette.faint)]
 
 
 def _parts(counts: Counts, title: str, hint: str) -> list[_Part]:
     masks = "mask" if counts.left == 1 else "masks"
     parts = [_Part(3, title, BOLD)] if title else []
     parts += [_Part(1, f"step {counts.steps}"), _Part(0, f"{counts.left} {masks} left", Style())]
-    if counts.nfe:
+    if counts.nfe and counts.written:
         parts.append(_Part(5, f"{counts.written / counts.nfe:.1f} tokens/forward"))
-    if counts.seconds > 0:
-        parts.append(_Part(4, f"{counts.written / counts.seconds:.0f} tok/s"))
+    if counts.seconds > 0 and counts.written:
+        parts.append(_Part(4, format_rate(counts.written, counts.seconds)))
     return [*parts, _Part(2, hint)] if hint else parts
 
 

@@ -20,6 +20,8 @@ from diffucli.ui.sheet import RowSpan, Sheet, StyledRow, draw, row_of, rows, scr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from diffucli.ui.theme import Theme
+
 HINT = "ctrl-c stops"
 MIN_HEIGHT = 4  # rows of a terminal that shows any of the canvas
 NOWHERE = (-1, -1)  # the window before the first step and after the last
@@ -32,6 +34,7 @@ class View:
     language: str = "python"
     title: str = ""
     hint: str = HINT
+    theme: Theme = "dark"
 
 
 class Frame:
@@ -68,15 +71,16 @@ class Frame:
 
         Without `height` all rows are drawn, and the footer does not say how to stop.
         """
-        hint = self._view.hint if height else ""
-        last = footer(self._counts, self._view.title, hint, width=width, encoding=self._encoding)
+        view = self._view
+        hint = view.hint if height else ""
+        last = footer(self._counts, view.title, hint, width=width, encoding=self._encoding, theme=view.theme)
         if height is not None and height < MIN_HEIGHT:
             return [last]
         sheet, starts = self._layout()
         spans = rows(sheet.text, width)
         body = len(spans) if height is None else height - 2
         top = self._first_row(spans, starts, body)
-        return [*draw(sheet, spans[top : top + body], self._view.language), last]
+        return [*draw(sheet, spans[top : top + body], view.language, view.theme), last]
 
     def sheet(self) -> Sheet:
         """The characters of the part of the canvas that is shown."""

@@ -20,6 +20,8 @@ from diffucli.ui.colour import classes, style
 if TYPE_CHECKING:
     from rich.style import Style
 
+    from diffucli.ui.theme import Theme
+
 TAB = 4
 LEAD = 2000  # characters lexed above the first row shown, so that most docstrings that reach into view are seen as such
 
@@ -64,23 +66,23 @@ def scroll(top: int, focus: int | None, *, total: int, height: int) -> int:
     return max(0, min(top, total - height))
 
 
-def draw(sheet: Sheet, spans: list[RowSpan], language: str) -> list[StyledRow]:
+def draw(sheet: Sheet, spans: list[RowSpan], language: str, theme: Theme = "dark") -> list[StyledRow]:
     """The styled rows of `sheet` at `spans`, which are adjacent."""
     if not spans:
         return []
     first, last = spans[0][0], spans[-1][1]
     begin = sheet.code.rfind("\n", 0, max(0, first - LEAD)) + 1
     kinds = classes(sheet.code[begin:last], language)
-    return [_row(sheet, kinds[a - begin : b - begin], a) for a, b in spans]
+    return [_row(sheet, kinds[a - begin : b - begin], a, theme) for a, b in spans]
 
 
-def _row(sheet: Sheet, kinds: str, start: int) -> StyledRow:
+def _row(sheet: Sheet, kinds: str, start: int, theme: Theme) -> StyledRow:
     line: StyledRow = []
     column = 0
     for (kind, shade), run in groupby(zip(kinds, sheet.shades[start : start + len(kinds)], strict=True)):
         length = sum(1 for _ in run)
         piece = _untabbed(sheet.text[start : start + length], column)
-        line.extend(_styled(piece, style(kind, shade)))
+        line.extend(_styled(piece, style(kind, shade, theme)))
         column += cell_len(piece)
         start += length
     return line

@@ -19,7 +19,7 @@ from rich.segment import Segment, Segments
 from diffucli.signals import deferred_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from diffucli.ui.sheet import StyledRow
@@ -61,6 +61,18 @@ def size_of(out: TextIO) -> TerminalSize:
     return FALLBACK
 
 
+def writer() -> Callable[[Iterable[Segment]], str]:
+    """A function that writes segments with the escape codes of their styles, as far as the terminal has colours."""
+    console = Console(file=StringIO(), force_terminal=True, legacy_windows=False)
+
+    def write(segments: Iterable[Segment]) -> str:
+        with console.capture() as capture:
+            console.print(Segments(segments), soft_wrap=True, end="")
+        return capture.get()
+
+    return write
+
+
 class Screen:
     """Draws on `out` from the row of the cursor downwards. A context in which the cursor is hidden.
 
@@ -71,7 +83,7 @@ class Screen:
         self._out = out
         self._size = size or (lambda: size_of(out))
         self._above = 0  # the rows on the terminal above the last one that is drawn
-        self._console = Console(file=StringIO(), force_terminal=True, legacy_windows=False)
+        self._write = writer()
 
     def __enter__(self) -> Self:
         try:
@@ -102,17 +114,11 @@ class Screen:
         """Replaces what is drawn, in the terminal's size of now. The last column stays free."""
         width, height = self._size()
         lines = drawable.lines(max(width - 1, 1), height)
-        text = self._ansi(lines)
+        joined = chain.from_iterable((NEXT, *line) for line in lines)  # each row clears its own first
+        text = self._write(joined).removeprefix("\r\n")
         with deferred_signals():  # were `_above` not what is on the terminal, rows above the view would be erased
             self._send(BEGIN + "\r" + UP * self._above + text + CLEAR_BELOW + HOME + END)
             self._above = max(len(lines) - 1, 0)
-
-    def _ansi(self, lines: list[StyledRow]) -> str:
-        """The rows with the escape codes of their styles, each clearing its own row first."""
-        joined = chain.from_iterable((NEXT, *line) for line in lines)
-        with self._console.capture() as capture:
-            self._console.print(Segments(joined), soft_wrap=True, end="")
-        return capture.get().removeprefix("\r\n")
 
     def _send(self, text: str) -> None:
         with suppress(OSError):
