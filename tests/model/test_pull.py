@@ -143,6 +143,24 @@ def test_an_index_that_names_a_shard_too_many_is_refused_before_the_weights(hub,
     assert not hub.asked(FIRST)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("model-1-of-2.safetensors", "model-2-of-2.safetensors"),
+        ("model.safetensors-00001-of-00002.safetensors", "model.safetensors-00002-of-00002.safetensors"),
+        ("pytorch_model-00001-of-000002.safetensors", "pytorch_model-00002-of-000002.safetensors"),
+    ],
+)
+def test_shards_may_be_numbered_in_any_way(hub, published, first, second):
+    index = published / "model.safetensors.index.json"
+    index.write_text(index.read_text().replace(FIRST, first).replace(SECOND, second))
+    (published / FIRST).rename(published / first)
+    (published / SECOND).rename(published / second)
+    (published / "consolidated-1-of-1.safetensors").write_text("in another layout")
+    pulled()
+    assert {path.name for path in registry.find(ALIAS).folder.glob("*.safetensors")} == {first, second}
+
+
 # what cannot be run here
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 import tokenizers
@@ -14,8 +16,11 @@ from tokenizers import models
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model import tokenizer
-from diffucli.model.family import MASK, dream
+from diffucli.model.family import MASK, dream, special_tokens
 from diffucli.model.tokenizer import Tokenizer, build, check_alphabet, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPECIALS = ("<|mask|>", "<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|dlm_pad|>", "<|fim_prefix|>")
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -152,6 +157,70 @@ def test_added_tokens_may_stand_in_the_tokenizers_settings_alone(folder, golden)
     (folder / "added_tokens.json").unlink()
     text = "a<|mask|>b<|dlm_pad|>"
     assert read(folder).encode(text, special=True) == read(golden).encode(text, special=True)
+
+
+@pytest.fixture
+def full(folder, words) -> Path:
+    """A checkpoint with tokenizer.json alone, as the published ones and transformers 5 write it."""
+    values = json.loads(words.bpe.to_str())
+    values["pre_tokenizer"]["pretokenizers"][1]["trim_offsets"] = False
+    values["model"]["merges"] = [" ".join(pair) for pair in values["model"]["merges"]]
+    (folder / "tokenizer.json").write_text(json.dumps(values))
+    for name in ("vocab.json", "merges.txt", "added_tokens.json"):
+        (folder / name).unlink()
+    edited(folder / "tokenizer_config.json", added_tokens_decoder=None)
+    return folder / "tokenizer.json"
+
+
+def edited(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_tokenizer_json_alone_gives_the_same_ids(full, golden, words):
+    read_alone = read(full.parent)
+    for case in json.loads((golden / "golden-tokens.json").read_text(encoding="utf-8")):
+        assert read_alone.encode(case["text"], special=True) == case["ids"]
+    assert read_alone.specials == words.specials
+    assert special_tokens(full.parent) == special_tokens(golden)
+    assert read_alone.instruct is words.instruct
+
+
+def test_merges_may_be_pairs(full, words):
+    model = json.loads(full.read_text())["model"]
+    edited(full, model=model | {"merges": [merge.split(" ") for merge in model["merges"]]})
+    assert read(full.parent).encode("def f(x):\n") == words.encode("def f(x):\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"normalizer": None}, "(normalizer)"),
+        ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}}, "(pre_tokenizer)"),
+        ({"model": {"type": "Unigram", "vocab": {}, "merges": []}}, "(its model)"),
+        ({"model": {"type": "BPE", "vocab": {}, "merges": [], "ignore_merges": True}}, "(ignore_merges)"),
+        ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, "no byte-level vocabulary"),
+        ({"model": []}, "holds no tokenizer"),
+        ({"model": None}, "holds no tokenizer"),
+        ({"added_tokens": [{"id": 1}]}, "lists no added tokens"),
+        ({"added_tokens": []}, "lacks <|mask|>"),
+    ],
+)
+def test_a_tokenizer_json_of_another_kind_is_refused(full, changes, told):
+    edited(full, **changes)
+    with pytest.raises(BadCheckpoint, match=re.escape(told)) as caught:
+        read(full.parent)
+    assert str(full.parent) in caught.value.message
+
+
+def test_a_chat_template_may_be_a_file_of_its_own(folder):
+    added = json.loads((folder / "added_tokens.json").read_text())
+    (folder / "added_tokens.json").write_text(json.dumps({name.replace("dlm_", "my_"): i for name, i in added.items()}))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings.pop("chat_template", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert not read(folder).instruct
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert read(folder).instruct
 
 
 def test_fences_are_the_ids_whose_bytes_begin_with_a_closing_fence():

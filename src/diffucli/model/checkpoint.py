@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 CONFIG, INDEX, SINGLE = "config.json", "model.safetensors.index.json", "model.safetensors"
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 FETCH_AGAIN, PACK_AGAIN = "fetch the checkpoint again", "fetch or quantise the checkpoint again"
 MESSAGE_LENGTH = 200  # characters of a foreign error's message that are shown
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"

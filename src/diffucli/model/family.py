@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from diffucli import files
 from diffucli.errors import BadCheckpoint
-from diffucli.model.checkpoint import CONFIG, as_bad_checkpoint, read_object
+from diffucli.model.checkpoint import CONFIG, TOKENIZER, TOKENIZER_CONFIG, as_bad_checkpoint, read_object
 from diffucli.model.config import Config
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Family:
         return name
 
 
+ADDED, TEMPLATE = "added_tokens.json", "chat_template.jinja"
 MASK, PAD, EXPAND = "<|mask|>", "<|dlm_pad|>", "<|expand|>"
 BEGIN_OF_TEXT, END_OF_TEXT = "<|beginoftext|>", "<|endoftext|>"
 TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
@@ -138,38 +139,52 @@ def read_family(folder: Path, model_type: object, *, name: str = "", source: str
 
 
 def added_tokens(folder: Path) -> dict[str, int]:
-    """Name → id of the added tokens by added_tokens.json or, where that is missing, by tokenizer_config.json.
+    """Name → id of the added tokens by added_tokens.json, else by tokenizer_config.json, else by tokenizer.json.
 
-    Raises BadCheckpoint if neither lists them.
+    Raises BadCheckpoint if none lists them.
     """
-    return _listed_apart(folder) if files.exists(folder / "added_tokens.json") else _listed_by_tokenizer(folder)
+    if files.exists(folder / ADDED):
+        return _listed_apart(folder)
+    if files.exists(folder / TOKENIZER) and not read_object(folder / TOKENIZER_CONFIG).get("added_tokens_decoder"):
+        return _listed_in_full(folder)
+    return _listed_by_tokenizer(folder)
 
 
 def special_tokens(folder: Path) -> dict[str, int]:
-    """Name → id of the tokens that either file lists, in the order of ids. Raises BadCheckpoint if one is damaged."""
+    """Name → id of the tokens that these files list, in the order of ids. Raises BadCheckpoint if one is damaged."""
     found: dict[str, int] = {}
-    path = folder / "tokenizer_config.json"
+    path = folder / TOKENIZER_CONFIG
     if files.exists(path) and read_object(path).get("added_tokens_decoder"):
         found |= _listed_by_tokenizer(folder)
-    if files.exists(folder / "added_tokens.json"):
+    if files.exists(folder / ADDED):
         found |= _listed_apart(folder)
+    if not found and files.exists(folder / TOKENIZER):
+        found = _listed_in_full(folder)
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def answers_chat(folder: Path) -> bool:
     """Whether the checkpoint has a chat template, or the pad token that instruction tuning added."""
-    return "chat_template" in read_object(folder / "tokenizer_config.json") or PAD in added_tokens(folder)
+    has_template = "chat_template" in read_object(folder / TOKENIZER_CONFIG) or files.exists(folder / TEMPLATE)
+    return has_template or PAD in added_tokens(folder)
 
 
 def _listed_apart(folder: Path) -> dict[str, int]:
-    path = folder / "added_tokens.json"
+    path = folder / ADDED
     names = read_object(path)
     with as_bad_checkpoint(f"{path} gives a token no id"):
         return {str(name): int(i) for name, i in names.items()}
 
 
 def _listed_by_tokenizer(folder: Path) -> dict[str, int]:
-    path = folder / "tokenizer_config.json"
+    path = folder / TOKENIZER_CONFIG
     values = read_object(path)
     with as_bad_checkpoint(f"{path} lists no added tokens"):
         return {str(entry["content"]): int(i) for i, entry in values["added_tokens_decoder"].items()}
+
+
+def _listed_in_full(folder: Path) -> dict[str, int]:
+    path = folder / TOKENIZER
+    values = read_object(path)
+    with as_bad_checkpoint(f"{path} lists no added tokens"):
+        return {str(entry["content"]): int(entry["id"]) for entry in values["added_tokens"]}

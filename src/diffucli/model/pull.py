@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from diffucli.model.config import Config, Quant
     from diffucli.model.names import Origin
 
-SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+SHARD = re.compile(r"(?!consolidated)[\w.-]*\d+-of-\d+\.safetensors", re.ASCII)  # "consolidated" are in another layout
 WEIGHTS = ".safetensors"
 TEXTS = (".json", ".jinja")
 MERGES = "merges.txt"

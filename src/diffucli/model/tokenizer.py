@@ -1,10 +1,11 @@
 """A checkpoint's tokenizer: text to token ids and back, the bytes of each token, chat prompts, special ids by name.
 
-Built from vocab.json, merges.txt and the added tokens, since the published checkpoints ship no tokenizer.json.
+Built from vocab.json, merges.txt and the added tokens; where these are missing, from what tokenizer.json has of them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,16 @@ from typing import TYPE_CHECKING, Any
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
+from diffucli import files
 from diffucli.errors import BadCheckpoint
-from diffucli.model.checkpoint import FETCH_AGAIN, as_bad_checkpoint, read_object, read_text
+from diffucli.model.checkpoint import (
+    FETCH_AGAIN,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    as_bad_checkpoint,
+    read_object,
+    read_text,
+)
 from diffucli.model.family import added_tokens, answers_chat, dream
 
 if TYPE_CHECKING:
@@ -26,6 +35,15 @@ if TYPE_CHECKING:
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+VOCAB, MERGES = "vocab.json", "merges.txt"
+OTHER_BPE = (
+    "dropout",
+    "unk_token",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+    "byte_fallback",
+    "ignore_merges",
 )
 FENCE = "```"
 OTHER_CHECKPOINT = "use a Dream or DiffuCoder checkpoint"
@@ -152,19 +170,48 @@ class Tokenizer:
 
 def read(folder: Path, family: Family | None = None) -> Tokenizer:
     """The tokenizer of a checkpoint of `family` (Dream's by default). Raises BadCheckpoint if a file is damaged."""
-    vocab = read_object(folder / "vocab.json")
-    lines = read_text(folder / "merges.txt").splitlines()
-    read_object(folder / "tokenizer_config.json")
-    check_alphabet(folder / "vocab.json", vocab)
-    with as_bad_checkpoint(f"{folder}: vocab.json and merges.txt do not fit together"):
-        model = models.BPE(vocab, [_pair(line) for line in lines if line and not line.startswith("#version")])
+    read_object(folder / TOKENIZER_CONFIG)
+    if files.exists(folder / TOKENIZER) and not (files.exists(folder / VOCAB) and files.exists(folder / MERGES)):
+        place, model = TOKENIZER, _read_full(folder / TOKENIZER)
+    else:
+        place = f"{VOCAB} and {MERGES}"
+        model = {"vocab": read_object(folder / VOCAB), "merges": _merges(read_text(folder / MERGES))}
+    check_alphabet(folder / place.split()[0], model["vocab"])
+    with as_bad_checkpoint(f"{folder}: the vocabulary and the merges of {place} do not fit together"):
+        bpe = models.BPE(model["vocab"], [_pair(merge) for merge in model["merges"]])
     added = added_tokens(folder)
     family = family or dream(chat=answers_chat(folder))
     with as_bad_checkpoint(f"{folder}: the added tokens do not fit the vocabulary"):
-        tokenizer = Tokenizer(build(model, added), family)
+        tokenizer = Tokenizer(build(bpe, added), family)
     if family.mask not in added:
         raise BadCheckpoint(f"{folder}: the vocabulary lacks {family.mask}", hint=OTHER_CHECKPOINT)
     return tokenizer
+
+
+def _merges(text: str) -> list[str]:
+    """The lines of a merges.txt that are merges."""
+    return [line for line in text.splitlines() if line and not line.startswith("#version")]
+
+
+def _read_full(path: Path) -> dict[str, Any]:
+    """The vocab and merges of a tokenizer.json. Raises BadCheckpoint if it splits text in another way than `build`."""
+    values = read_object(path)
+    with as_bad_checkpoint(f"{path} holds no tokenizer"):
+        model, known = dict(values["model"]), json.loads(build(models.BPE(), {}).to_str())
+        is_bpe = model["type"] == "BPE" and isinstance(model["vocab"], dict) and isinstance(model["merges"], list)
+        changed = [name for name in OTHER_BPE if model.get(name)]
+        stages = [name for name in ("normalizer", "pre_tokenizer") if _stage(values[name]) != _stage(known[name])]
+    if not is_bpe or changed or stages:
+        what = ", ".join([*changed, *stages]) or "its model"
+        raise BadCheckpoint(f"{path} splits text in another way than Qwen2's ({what})", hint=OTHER_CHECKPOINT)
+    return model
+
+
+def _stage(value: Any) -> Any:
+    """A stage of a tokenizer.json without what changes no ids."""
+    if isinstance(value, dict):
+        return {key: _stage(each) for key, each in value.items() if key != "trim_offsets"}
+    return [_stage(each) for each in value] if isinstance(value, list) else value
 
 
 def check_alphabet(path: Path, vocab: dict[str, Any]) -> None:
@@ -205,6 +252,7 @@ def byte_characters() -> dict[int, str]:
     return {byte: chr(byte) for byte in plain} | {byte: chr(256 + n) for n, byte in enumerate(rest)}
 
 
-def _pair(line: str) -> tuple[str, str]:
-    left, right = line.split(" ")
+def _pair(merge: str | list[str]) -> tuple[str, str]:
+    """The parts of a merge: "a b", or in newer files ["a", "b"]."""
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
     return left, right
