@@ -41,6 +41,7 @@ def test_the_help_lists_what_people_need_first(diffu):
         "model",
         "doctor",
         "config",
+        "completion",
         "eval",
         "bench",
         "train",

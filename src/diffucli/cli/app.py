@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from diffucli.cli import bench, check, config, doctor, evaluate, failure, fill, gen, log, model, replay, train, undo
+from diffucli.cli import (
+    bench,
+    check,
+    completion,
+    config,
+    doctor,
+    evaluate,
+    failure,
+    fill,
+    gen,
+    log,
+    model,
+    replay,
+    train,
+    undo,
+)
 from diffucli.cli.configured import Configured
 
 if TYPE_CHECKING:
@@ -17,7 +32,21 @@ if TYPE_CHECKING:
 HELP = "Write and edit code with a masked diffusion language model on your own machine."
 
 # As the help lists them.
-COMMANDS = ("gen", "fill", "check", "undo", "log", "replay", "model", "doctor", "config", "eval", "bench", "train")
+COMMANDS = (
+    "gen",
+    "fill",
+    "check",
+    "undo",
+    "log",
+    "replay",
+    "model",
+    "doctor",
+    "config",
+    "completion",
+    "eval",
+    "bench",
+    "train",
+)
 
 
 class Commands(TyperGroup):
@@ -34,7 +63,6 @@ app = typer.Typer(
     help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("gen", cls=Configured, epilog=gen.EXAMPLES)(gen.gen)
@@ -49,6 +77,7 @@ app.command("eval", cls=Configured, epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.add_typer(bench.app, name="bench")
 app.command("train", cls=Configured, epilog=train.EXAMPLES)(train.train)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("completion", epilog=completion.EXAMPLES)(completion.completion)
 
 
 @app.callback(invoke_without_command=True)
@@ -72,6 +101,8 @@ def _keep_help_plain() -> None:
 def run(argv: Sequence[str]) -> int:
     """The exit code of `diffu argv…`. Whatever goes wrong is told here; only KeyboardInterrupt comes out."""
     command = typer.main.get_command(app)
+    if instruction := os.environ.get(completion.VARIABLE):
+        return completion.answer(command, instruction)
     try:
         _keep_help_plain()
         with command.make_context("diffu", list(argv)) as context:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from diffucli import settings
-from diffucli.cli import configured
+from diffucli.cli import complete, configured
 from diffucli.cli import options as flag
 from diffucli.cli.configured import MODEL, Setting
 from diffucli.cli.pull import confirmed
@@ -23,7 +23,12 @@ from diffucli.cli.report import Report, say, tell
 from diffucli.errors import UsageError
 
 app = typer.Typer(help="Show and change settings: what holds where no flag says otherwise.", no_args_is_help=True)
-Key = Annotated[str, typer.Argument(metavar="KEY", help="Name of a setting, as diffu config list shows it.")]
+Key = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY", help="Name of a setting, as diffu config list shows it.", autocompletion=complete.keys
+    ),
+]
 DEFAULT = "default"
 EDITOR = "notepad" if os.name == "nt" else "vi"
 
@@ -88,7 +93,7 @@ def get(context: typer.Context, key: Key) -> None:
 def put(
     context: typer.Context,
     key: Key,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="What it is to be.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="What it is to be.", autocompletion=complete.values)],
 ) -> None:
     """Set a setting in your file, which keeps its comments and its order."""
     setting = configured.require_known(key, configured.known(context.find_root().command))

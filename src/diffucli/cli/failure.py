@@ -21,9 +21,16 @@ from typer.core import TyperGroup
 from diffucli.cli import streams
 from diffucli.cli.configured import NotBegun
 from diffucli.cli.report import places, say, say_lines
-from diffucli.errors import LESS_MEMORY, DiffuError, ModelError, NoRoom, UsageError, WriteFailed, is_out_of_memory
-from diffucli.tasks.attempt import FailedTest
-from diffucli.tasks.verify import Refused
+from diffucli.errors import (
+    LESS_MEMORY,
+    DiffuError,
+    ModelError,
+    NoRoom,
+    Unparsable,
+    UsageError,
+    WriteFailed,
+    is_out_of_memory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,8 +161,11 @@ def _internal(error: Exception) -> DiffuError:
 
 def line(error: DiffuError, *, quiet: bool) -> None:
     """One line on stderr; of refused text also an excerpt, but for the quiet."""
-    if isinstance(error, Refused) and error.check.excerpt and not quiet:
-        say_lines(error.check.excerpt)
+    if isinstance(error, Unparsable) and not quiet:
+        from diffucli.tasks.verify import Refused
+
+        if isinstance(error, Refused) and error.check.excerpt:
+            say_lines(error.check.excerpt)
     hint = f" ({error.hint})" if error.hint else ""
     say(f"diffu: {error.message}{hint}")
 
@@ -163,8 +173,12 @@ def line(error: DiffuError, *, quiet: bool) -> None:
 def values_of(error: DiffuError, code: int) -> dict[str, object]:
     """The object of --json for an error."""
     values: dict[str, object] = {"schema": "diffu.error/1", "status": code, "error": error.message, "hint": error.hint}
-    if isinstance(error, Refused):
-        values |= {"text": error.text, "problems": places(error.check.diagnostics)}
-    if isinstance(error, FailedTest):
-        values |= {"text": error.text, "test": "failed"}
+    if isinstance(error, Unparsable):
+        from diffucli.tasks.attempt import FailedTest
+        from diffucli.tasks.verify import Refused
+
+        if isinstance(error, Refused):
+            values |= {"text": error.text, "problems": places(error.check.diagnostics)}
+        if isinstance(error, FailedTest):
+            values |= {"text": error.text, "test": "failed"}
     return values

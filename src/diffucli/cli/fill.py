@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from diffucli.cli import candidates, places, streams
+from diffucli.cli import candidates, complete, places, streams
 from diffucli.cli import options as flag
 from diffucli.cli.destination import Destination, keeping
 from diffucli.cli.effort import Trying
@@ -39,8 +39,14 @@ FILES_HELP = "Files to rewrite, or a region each: FILE:10, FILE:10-14, FILE::nam
 class FillInput:
     """What to rewrite."""
 
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help=FILES_HELP, show_default=False)] = None
-    region: Annotated[list[str] | None, typer.Option("-r", "--region", metavar="REGION", help=REGION_HELP)] = None
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE", help=FILES_HELP, show_default=False, autocompletion=complete.placed),
+    ] = None
+    region: Annotated[
+        list[str] | None,
+        typer.Option("-r", "--region", metavar="REGION", help=REGION_HELP, autocompletion=complete.regions),
+    ] = None
     prompt: Annotated[
         str | None, typer.Option("-p", "--prompt", metavar="TEXT", help="What the new text should do.")
     ] = None

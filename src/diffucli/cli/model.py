@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from diffucli.cli import complete, pull, show
 from diffucli.cli import options as flag
-from diffucli.cli import pull, show
 from diffucli.cli.groups import grouped
 from diffucli.cli.report import Report, tell
 from diffucli.errors import ModelError, UsageError
@@ -21,7 +21,12 @@ app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
 @app.command("use", epilog=flag.examples("diffu model use diffucoder", "diffu model use mini"))
 @grouped
 def use(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Pulled model, checkpoint folder, or mini.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Pulled model, checkpoint folder, or mini.", autocompletion=complete.models
+        ),
+    ],
     report: Report = Report(),  # noqa: B008 — a group of flags
 ) -> None:
     """Choose the model that runs when none is named. It is mini at first."""
@@ -38,7 +43,7 @@ def use(
 @app.command("rm", epilog=flag.examples("diffu model rm diffucoder", "diffu model rm diffucoder -y"))
 @grouped
 def rm(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Pulled model.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Pulled model.", autocompletion=complete.pulled)],
     report: Report = Report(),  # noqa: B008 — a group of flags
     yes: Annotated[bool, typer.Option("-y", "--yes", metavar=flag.FLAG, help="Delete without being asked.")] = False,
 ) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from diffucli.cli import complete
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,10 +91,15 @@ ALG_TEMP_HELP = "Temperature of the ranking; needs --preset exact. (default: 0)"
 TOP_P_HELP = "Draw from the smallest set of tokens with this probability. (default: 1)"
 ALG_HELP = "What ranks the proposals. (default: that of the preset)"
 
-Model = Annotated[str | None, model("-m", "--model", metavar="NAME", envvar="DIFFU_MODEL", help=MODEL_HELP)]
+Model = Annotated[
+    str | None,
+    model("-m", "--model", metavar="NAME", envvar="DIFFU_MODEL", help=MODEL_HELP, autocompletion=complete.models),
+]
 ModelArgument = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help=MODEL_HELP, envvar="DIFFU_MODEL", show_default=False),
+    typer.Argument(
+        metavar="NAME", help=MODEL_HELP, envvar="DIFFU_MODEL", show_default=False, autocompletion=complete.models
+    ),
 ]
 Quantise = Annotated[Quant, model("--quant", envvar="DIFFU_QUANT", help=QUANT_HELP)]
 Device = Annotated[str, model("--device", envvar="DIFFU_DEVICE", metavar="NAME", help=DEVICE_HELP)]
@@ -159,7 +165,9 @@ NoLog = Annotated[bool, output("--no-log", envvar="DIFFU_NO_LOG", metavar=FLAG, 
 THEME_HELP = "Colours for a dark or a light background; auto asks the terminal."
 Themes = Annotated[ThemeChoice, output("--theme", envvar="DIFFU_THEME", help=THEME_HELP)]
 Output = Annotated[Path | None, output("-o", "--output", metavar="FILE", parser=_file, help=OUTPUT_HELP)]
-Language = Annotated[str | None, typer.Option("-l", "--lang", metavar="NAME", help=LANG_HELP)]
+Language = Annotated[
+    str | None, typer.Option("-l", "--lang", metavar="NAME", help=LANG_HELP, autocompletion=complete.languages)
+]
 StdinName = Annotated[Path | None, typer.Option("--stdin-filename", metavar="FILE", help=STDIN_HELP)]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diffucli.cli import complete
 from diffucli.cli import options as flag
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Quant
@@ -33,6 +34,7 @@ def pull(
         str,
         typer.Argument(
             metavar="NAME",
+            autocompletion=complete.aliases,
             help="Alias (diffucoder), repository (org/name or its address, also with @revision) or checkpoint folder.",
         ),
     ],

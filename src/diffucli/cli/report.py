@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from diffucli.cli import options as flag
 from diffucli.cli import streams
-from diffucli.tasks.verify import NOT_CHECKED
 from diffucli.units import format_rate
 
 if TYPE_CHECKING:
@@ -99,6 +98,8 @@ class Report:
         if left := result.chosen.written.masks_left:
             masks = "mask" if left == 1 else "masks"
             self.warn(f"--steps ended the run with {left} {masks} left, so parts of the text are missing")
+        from diffucli.tasks.verify import NOT_CHECKED
+
         check = result.check
         if not check.result.checked and check is not NOT_CHECKED:
             self.warn(check.result.note)
