@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffucli.units import format_bytes, format_progress, format_rate
+from diffucli.units import format_bytes, format_progress, format_rate, per_second
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,7 @@ def test_a_shown_size_is_within_five_percent(count):
     [
         (0, 1.0, ""),
         (5, 0.0, ""),
+        (5, 1e-8, ""),
         (850, 10.0, "85 tok/s"),
         (997, 100.0, "10 tok/s"),
         (99, 10.0, "9.9 tok/s"),
@@ -66,3 +67,10 @@ def test_a_shown_size_is_within_five_percent(count):
 )
 def test_a_speed_is_never_nought(tokens, seconds, text):
     assert format_rate(tokens, seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "speed"), [(118, 3.1, 118 / 3.1), (0, 3.1, None), (118, 0.0, None), (118, 1e-8, None)]
+)
+def test_a_speed_is_told_where_something_was_done_in_a_time_that_can_be_measured(count, seconds, speed):
+    assert per_second(count, seconds) == speed

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 SMALL = 10  # tokens a second, below which decimals count
+SHORTEST = 0.01  # seconds that are long enough to tell a speed by
 WHOLE = 100  # numbers from here on are shown without decimals
 
 
@@ -24,6 +25,11 @@ def format_bytes(count: int) -> str:
     return f"{number} {unit}"
 
 
+def per_second(count: float, seconds: float) -> float | None:
+    """`count` per second; None where that means nothing: nothing was counted, or in next to no time."""
+    return count / seconds if count and seconds >= SHORTEST else None
+
+
 def format_progress(done: int, total: int) -> str:
     """`done` of `total` bytes, both in the unit of the total: "3.1 of 15.2 GB"."""
     number, unit = _scaled(total, total)
@@ -31,10 +37,9 @@ def format_progress(done: int, total: int) -> str:
 
 
 def format_rate(tokens: int, seconds: float) -> str:
-    """A speed: "85 tok/s", "0.4 tok/s", "31 s/token"; "" where nothing was written or no time went by."""
-    if not tokens or seconds <= 0:
+    """A speed: "85 tok/s", "0.4 tok/s", "31 s/token"; "" where `per_second` tells none."""
+    if (rate := per_second(tokens, seconds)) is None:
         return ""
-    rate = tokens / seconds
     if round(rate, 1) < 0.1:  # noqa: PLR2004 — what one decimal shows
         return f"{1 / rate:.0f} s/token"
     return f"{rate:.0f} tok/s" if round(rate, 1) >= SMALL else f"{rate:.1f} tok/s"

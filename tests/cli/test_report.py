@@ -31,6 +31,13 @@ def test_the_figures_are_one_line(capsys):
     assert capsys.readouterr().err == f"{line}\n"
 
 
+def test_a_speed_that_means_nothing_is_not_told(capsys):
+    """Once it was 10060444962 tok/s."""
+    result = SimpleNamespace(**{**vars(RESULT), "seconds": 1e-8})
+    Report(verbose=True).figures(result, 0.4)
+    assert capsys.readouterr().err.endswith("· load 0.4 s · 0.0 s · parses ✓\n")
+
+
 WRONG = Diagnostic(1, 1, "invalid syntax", 0, 1)
 
 

@@ -36,9 +36,9 @@ class Quality:
         return sum(self.passed) / len(self.passed)
 
     @property
-    def error(self) -> float:
-        """Standard error of pass@1 over the problems; 0 for a single problem."""
-        return sqrt(self.rate * (1 - self.rate) / max(len(self.passed) - 1, 1))
+    def error(self) -> float | None:
+        """Standard error of pass@1 over the problems; None where they are all alike, so that it cannot be told."""
+        return sqrt(self.rate * (1 - self.rate) / max(len(self.passed) - 1, 1)) or None
 
     @property
     def tokens(self) -> int:
@@ -82,9 +82,12 @@ class PairedDifference:
         return (self.won - self.lost) / self.problems
 
     @property
-    def error(self) -> float:
-        """Standard error of the difference, from the problems that only one of them solved (McNemar 1947)."""
-        return sqrt(self.won + self.lost - (self.won - self.lost) ** 2 / self.problems) / self.problems
+    def error(self) -> float | None:
+        """Standard error of the difference, from the problems that only one of them solved (McNemar 1947).
+
+        None: there are none, or no others.
+        """
+        return sqrt(self.won + self.lost - (self.won - self.lost) ** 2 / self.problems) / self.problems or None
 
 
 def measure(
@@ -122,14 +125,14 @@ def table(qualities: Sequence[Quality]) -> str:
 def _cells(quality: Quality, first: Quality) -> list[str]:
     paired = quality.over(first)
     difference = (
-        f"{100 * paired.difference:+.1f} ± {100 * paired.error:.1f} ({paired.won} won, {paired.lost} lost)"
+        f"{markdown.uncertain(f'{100 * paired.difference:+.1f}', paired.error)} ({paired.won} won, {paired.lost} lost)"
         if quality is not first
         else ""
     )
     return [
         quality.name,
         f"{len(quality.passed)}",
-        f"{100 * quality.rate:.1f} % ± {100 * quality.error:.1f}",
+        markdown.uncertain(f"{100 * quality.rate:.1f} %", quality.error),
         difference,
         f"{quality.tokens}",
         f"{quality.nfe:g}",
@@ -153,4 +156,6 @@ def findings(qualities: Sequence[Quality], confinement: Confinement) -> Findings
 
 def points(qualities: Sequence[Quality]) -> list[ChartPoint]:
     """Tokens per second over pass@1 in percent."""
-    return [ChartPoint(each.name, 100 * each.rate, each.tokens_per_second, 100 * each.error) for each in qualities]
+    return [
+        ChartPoint(each.name, 100 * each.rate, each.tokens_per_second, 100 * (each.error or 0)) for each in qualities
+    ]

@@ -77,8 +77,9 @@ def make(
     sampled = f"Ten answers to a request at temperature {TEMPERATURE:g}, at most {few} requests a group"
     greedy, doubts = calibrated(measured(DecodingOptions(seed=0), limit, samples=1), entry.folder)
     varied = measured(DecodingOptions(seed=0, temperature=TEMPERATURE), few, samples=SAMPLES)
+    most = f", at most {limit} problems a group" if limit else ""
     tables = {
-        f"One greedy answer a problem (the code was {DESCRIPTIONS[confinement]})": table(group_reports(greedy)),
+        f"One greedy answer a problem{most} (the code was {DESCRIPTIONS[confinement]})": table(group_reports(greedy)),
         "How many texts are in doubt, by kind of text, for three thresholds": doubts,
         sampled: table(group_reports(varied)),
         f"pass@1 by the length that a hole gets, at most {fewer} problems a group": by_lengths(fewer),

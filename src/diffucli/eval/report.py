@@ -12,6 +12,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from diffucli.lab import markdown
+from diffucli.units import per_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +42,7 @@ class GroupReport:
     problems: Number of problems.
     samples: Samples of each problem.
     passes: pass@k by k, for each k in KS that there are enough samples for.
-    error: Standard error of pass@1 over the problems.
+    error: Standard error of pass@1 over the problems; None where they are all alike, so that it cannot be told.
     parses: Share of samples that parse.
     told_wrong, told_right: Share of the wrong, and of the right, samples that are refused or told to be in doubt; None
         if there are none.
@@ -54,7 +55,7 @@ class GroupReport:
     problems: int
     samples: int
     passes: Mapping[int, float]
-    error: float
+    error: float | None
     parses: float
     told_wrong: float | None
     told_right: float | None
@@ -63,14 +64,14 @@ class GroupReport:
     seconds: float
 
     @property
-    def tpf(self) -> float:
-        """Tokens of text per forward."""
-        return self.tokens / self.nfe
+    def tpf(self) -> float | None:
+        """Tokens of text per forward; None without forwards."""
+        return self.tokens / self.nfe if self.nfe else None
 
     @property
-    def rate(self) -> float:
-        """Tokens of text per second of decoding."""
-        return self.tokens / self.seconds if self.seconds else 0.0
+    def rate(self) -> float | None:
+        """Tokens of text per second of decoding; None where that cannot be told."""
+        return per_second(self.tokens, self.seconds)
 
 
 def group_reports(results: Iterable[JudgedSample]) -> list[GroupReport]:
@@ -91,7 +92,7 @@ def _group_report(group: str, results: Sequence[JudgedSample]) -> GroupReport:
         problems=len(passed),
         samples=samples,
         passes={k: fmean(each) for k, each in rates.items()},
-        error=stdev(rates[1]) / sqrt(len(passed)) if len(passed) > 1 else 0.0,
+        error=stdev(rates[1]) / sqrt(len(passed)) if len(set(rates[1])) > 1 else None,
         parses=fmean(r.judgement.parses for r in results),
         told_wrong=_told(r for r in results if not r.judgement.passed),
         told_right=_told(r for r in results if r.judgement.passed),
@@ -132,13 +133,13 @@ def _cells(report: GroupReport, ks: Sequence[int]) -> list[str]:
     return [
         report.group,
         str(report.problems),
-        f"{first} ± {100 * report.error:.1f}",
+        markdown.uncertain(first, report.error),
         *more,
         f"{100 * report.parses:.1f} %",
         *("-" if told is None else f"{100 * told:.0f} %" for told in (report.told_wrong, report.told_right)),
         f"{report.nfe:.1f}",
         f"{report.tokens:.1f}",
-        f"{report.tpf:.1f}",
+        "-" if report.tpf is None else f"{report.tpf:.1f}",
         f"{report.seconds:.2f}",
-        f"{report.rate:.0f}",
+        "-" if report.rate is None else f"{report.rate:.0f}",
     ]

@@ -34,3 +34,8 @@ def bullets(values: Mapping[str, object]) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def uncertain(share: str, error: float | None) -> str:
+    """A share in percent with its standard error, a share of one, if that can be told: "81.0 % ± 3.9"."""
+    return share if error is None else f"{share} ± {100 * error:.1f}"

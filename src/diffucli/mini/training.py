@@ -9,6 +9,7 @@ from diffucli.errors import UsageError
 from diffucli.mini import recipe as recipes
 from diffucli.mini import training_log
 from diffucli.mini.recipe import TrainingStarted, TrainingStep
+from diffucli.units import format_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,6 @@ def progress(event: TrainingStarted | TrainingStep) -> tuple[float, str]:
     if isinstance(event, TrainingStarted):
         functions = sum(event.functions.values())
         return 0, f"{event.parameters / 1e6:.1f} M parameters · {functions} open functions · {event.device}"
-    rate = event.tokens / event.seconds if event.seconds else 0.0
-    text = f"{event.stage} · loss {event.loss:.3f} · {event.tokens / 1e6:.2f} M tokens · {rate:.0f} tok/s"
-    return event.done, text
+    text = f"{event.stage} · loss {event.loss:.3f} · {event.tokens / 1e6:.2f} M tokens"
+    rate = format_rate(event.tokens, event.seconds)
+    return event.done, f"{text} · {rate}" if rate else text

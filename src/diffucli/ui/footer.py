@@ -77,8 +77,8 @@ def _parts(counts: Counts, title: str, hint: str) -> list[_Part]:
     parts += [_Part(1, f"step {counts.steps}"), _Part(0, f"{counts.left} {masks} left", Style())]
     if counts.nfe and counts.written:
         parts.append(_Part(5, f"{counts.written / counts.nfe:.1f} tokens/forward"))
-    if counts.seconds > 0 and counts.written:
-        parts.append(_Part(4, format_rate(counts.written, counts.seconds)))
+    if rate := format_rate(counts.written, counts.seconds):
+        parts.append(_Part(4, rate))
     return [*parts, _Part(2, hint)] if hint else parts
 
 
