@@ -38,6 +38,7 @@ def test_the_help_lists_what_people_need_first(diffu):
         "undo",
         "log",
         "replay",
+        "trace",
         "model",
         "doctor",
         "config",

@@ -21,6 +21,7 @@ from diffucli.cli import (
     log,
     model,
     replay,
+    trace,
     train,
     undo,
 )
@@ -39,6 +40,7 @@ COMMANDS = (
     "undo",
     "log",
     "replay",
+    "trace",
     "model",
     "doctor",
     "config",
@@ -71,6 +73,7 @@ app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("undo", epilog=undo.EXAMPLES)(undo.undo)
 app.add_typer(log.app, name="log")
 app.command("replay", epilog=replay.EXAMPLES)(replay.replay)
+app.command("trace", epilog=trace.EXAMPLES)(trace.trace)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 app.command("eval", cls=Configured, epilog=evaluate.EXAMPLES)(evaluate.evaluate)

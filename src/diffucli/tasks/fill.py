@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from diffucli.decode.canvas import Canvas, Span
-from diffucli.decode.lanes import side_by_side
+from diffucli.decode.lanes import side_by_side, watched
 from diffucli.edit import holes
 from diffucli.events import Finished, Started
 from diffucli.tasks import length, prompt
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
+    from diffucli.events import Event
     from diffucli.model.load import Checkpoint
     from diffucli.tasks.length import Size
     from diffucli.tasks.prompt import Layout
@@ -126,7 +127,11 @@ class _Filling:
         """Hole `number` in its best length, behind the `known` texts of the holes in front of it."""
         begun = time.perf_counter()
         tries, looked = yield from self._promising(number, known)
-        runs = [write(self.decoding(policy, padded=size.padded, only=number), layout) for size, layout in tries]
+        told: list[list[Event]] = [[] for _ in tries]
+        runs = [
+            watched(write(self.decoding(policy, padded=size.padded, only=number), layout), events.append)
+            for (size, layout), events in zip(tries, told, strict=True)
+        ]
         outputs = yield from side_by_side(runs, shown=len(runs) - 1)
         different = list({output.holes[0].tokens: output for output in reversed(outputs) if output.tokens}.values())
         ends = yield from side_by_side([self._end(output) for output in different], shown=None)
@@ -138,9 +143,14 @@ class _Filling:
         ranked = sorted(different, key=lambda output: (-scores[output.holes[0].tokens], -output.tokens))
         best = self._first_clean(known, ranked) if ranked else outputs[-1]
         nfe = looked + sum(output.nfe for output in outputs) + sum(cost for _, cost in ends)
+        shown = outputs[-1].nfe
+        if best is not outputs[-1]:  # its order is that of the text
+            (events,) = (each for output, each in zip(outputs, told, strict=True) if output is best)
+            yield from events
+            shown += best.nfe
         layout = composed(best.layout, best.holes)
         yield Started(layout.tokens, self.checkpoint.tokenizer.mask, (), (layout.shown.start, layout.shown.stop))
-        yield Finished(layout.tokens, "complete", nfe - outputs[-1].nfe, 0.0)
+        yield Finished(layout.tokens, "complete", max(nfe - shown, 0.0), 0.0)
         return replace(best, nfe=nfe, seconds=time.perf_counter() - begun)
 
     def _promising(self, number: int, known: Sequence[HoleText]) -> Run[tuple[list[tuple[Size, Layout]], float]]:
