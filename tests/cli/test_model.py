@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.model import store
+from diffucli.model import names, store
+from diffucli.model.names import ALIASES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +30,34 @@ def test_list_has_mini(diffu, mini):
     assert b" mini " in done.out
     told = json.loads(diffu("model", "list", "--json").out)
     assert "mini" in [model["name"] for model in told["models"]]
+
+
+@pytest.mark.parametrize(("free", "here"), [(100 * 10**9, "fits; "), (10**9, "does not fit: 1.0 GB")])
+def test_list_all_shows_what_can_be_pulled_and_what_runs_here(diffu, monkeypatch, tmp_path, free, here):
+    runs = here.startswith("fits")
+    monkeypatch.setenv("DIFFU_HOME", str(tmp_path))
+    monkeypatch.setattr("diffucli.model.memory.free_memory", lambda _: free)
+    told = json.loads(diffu("model", "list", "--all", "--json").out)["pullable"]
+    assert [row["name"] for row in told] == list(ALIASES)
+    first, refused = told[0], told[-1]
+    assert (first["runs"], first["fits"], first["licence"]) == (runs, runs, "apple-amlr")
+    assert first["here"].startswith(here)
+    assert 15.2e9 < first["fetch"] < 15.3e9
+    assert 5.5e9 < first["disk"] < 5.7e9
+    assert first["disk"] < first["memory"] < first["fetch"]
+    assert (refused["name"], refused["runs"]) == ("dreamon", False)
+    assert refused["here"].startswith("cannot be run yet: ")
+    lines = diffu("model", "list", "-a").out.decode().splitlines()
+    assert [line.split()[0] for line in lines[-len(told) :]] == list(ALIASES)
+    assert all(len(line) < 120 for line in lines[-len(told) :])
+    assert "15.2 GB" in lines[-1]
+    assert "pullable" not in json.loads(diffu("model", "list", "--json").out)
+
+
+def test_list_all_leaves_out_what_is_here(diffu, moved, monkeypatch):
+    monkeypatch.setattr("diffucli.model.names.KNOWN", (replace(names.KNOWN[0], name="org/small"), names.KNOWN[1]))
+    told = json.loads(diffu("model", "list", "--all", "--json").out)
+    assert [row["name"] for row in told["pullable"]] == ["diffucoder-instruct"]
 
 
 def test_list_goes_on_past_a_damaged_model(diffu, monkeypatch, tmp_path, golden):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,11 @@ from diffucli.cli.groups import grouped
 from diffucli.cli.report import Report, tell
 from diffucli.errors import ModelError, UsageError
 from diffucli.units import format_bytes
+
+if TYPE_CHECKING:
+    from diffucli.model.config import Quantization
+    from diffucli.model.memory import Plan
+    from diffucli.model.names import Known
 
 app = typer.Typer(help="List, fetch, choose, inspect and delete models.", no_args_is_help=True)
 app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
@@ -72,8 +77,15 @@ def rm(
         report.say(f"its files stay in {linked}")
 
 
-@app.command("list", epilog=flag.examples("diffu model list", "diffu model list --json"))
-def listing(as_json: flag.Json = False) -> None:
+ALL_HELP = "List what can be pulled too: bytes to fetch, memory in four bits, licence, and whether it runs here."
+UNUSABLE = "cannot be run yet"
+
+
+@app.command("list", epilog=flag.examples("diffu model list", "diffu model list --all"))
+def listing(
+    every: Annotated[bool, typer.Option("-a", "--all", metavar=flag.FLAG, help=ALL_HELP)] = False,
+    as_json: flag.Json = False,
+) -> None:
     """List the models on this machine; a star marks the one that runs when none is named."""
     from diffucli.model import registry
 
@@ -92,8 +104,47 @@ def listing(as_json: flag.Json = False) -> None:
             kind = f"{count:>7} parameters  {facts.bits:>2} bit  {size:>9}" if facts else "damaged or missing"
             where = "embedded" if entry.embedded else str(entry.folder)
             tell(f"{'*' if entry == default else ' '} {entry.name:20} {kind:37}  {where}")
+    pullable = _pullable() if every else []
     if as_json:
-        Report(json=True).object("diffu.models/1", 0, models=rows)
+        Report(json=True).object("diffu.models/1", 0, models=rows, **({"pullable": pullable} if every else {}))
+    elif every:
+        tell("")
+        tell(f"  {'can be pulled':20} {'to fetch':>9} {'memory':>9}  {'licence':11} on this machine")
+        for row in pullable:
+            fetch, memory = format_bytes(row["fetch"]), format_bytes(row["memory"])
+            tell(f"  {row['name']:20} {fetch:>9} {memory:>9}  {row['licence']:11} {row['here']}")
+
+
+def _pullable() -> list[dict[str, Any]]:
+    """The known checkpoints that are not pulled. fetch, disk, memory: bytes. here: what this machine makes of it."""
+    from diffucli.model import registry
+    from diffucli.model.load import find_device
+    from diffucli.model.memory import has_bitsandbytes, packed_bytes, plan
+    from diffucli.model.names import KNOWN, PUBLISHED_BYTES
+
+    device, pulled = str(find_device("auto")), {entry.name for entry in registry.entries()}
+    quant: Quantization = "nf4" if has_bitsandbytes() else "none"
+    rows = []
+    for known in KNOWN:
+        if known.name not in pulled:
+            planned = plan(known.config, quant=quant, device=device)
+            disk = packed_bytes(known.config, width=PUBLISHED_BYTES) if quant == "nf4" else known.size
+            told = {"name": known.name, "repository": known.repository, "purpose": known.purpose}
+            figures = {"fetch": known.size, "disk": disk, "memory": planned.total, "fits": planned.fits}
+            runs = {"runs": planned.fits and not known.refused, "here": _verdict(known, planned)}
+            rows.append(told | {"licence": known.licence} | figures | runs)
+    return rows
+
+
+def _verdict(known: Known, planned: Plan) -> str:
+    """What this machine makes of a known checkpoint, in words."""
+    from diffucli.doctor import speed
+
+    if known.refused:
+        return f"{UNUSABLE}: {known.refused}"
+    if not planned.fits:
+        return f"does not fit: {format_bytes(planned.free)} are free on {planned.device}"
+    return f"fits; {speed(planned, known.config)}"
 
 
 app.command("show", epilog=show.EXAMPLES)(show.show)
