@@ -88,7 +88,7 @@ def test_an_empty_file_has_one_empty_line():
         ("3-", "of no known form"),
         ("\u0661", "of no known form"),
         ("9" * 5000, "of no known form"),
-        ("two words", "of no known form"),
+        ("two words", "no symbol two words"),
         ("10a", "of no known form"),
         (":todo", "there is none in the file"),
         (":marks", "there is none in the file"),

@@ -202,3 +202,9 @@ def test_prose_that_parses_as_python_is_not_substantial(text: str) -> None:
 @pytest.mark.parametrize("text", ["f()", "x = 1", "import os", "(lambda: 1)", "[x for x in y]", "\ufeffx = 1"])
 def test_a_statement_or_a_call_is(text: str) -> None:
     assert is_substantial(text, PYTHON)
+
+
+@pytest.mark.parametrize(("language", "text"), [("c", "#if 1\n"), ("c", "int a;\r\n#if 1\r\n"), ("c", "#if 1\n\n")])
+def test_an_error_at_the_end_of_a_file_is_in_its_last_line(language, text):
+    (found,) = check(text, by_name(language)).diagnostics
+    assert found.line == text.count("\n")

@@ -107,3 +107,16 @@ def test_every_deleted_bracket_is_detected_and_most_are_located(path: Path) -> N
         line = broken.count("\n", 0, at)
         located += any(broken.count("\n", 0, start) <= line <= broken.count("\n", 0, stop) for start, stop in spans)
     assert located / len(brackets) > 0.6
+
+
+def test_errors_whose_statements_overlap_are_one():
+    """The second one is an indentation, which is decided by the lines above it: by the first statement too."""
+    broken = "x = 1\ndef add(a, b:\n    return a + b\n  def double(x):\n    return 2 * x\n"
+    ((first, (start, stop)),) = faults(broken, PYTHON)
+    assert first.message == "'(' was never closed"
+    assert broken[start:stop] == broken.partition("\n")[2].rstrip()
+
+
+def test_what_stands_apart_from_them_is_one_of_its_own():
+    broken = "def add(a, b:\n    return a + b\n  def double(x):\n    return 2 * x\n\n\ny = )\n"
+    assert found(broken)[1:] == ["y = )"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
 from diffucli.syntax.languages import by_name
 from diffucli.syntax.symbols import find, symbols
+from diffucli.tasks import targets
 
 PYTHON = by_name("python")
 
@@ -298,7 +301,7 @@ def test_an_ambiguous_name_lists_its_lines() -> None:
     text = "class A:\n    @property\n    def x(self): ...\n    @x.setter\n    def x(self, v): ...\n"
     with pytest.raises(UsageError, match=r"`A\.x` is defined 2 times, at lines 2, 4") as caught:
         find(text, PYTHON, "A.x")
-    assert "-r 2:3" in caught.value.hint
+    assert "-r A.x@2" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["json", "html", "css"])
@@ -339,3 +342,78 @@ def test_thousands_of_nested_definitions_do_not_overflow() -> None:
 )
 def test_a_type_may_be_nested_deeply(language: str, text: str) -> None:
     assert [symbol.name for symbol in symbols(text, by_name(language))] == ["T.f"]
+
+
+IMPLS = "impl A for X {\n  fn go(&self) { 1; }\n}\nimpl B for X {\n  fn go(&self) { 2; }\n}\n"
+PROPERTY = (
+    "class C:\n    @property\n    def v(self):\n        return 1\n\n"
+    "    @v.setter\n    def v(self, x):\n        self.x = x\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "name", "body"),
+    [
+        (IMPLS, "rust", "X.go@2", "1;"),
+        (IMPLS, "rust", "X::go@5", "2;"),
+        (PROPERTY, "python", "C.v@2", "return 1"),
+        (PROPERTY, "python", "C.v@7", "self.x = x"),
+        (PROPERTY, "python", "v@6", "self.x = x"),
+        ("class A { void f(int a) { a(); }\n void f(String b) { b(); } }", "java", "A.f@2", "b();"),
+    ],
+)
+def test_one_of_several_definitions_is_named_by_its_line(text, language, name, body):
+    found = find(text, languages.by_name(language), name)
+    assert text[found.body.start : found.body.stop].strip() == body
+
+
+def test_the_message_says_how_to_tell_definitions_apart():
+    python = languages.by_name("python")
+    with pytest.raises(UsageError, match=r"`C\.v` is defined 2 times, at lines 2, 6") as caught:
+        find(PROPERTY, python, "v")
+    assert caught.value.hint == "say in which line, as in `-r C.v@2`"
+    with pytest.raises(UsageError, match=r"`C\.v` is not defined in line 5") as caught:
+        find(PROPERTY, python, "C.v@5")
+    assert caught.value.hint == "it is at lines 2, 6"
+    one_line = "class C { get v() { return 1 } set v(x) { } }"
+    with pytest.raises(UsageError) as caught:
+        find(one_line, languages.by_name("javascript"), "C.v@1")
+    assert caught.value.hint == "name its columns instead, as in `-r 1:11-1:30`"
+    assert one_line[10:30] == "get v() { return 1 }"
+
+
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    ("text", "language", "name"),
+    [
+        ("class Été:\n    def café(self):\n        return 1\n", "python", "Été.café"),
+        ("function café() { return 1; }\n", "javascript", "café"),
+    ],
+)
+def test_a_name_is_one_however_its_accents_are_written(text, language, name, written, asked):
+    text = unicodedata.normalize(written, text)
+    assert find(text, languages.by_name(language), unicodedata.normalize(asked, name)).body is not None
+
+
+CASTS = "struct A { operator bool() const { return 1; } bool operator()(int a) { return 2; } };\n"
+QUOTED = 'class K { "quoted name"() { return 1; } [Symbol.iterator]() { return 2; } #priv() { return 3; } }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "name", "body"),
+    [
+        (CASTS, "cpp", "A.operator bool() const", "return 1;"),
+        (CASTS, "cpp", "A::operator bool() const", "return 1;"),
+        (CASTS, "cpp", "A.operator bool", "return 1;"),
+        (CASTS, "cpp", "operator bool", "return 1;"),
+        (CASTS, "cpp", "A.operator()", "return 2;"),
+        (QUOTED, "javascript", 'K."quoted name"', "return 1;"),
+        (QUOTED, "javascript", "K.quoted name", "return 1;"),
+        (QUOTED, "javascript", "K.[Symbol.iterator]", "return 2;"),
+        (QUOTED, "javascript", "K.#priv", "return 3;"),
+    ],
+)
+def test_names_with_blanks_quotes_and_signs_are_named(text, language, name, body):
+    (region,) = targets.find(text, languages.by_name(language), [name], all_holes=False, lenient=False).regions
+    assert text[region.start : region.stop] == body

@@ -366,3 +366,22 @@ def test_mini_mends_a_program_that_lacks_a_token(mini, result_of, broken, mended
     job = replace(job, targets=replace(job.targets, regions=regions))
     result = result_of(fill(mini, job, POLICY), mini.network).result
     assert (result.text, result.ok) == (mended, True)
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended"),
+    [
+        (
+            "def add(a, b:\n    return a + b\n  def double(x):\n    return 2 * x\n",
+            "def add(a, b):\n    return a + b\ndef double(x):\n    return 2 * x\n",
+        ),
+        (
+            "def total(items):\n    result = 0\n    for item in items\n        result += item\n     return result\n",
+            "def total(items):\n    result = 0\n    for item in items:\n        result += item\n    return result\n",
+        ),
+    ],
+)
+def test_mini_mends_errors_whose_statements_overlap(mini, result_of, broken, mended):
+    (job,) = jobs_of([(source.from_bytes(broken.encode()), Path("x.py"))], Wanted((":errors",)))
+    result = result_of(fill(mini, job, POLICY), mini.network).result
+    assert (result.text, result.ok) == (mended, True)

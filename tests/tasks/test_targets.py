@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -278,3 +279,25 @@ def test_more_regions_than_can_be_written_together_are_refused(text: str, specs:
 
 def test_any_number_of_question_marks_may_stand_in_comments() -> None:
     assert cut("# ???\n" * 5000 + "x = ???\n") == ["???"]
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("x = ????\n", "???? in line 1"),
+        ("a = 1\nx = ??????\n", "?????? in line 2"),
+        ("x = ??\n", "?? in line 1"),
+        ("f(??)\n", "?? in line 1"),
+        ("x = \uff1f\uff1f\uff1f\n", "\uff1f\uff1f\uff1f in line 1"),
+    ],
+)
+def test_what_is_nearly_a_hole_is_named(text, near):
+    with pytest.raises(UsageError, match=rf"^{re.escape(near)} is no hole$") as caught:
+        find(text)
+    assert caught.value.hint == "write ??? for a hole, or ???8 for one of eight tokens"
+
+
+@pytest.mark.parametrize("text", ["x = a ?? b\n", "x = a ? b : c\n", "x = 1\n"])
+def test_what_is_an_operator_is_not_nearly_a_hole(text):
+    with pytest.raises(UsageError, match="there is no"):
+        find(text, language=by_name("javascript"))

@@ -136,3 +136,8 @@ def test_each_refusal_has_a_remedy_of_its_own():
     assert empty.hint == remedy("empty")
     assert region.hint == remedy("region")
     assert len(set(hints)) == 4
+
+
+def test_lines_are_those_of_an_editor():
+    text = "a = 1\x0c\nb = '\u2028'\r\nc = \x85)\nd\n"
+    assert excerpt(text, 3).split("\n") == ["     1 a = 1\x0c", "     2 b = '\u2028'", ">    3 c = \x85)", "     4 d"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 1024
 _HOLE = re.compile(r"(?<!\?)\?{3}(?!\?)(?:([0-9]+)(?:-([0-9]+))?)?")
+_NEAR = re.compile(r"\?{4,}|\uff1f{2,}|(?:(?<=[=(\[{,:])|(?<=[=(\[{,:] )|(?<=return ))\?\?(?![?=])")
 _LENGTH = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _NEWLINE = re.compile(r"\r\n|\n")
 
@@ -27,6 +28,12 @@ def find(text: str) -> tuple[Region, ...]:
         line, seen = line + text.count("\n", seen, match.start()), match.start()
         found.append(_region(match, line))
     return tuple(found)
+
+
+def near(text: str) -> str:
+    """What looks as if it were meant as a hole, and where: "???? in line 1"; "" if nothing does."""
+    match = _NEAR.search(text)
+    return f"{match[0]} in line {text.count(chr(10), 0, match.start()) + 1}" if match else ""
 
 
 def fill(text: str, regions: Sequence[Region], replacements: Sequence[str], *, newline: str) -> str:

@@ -7,6 +7,7 @@ as not checked, which is never a pass.
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from bisect import bisect_right
 from dataclasses import dataclass, replace
@@ -164,10 +165,11 @@ def _is_substantial_python(text: str) -> bool:
 
 def _result(text: str, shift: int, errors: list[Error]) -> CheckResult:
     """A result of errors in character offsets, which are `shift` less than those in `text`."""
-    starts = compiler.line_starts(text)
-    diagnostics = []
+    starts, diagnostics = compiler.line_starts(text), []
+    end = len(re.sub(r"(\r\n?|\n)\Z", "", text))  # behind the last newline there is no line
     for start, stop, message in sorted(errors):
-        line = bisect_right(starts, start + shift)
-        column = start + shift - starts[line - 1] + 1
+        at = min(start + shift, end)
+        line = bisect_right(starts, at)
+        column = at - starts[line - 1] + 1
         diagnostics.append(Diagnostic(line, column, message, start + shift, stop + shift))
     return CheckResult(checked=True, diagnostics=tuple(diagnostics))

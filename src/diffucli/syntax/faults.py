@@ -50,9 +50,12 @@ def _python(text: str, language: Language, *, fragment: bool) -> list[tuple[Diag
     left, most = text, MOST if len(text) < LARGE else 1
     while len(found) < most and (wrong := check(left, language, fragment=fragment).diagnostics):
         start, stop = _statement(left, wrong[0])
-        if any(start < other.stop and other.start < stop for other in map(_as_slice, found)):
+        touched = [one for one in found if start < one[1][1] and one[1][0] < stop]
+        if any(span[0] <= start and stop <= span[1] for _, span in touched):  # it was replaced in vain
             break
-        found.append((wrong[0], (start, stop)))
+        start, stop = min([start, *(span[0] for _, span in touched)]), max([stop, *(span[1] for _, span in touched)])
+        found = [one for one in found if one not in touched]
+        found.append(((touched[0][0] if touched else wrong[0]), (start, stop)))
         start = _behind_sound_blanks(left, start, wrong[0])
         word = neutral.filler(left, start, stop)
         if len(word) > stop - start:
@@ -65,10 +68,6 @@ def _behind_sound_blanks(text: str, start: int, error: Diagnostic) -> int:
     """`start`, or the end of the indentation that follows it if the error is in a line further down."""
     line = _line_end(text, start)
     return start if error.start <= line else start + len(text[start:line]) - len(text[start:line].lstrip())
-
-
-def _as_slice(fault: tuple[Diagnostic, Span]) -> slice:
-    return slice(*fault[1])
 
 
 def _statement(text: str, error: Diagnostic) -> Span:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +18,15 @@ from diffucli.syntax.bodies import Body
 from diffucli.syntax.compiler import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import tree_sitter
 
     from diffucli.syntax.languages import Language
 
 _SHOWN = 20  # names or lines listed in a message
+_AT_LINE = re.compile(r"(?P<name>.+)@(?P<line>[0-9]{1,9})")
+_LOOSE = re.compile(r"(?<!operator)\(.*|[\"'\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +130,18 @@ def symbols(text: str, language: Language, *, seconds: float = SECONDS) -> tuple
 def find(text: str, language: Language, name: str) -> Symbol:
     """The only definition of a dotted name (`Cfg::load` is `Cfg.load`), or of the end of one (`load`).
 
+    `load@12` is the one in line 12. Quotes, blanks and parameters of a name may be left out if no other has that name.
     UsageError: there is none (the message names similar ones), or there are several (the message names them).
     """
     found = symbols(text, language)
-    wanted = name.strip().replace("::", ".")
-    matches = [symbol for symbol in found if symbol.name == wanted]
-    matches = matches or [symbol for symbol in found if symbol.name.endswith(f".{wanted}")]
+    at = _AT_LINE.fullmatch(name.strip())
+    wanted = _exact(at["name"] if at else name.strip())
+    matches = _named(found, wanted)
+    if at and matches:
+        defined, line = _lines_of(text, matches), int(at["line"])
+        matches = [each for each in matches if _line(text, each.start) <= line <= _line(text, each.stop - 1)]
+        if not matches:
+            raise UsageError(f"`{wanted}` is not defined in line {line}", hint=f"it is at {defined}")
     if len(matches) == 1:
         return matches[0]
     names = list(dict.fromkeys(symbol.name for symbol in matches))
@@ -140,15 +150,48 @@ def find(text: str, language: Language, name: str) -> Symbol:
     if len(names) > 1:
         raise UsageError(
             f"{len(names)} symbols are named `{wanted}`; did you mean {_either(names[:_SHOWN])}?",
-            hint=f"write its whole name, as in `-r {names[0]}`",
+            hint=f"write its whole name, as in `-r {shlex.quote(names[0])}`",
         )
-    lines = ", ".join(str(_line(text, symbol.start)) for symbol in matches[:_SHOWN])
-    first = matches[0]
-    span = f"{_line(text, first.start)}:{_line(text, max(first.stop - 1, first.start))}"
     raise UsageError(
-        f"`{names[0]}` is defined {len(matches)} times, at lines {lines}",
-        hint=f"name the lines instead, as in `-r {span}`",
+        f"`{names[0]}` is defined {len(matches)} times, at {_lines_of(text, matches)}",
+        hint=_apart(text, matches),
     )
+
+
+def _apart(text: str, matches: Sequence[Symbol]) -> str:
+    """How one of several definitions of a name is named."""
+    first, last = matches[0].start, matches[0].stop - 1
+    lines = [_line(text, each.start) for each in matches]
+    if len(set(lines)) == len(lines):
+        return f"say in which line, as in `-r {shlex.quote(f'{matches[0].name}@{lines[0]}')}`"
+    left, right = (offset - text.rfind("\n", 0, offset) for offset in (first, last))
+    return f"name its columns instead, as in `-r {lines[0]}:{left}-{_line(text, last)}:{right}`"
+
+
+def _named(found: Sequence[Symbol], wanted: str) -> list[Symbol]:
+    """Those of that name, else those whose name ends so; names are compared exactly, else loosely."""
+    for form in (_exact, _loose):
+        name = form(wanted)
+        matches = [symbol for symbol in found if form(symbol.name) == name]
+        matches = matches or [symbol for symbol in found if form(symbol.name).endswith(f".{name}")]
+        if matches:
+            return matches
+    return []
+
+
+def _exact(name: str) -> str:
+    """A name in one spelling: é may be one character or two."""
+    return unicodedata.normalize("NFC", name).replace("::", ".")
+
+
+def _loose(name: str) -> str:
+    """A name without quotes, blanks and parameters: `operator bool() const` is `operatorbool`."""
+    return _LOOSE.sub("", _exact(name))
+
+
+def _lines_of(text: str, matches: Sequence[Symbol]) -> str:
+    lines = [str(_line(text, symbol.start)) for symbol in matches[:_SHOWN]]
+    return f"line{'s' if len(lines) > 1 else ''} {', '.join(lines)}"
 
 
 def _unknown(wanted: str, names: list[str]) -> UsageError:

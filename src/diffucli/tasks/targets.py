@@ -85,8 +85,10 @@ def find(
     require_few(len(named) + len(free))
     regions = arrange([*named, *free])
     if not regions and not lenient:
-        if "???" in text:
+        if holes.find(text):
             raise UsageError("every ??? stands where it is legal, so it is no hole", hint="add --hole, or a region")
+        if near := holes.near(text):
+            raise UsageError(f"{near} is no hole", hint="write ??? for a hole, or ???8 for one of eight tokens")
         raise UsageError("there is no ???, and no region is named", hint="name one, such as -r 10:40")
     parts = [(region.start, region.stop, region.lead) for region in regions]
     sound = is_python and neutral.parses_without(plain, parts, fragment=fragment)
