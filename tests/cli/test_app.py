@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
 import shlex
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +20,7 @@ from diffucli.cli.app import COMMANDS, app, run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+REPOSITORY = Path(__file__).parents[2]
 ROOT = typer.main.get_command(app)
 
 
@@ -46,6 +53,7 @@ def test_the_help_lists_what_people_need_first(diffu):
         "eval",
         "bench",
         "train",
+        "help",
     )
     rows = re.findall(r"^│ (\w+) ", diffu("--help").out.decode(), re.MULTILINE)
     assert tuple(rows) == COMMANDS
@@ -99,3 +107,42 @@ def test_ctrl_c_is_not_turned_into_an_exit_code(monkeypatch):
     monkeypatch.setattr("diffucli.cli.streams.inputs", stop)
     with pytest.raises(KeyboardInterrupt):
         run(["check"])
+
+
+@pytest.mark.parametrize("words", [[], ["fill"], ["model"], ["model", "pull"], ["help"]], ids=" ".join)
+def test_help_is_that_of_the_flag(words, diffu):
+    asked, flagged = diffu("help", *words), diffu(*words, "--help")
+    assert (asked.code, asked.out, asked.err) == (0, flagged.out, "")
+    assert f"Usage: diffu {' '.join(words)}".strip().encode() in asked.out
+
+
+@pytest.mark.parametrize("words", [["nosuch"], ["model", "nosuch"]], ids=" ".join)
+def test_help_of_what_is_no_command_is_refused(words, diffu):
+    done = diffu("help", *words)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "No such command" in done.err
+
+
+def test_the_manual_page_is_that_of_the_commands():
+    pages = runpy.run_path(str(REPOSITORY / "docs" / "scripts" / "pages.py"))
+    page = (REPOSITORY / "docs" / "man" / "diffu.1").read_text(encoding="utf-8")
+    assert pages["man_page"]() == page, "run python docs/scripts/pages.py"
+    assert not [name for name in EVERY if f".SS {name.replace('-', chr(92) + '-')} [OPTION]..." not in page]
+    wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["shared-data"] == {"docs/man": "share/man/man1"}, "where man looks beside bin"
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+def test_man_shows_the_page_without_a_warning():
+    done = subprocess.run(
+        ["man", "--warnings", "-l", REPOSITORY / "docs" / "man" / "diffu.1"],
+        env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "100", "MANPAGER": "cat"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    shown = re.sub(r".\x08", "", done.stdout)
+    assert "\n   diffu model pull [OPTION]... NAME\n" in shown
+    assert "--preset balanced|fast|exact|factor|entropy-bound\n" in shown
+    assert 'diffu fill app.py -r Cfg.load -p "use a with statement" --diff\n' in shown

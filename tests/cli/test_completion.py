@@ -31,6 +31,7 @@ def asked(diffu: Diffu, monkeypatch) -> Callable[..., list[str]]:
     Path("app.py").write_text(APP)
 
     def ask(*words: str, shell: str = "fish") -> list[str]:
+        monkeypatch.setenv("COLUMNS", "80")
         monkeypatch.setenv(VARIABLE, f"complete_{shell}")
         monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
         monkeypatch.setenv("_TYPER_COMPLETE_ARGS", " ".join(["diffu", *words]))
@@ -56,6 +57,7 @@ def words(lines: list[str]) -> list[str]:
         (["bench", "sp"], ["speed"]),
         (["fill", "--preset", "fa"], ["fast", "factor"]),
         (["gen", "--stri"], ["--strict"]),
+        (["fill", "--reg"], ["--region"]),
         (["check", "-l", "java"], ["javascript", "java"]),
         (["gen", "-m", "mi"], ["mini"]),
         (["model", "pull", "dream-"], ["dream-coder"]),
@@ -72,6 +74,9 @@ def words(lines: list[str]) -> list[str]:
         (["config", "set", "verify", ""], ["error", "warn", "off"]),
         (["config", "set", "nosuch", ""], []),
         (["completion", "z"], ["zsh"]),
+        (["help", "mod"], ["model"]),
+        (["help", "model", "pu"], ["pull"]),
+        (["help", "gen", ""], []),
     ],
     ids=" ".join,
 )

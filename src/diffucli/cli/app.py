@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from diffucli.cli import (
     bench,
     check,
+    complete,
     completion,
     config,
     doctor,
@@ -20,6 +21,7 @@ from diffucli.cli import (
     gen,
     log,
     model,
+    options,
     replay,
     trace,
     train,
@@ -48,6 +50,7 @@ COMMANDS = (
     "eval",
     "bench",
     "train",
+    "help",
 )
 
 
@@ -91,6 +94,19 @@ def root(version: bool = typer.Option(False, "--version", help="Show the version
 
         typer.echo(f"diffu {version_of('diffucli')}")
         raise typer.Exit
+
+
+@app.command("help", epilog=options.examples("diffu help fill", "diffu help model pull"))
+def help_(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="COMMAND", help="Whose help it is.", show_default=False, autocompletion=complete.commands
+        ),
+    ] = None,
+) -> None:
+    """Print the help of a command, as its --help does."""
+    raise typer.Exit(run([*(words or ()), "--help"]))
 
 
 def _keep_help_plain() -> None:

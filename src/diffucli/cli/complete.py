@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -67,6 +68,15 @@ def _symbols(path: Path) -> Iterator[str]:
         text = source.read(path).text
         for symbol in symbols.symbols(text, languages.detect(text, path)):
             yield symbol.name
+
+
+def commands(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Names of commands, below those that stand before."""
+    command: Any = context.find_root().command
+    for word in context.params.get("words") or ():
+        command = getattr(command, "commands", {}).get(word)
+    below = getattr(command, "commands", {})
+    return _starting(incomplete, {name: str(one.help).partition("\n")[0] for name, one in below.items()})
 
 
 def keys(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:

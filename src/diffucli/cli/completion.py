@@ -34,6 +34,7 @@ def answer(command: Any, instruction: str) -> int:
     """Prints what the shell that set `instruction` asks for. The exit code."""
     from typer._click.shell_completion import get_completion_class
 
+    os.environ["COLUMNS"] = "10000"  # else typer breaks a long help, and its second line is taken for a word
     with suppress(Exception):  # a traceback would land in the line that is being typed
         cut = _whole_words() if instruction == "complete_bash" else 0
         kind = get_completion_class(instruction.removeprefix("complete_"))
