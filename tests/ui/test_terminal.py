@@ -55,6 +55,42 @@ def test_force_color_does_not_animate_into_a_pipe():
     assert not wants_live(io.StringIO(), "auto", {"TERM": "xterm", "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"})
 
 
+@pytest.fixture
+def foreground(monkeypatch):
+    """foreground(False): another process group has the terminal."""
+
+    def put(ours: bool) -> None:
+        monkeypatch.setattr("os.tcgetpgrp", lambda _: os.getpgrp() + (not ours))
+
+    monkeypatch.setattr(Tty, "fileno", lambda _: 2, raising=False)
+    return put
+
+
+def test_a_job_in_the_background_draws_nothing_over_the_shells_prompt(foreground):
+    for ours in (True, False):
+        foreground(ours)
+        assert wants_live(Tty(), "auto", {"TERM": "xterm"}) is ours
+        assert wants_live(Tty(), "always", {"TERM": "xterm"})
+
+
+def test_a_screen_goes_on_when_its_process_comes_to_the_foreground(foreground):
+    """After Ctrl-Z, `bg` and `fg`."""
+    out = Tty()
+    foreground(ours=False)
+    screen = Screen(out, size=lambda: (40, 10))
+    screen.enter()
+    screen.paint(Rows(["a"]))
+    screen.leave()
+    assert out.getvalue() == ""
+    screen.enter()
+    foreground(ours=True)
+    screen.paint(Rows(["a"]))
+    screen.leave()
+    assert out.getvalue().startswith("\x1b[?1049h\x1b[?25l")
+    assert out.getvalue().endswith("\x1b[?1049l\x1b[?25h")
+    assert out.getvalue().count("\x1b[?1049h") == 1
+
+
 def test_what_is_painted_replaces_what_was_and_leaves_nothing():
     screen, stream = terminal()
     out = io.StringIO()

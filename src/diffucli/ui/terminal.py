@@ -8,6 +8,7 @@ width and a height.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from io import StringIO
 from itertools import chain
@@ -46,10 +47,18 @@ class Drawable(Protocol):
 
 
 def wants_live(out: TextIO, mode: LiveMode, env: Mapping[str, str]) -> bool:
-    """Whether to draw on `out`. "auto": if it is a terminal that can move its cursor."""
+    """Whether to draw on `out`. "auto": if it is a terminal that can move its cursor, and `is_in_foreground`."""
     if mode != "auto":
         return mode == "always"
-    return out.isatty() and env.get("TERM", "") != "dumb"
+    return out.isatty() and env.get("TERM", "") != "dumb" and is_in_foreground(out)
+
+
+def is_in_foreground(out: TextIO) -> bool:
+    """Whether the terminal behind `out` is not in another's hands, as it is for `diffu gen x &` at a shell's prompt."""
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):  # it is no terminal, or not the one that controls this process
+            return os.tcgetpgrp(out.fileno()) == os.getpgrp()
+    return True
 
 
 def size_of(out: TextIO) -> TerminalSize:
@@ -76,13 +85,15 @@ def writer() -> Callable[[Iterable[Segment]], str]:
 class Screen:
     """Draws on `out` from the row of the cursor downwards. A context in which the cursor is hidden.
 
-    Errors of writing are ignored, since a terminal that has gone away is no reason to stop.
+    Nothing is drawn as long as the process is in the background. Errors of writing are ignored, since a terminal that
+    has gone away is no reason to stop.
     """
 
     def __init__(self, out: TextIO, *, size: Callable[[], TerminalSize] | None = None) -> None:
         self._out = out
         self._size = size or (lambda: size_of(out))
         self._above = 0  # the rows on the terminal above the last one that is drawn
+        self._waits = False  # for the foreground, to be entered
         self._write = writer()
 
     def __enter__(self) -> Self:
@@ -101,17 +112,25 @@ class Screen:
     def enter(self) -> None:
         """Hides the cursor. What is painted next begins in the row of the cursor."""
         self._above = 0
-        with deferred_signals():
-            self._send(ALTERNATE + HIDE)
+        self._waits = not is_in_foreground(self._out)
+        if not self._waits:
+            with deferred_signals():
+                self._send(ALTERNATE + HIDE)
 
     def leave(self) -> None:
         """Erases what is drawn and shows the cursor at the place where it was at first."""
+        if self._waits:
+            return
         with deferred_signals():
             self._send("\r" + CLEAR_ROW + CLEAR_BELOW + (UP + CLEAR_ROW) * self._above + NORMAL + SHOW)
             self._above = 0
 
     def paint(self, drawable: Drawable) -> None:
         """Replaces what is drawn, in the terminal's size of now. The last column stays free."""
+        if not is_in_foreground(self._out):
+            return
+        if self._waits:
+            self.enter()
         width, height = self._size()
         lines = drawable.lines(max(width - 1, 1), height)
         joined = chain.from_iterable((NEXT, *line) for line in lines)  # each row clears its own first
