@@ -157,10 +157,26 @@ def test_records_that_cannot_be_written_are_one_line(
     for path, reason in (
         (tmp_path, "is a folder"),
         (tmp_path / "no" / "a.jsonl", "its folder does not exist"),
+        ("new/", "'new/' is no name of a file"),
     ):
         done = diffu("eval", "-q", "--records", path)
         assert (done.code, len(done.lines), done.out) == (2, 1, b"")
         assert reason in done.err
+
+
+@pytest.mark.usefixtures("three")
+def test_records_go_into_a_stream_behind_what_is_there(
+    diffu: Diffu, says: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """As of `--records /dev/fd/3 3>> log`: the log was emptied."""
+    says("return x")
+    (tmp_path / "log").write_text("before\n")
+    with (tmp_path / "log").open("a") as log:
+        assert diffu("eval", "-q", "--records", f"/dev/fd/{log.fileno()}").code == 0
+        log.write("after\n")
+    first, *records, last = (tmp_path / "log").read_text().splitlines()
+    assert (first, last) == ("before", "after")
+    assert {json.loads(line)["group"] for line in records} == {"requests", "lines"}
 
 
 def test_only_what_the_system_refuses_to_write_is_told_as_such(tmp_path: Path) -> None:

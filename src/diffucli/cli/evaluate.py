@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,17 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffucli.cli import options as flag
-from diffucli.cli import streams
+from diffucli.cli import outlets, streams
 from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice
 from diffucli.cli.progress import meter
 from diffucli.cli.report import Report
-from diffucli.errors import UsageError, WriteFailed
+from diffucli.errors import UsageError
 from diffucli.eval.suites import Suite, of_groups, problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from diffucli.cli.outlets import Outlet
     from diffucli.eval.evaluate import JudgedSample
     from diffucli.eval.problems import Problem
     from diffucli.eval.report import GroupReport
@@ -49,7 +49,9 @@ def evaluate(
     lengths: Annotated[
         bool, typer.Option("--lengths", help="Holes only: at their true length, at fixed lengths, and by default.")
     ] = False,
-    records: Annotated[Path | None, typer.Option("--records", metavar="FILE", help=RECORDS_HELP)] = None,
+    records: Annotated[
+        Path | None, typer.Option("--records", metavar="FILE", parser=flag.file, help=RECORDS_HELP)
+    ] = None,
     unconfined: flag.Unconfined = False,
 ) -> None:
     """Measure how many problems a model solves. It was not trained on them; its answers run in a sandbox.
@@ -68,7 +70,8 @@ def evaluate(
 
     if samples > 1:
         evaluations.require_sampling(choice.decoding().policy())
-    if records:
+    outlet = outlets.opened(records) if records else None
+    if records and not outlet:
         require_target(records)
     confinement: Confinement = "none" if unconfined else strongest()
     judging = partial(judge, confinement=confinement)
@@ -82,7 +85,7 @@ def evaluate(
         if lengths
         else evaluations.evaluate(chosen, evaluations.solver(writer), seeds=seeds, judge=judging)
     )
-    reports = by_length.length_reports(recorded(watched(results, total, report=report), records))
+    reports = by_length.length_reports(recorded(watched(results, total, report=report), records, outlet))
     if report.json:
         how = {"samples": samples, **opened.values(), "seed": policy.seed}
         about = {"suite": suite, **how, "confinement": confinement}
@@ -114,28 +117,26 @@ def _table(reports: Mapping[str, Sequence[GroupReport]]) -> str:
     return lengths.table(reports) if len(reports) > 1 else report.table(reports.get(AUTO, []))
 
 
-def recorded(results: Iterable[JudgedSample], path: Path | None) -> Iterator[JudgedSample]:
-    """Passes results on and writes a line for each to `path`, if there is one. WriteFailed: the system refuses it."""
+def recorded(
+    results: Iterable[JudgedSample], path: Path | None, outlet: Outlet | None = None
+) -> Iterator[JudgedSample]:
+    """Passes results on and writes a line for each to `path`, if there is one. WriteFailed: the system refuses it.
+
+    outlet: the stream that `path` leads to.
+    """
     from diffucli.eval.report import record
 
     if path is None:
         yield from results
         return
-    with _writing(path):
-        file = path.open("w", encoding="utf-8", buffering=1)  # whole lines, which others can read meanwhile
+    with streams.as_write_failed(str(path)):
+        place, ours = (outlet.descriptor, outlet.is_ours) if outlet else (path, True)
+        file = open(place, "w", encoding="utf-8", buffering=1, closefd=ours)  # noqa: SIM115 — whole lines at once
     with file:
         for result in results:
-            with _writing(path):
+            with streams.as_write_failed(str(path)):
                 file.write(f"{json.dumps(record(result))}\n")
             yield result
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise WriteFailed(f"{path}: {exc.strerror or exc}", hint="name another file, or make room") from exc
 
 
 def watched(results: Iterable[JudgedSample], total: int, *, report: Report) -> Iterator[JudgedSample]:

@@ -54,14 +54,19 @@ def _seed(value: int | None) -> int | None:
     return value
 
 
-def _file(text: str) -> Path | None:
-    """The path; `-`, and what leads to stdout, is as without the option. UsageError: only a folder has such a name."""
-    from diffucli.cli import outlets
-
+def file(text: str) -> Path:
+    """The path of a file that is to be written. UsageError: only a folder has such a name."""
     if text.endswith(("/", os.sep)) or not text:
         raise UsageError(f"{text!r} is no name of a file", hint=f"add one to it, such as {text}answer.py")
-    path = Path(text)
-    return None if text == "-" or outlets.standard_of(path) == outlets.OUT else path
+    return Path(text)
+
+
+def unless_stdout(path: Path | None) -> Path | None:
+    """The path; `-`, and what leads to stdout, is as without the option."""
+    from diffucli.cli import outlets
+
+    is_stdout = path is not None and (path == Path("-") or outlets.standard_of(path) == outlets.OUT)
+    return None if is_stdout else path
 
 
 def examples(*commands: str) -> str:
@@ -164,7 +169,9 @@ NO_LOG_HELP = "Keep no trace of this run in the log."
 NoLog = Annotated[bool, output("--no-log", envvar="DIFFU_NO_LOG", metavar=FLAG, help=NO_LOG_HELP)]
 THEME_HELP = "Colours for a dark or a light background; auto asks the terminal."
 Themes = Annotated[ThemeChoice, output("--theme", envvar="DIFFU_THEME", help=THEME_HELP)]
-Output = Annotated[Path | None, output("-o", "--output", metavar="FILE", parser=_file, help=OUTPUT_HELP)]
+Output = Annotated[
+    Path | None, output("-o", "--output", metavar="FILE", parser=file, callback=unless_stdout, help=OUTPUT_HELP)
+]
 Language = Annotated[
     str | None, typer.Option("-l", "--lang", metavar="NAME", help=LANG_HELP, autocompletion=complete.languages)
 ]

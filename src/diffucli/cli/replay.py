@@ -63,7 +63,14 @@ def replay(
     export: Annotated[Export | None, typer.Option("--export", help=EXPORT_HELP)] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write the export to this file, not to stdout."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            parser=flag.file,
+            callback=flag.unless_stdout,
+            help="Write the export to this file, not to stdout.",
+        ),
     ] = None,
     width: Annotated[
         int, typer.Option("--width", metavar="N", min=20, max=400, help="Columns of cast, svg and txt.")

@@ -40,7 +40,7 @@ Yardsticks = Annotated[
 ]
 Rounds = Annotated[int, typer.Option("-n", "--rounds", metavar="N", min=1, help="Measure everything this often.")]
 Length = Annotated[int | None, typer.Option("--length", metavar="N", min=1, help=LENGTH_HELP)]
-Plot = Annotated[Path | None, flag.output("--plot", metavar="FILE.svg", help=PLOT_HELP)]
+Plot = Annotated[Path | None, flag.output("--plot", metavar="FILE.svg", parser=flag.file, help=PLOT_HELP)]
 Long = Annotated[bool, typer.Option("--long", metavar=flag.FLAG, help=LONG_HELP)]
 
 
