@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from huggingface_hub import constants
 
 from diffucli import doctor
 from diffucli.cli.app import run
@@ -151,6 +154,29 @@ def test_folders_have_sizes(house):
     assert "3.0 MB" in found(house)["undo"].text
 
 
+@pytest.mark.parametrize("token", ["", "hf_mine"])
+def test_the_way_to_the_hub_is_told_without_going_it(house, monkeypatch, token):
+    monkeypatch.setattr(constants, "ENDPOINT", "https://mirror.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(house / "token"))
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:geheim@proxy.invalid:3128")
+    finding = doctor._hub()
+    assert finding.verdict == "note"
+    assert finding.text.startswith(f"https://mirror.invalid, {'with a' if token else 'without a'} token, through ")
+    assert "HTTPS_PROXY" in finding.text
+    assert finding.text.endswith(", HF_HUB_OFFLINE is set (not asked)")
+    assert "geheim" not in finding.text
+    assert "hf_mine" not in finding.text
+
+
+def test_a_setting_of_the_hub_that_cannot_work_stops_no_model(house, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "mirror.invalid")
+    finding = found(house)["hub"]
+    assert (finding.verdict, "HF_ENDPOINT is no address" in finding.text) == ("bad", True)
+    assert not any(stop for _, stop in examine())
+
+
 def test_little_disk_is_found(house, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     assert "1.0 GB free" in found(house)["disk"].text
@@ -276,3 +302,9 @@ def test_a_gpu_that_torch_cannot_use_is_found(house, monkeypatch):
 def test_every_plan_has_a_speed(device, quant, offloaded, hidden):
     made = memory.Plan(device, quant, 1, 1, 1, 1, 9, offloaded)
     assert speed(made, Config(64, hidden, 64, 2, 4, 2)) in CLASSES.values()
+
+
+def test_the_readme_installs_a_torch_that_the_package_takes():
+    root = Path(__file__).parents[1]
+    (cap,) = re.findall(r'"torch>=[0-9.]+,(<[0-9.]+)"', (root / "pyproject.toml").read_text())
+    assert f'install -q "torch{cap}" --index-url' in (root / "README.md").read_text()

@@ -83,6 +83,7 @@ def probes() -> tuple[Probe, ...]:
         Probe("sandbox", _sandbox),
         *(Probe(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
         Probe("disk", _disk),
+        Probe("hub", _hub, remedy="docs/models.md has the variables"),
         Probe("terminal", _terminal, remedy="set PYTHONIOENCODING=utf-8, or a UTF-8 locale"),
         Probe("model", _model, vital=True, remedy="diffu model use mini, or diffu model pull diffucoder"),
     )
@@ -214,6 +215,12 @@ def _disk() -> Finding:
         remedy = "make room, or set DIFFU_HOME to a folder on another disk"
         return Finding("disk", "bad", f"{format_bytes(free)} free at {existing}: no room for a 7B model", remedy)
     return Finding("disk", "ok", f"{format_bytes(free)} free at {existing}")
+
+
+def _hub() -> Finding:
+    from diffucli.model import hub
+
+    return Finding("hub", "note", f"{hub.settings()} (not asked)")
 
 
 def _terminal() -> Finding:

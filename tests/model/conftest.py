@@ -58,6 +58,7 @@ def hub(published, home, tmp_path, monkeypatch) -> Iterator[Any]:
 
     from diffucli.model import download
 
+    huggingface_hub.close_session()  # another test's, whose proxies are others
     with loopback.Hub() as serving:
         serving.repositories[pulling.NAME] = loopback.Repository(published)
         monkeypatch.setattr(constants, "ENDPOINT", serving.address)

@@ -107,6 +107,15 @@ def look(repository: str, revision: str | None) -> Listing:
         return Listing(name, str(info["sha"]), licence, link, tuple(map(_remote, siblings)), _base(card))
 
 
+def settings() -> str:
+    """How the hub is reached, in words; it is not asked. Raises UsageError if that cannot work."""
+    _session()
+    token = "with a token" if "authorization" in _headers() else "without a token"
+    ways = [f"through {', '.join(names)}"] if (names := _proxies()) else []
+    offline = ["HF_HUB_OFFLINE is set"] if constants.HF_HUB_OFFLINE else []
+    return ", ".join([constants.ENDPOINT, token, *ways, *offline])
+
+
 def stream(listing: Listing, name: str, start: int) -> Iterator[tuple[int, int | None, bytes]]:
     """The bytes of a file from `start` on as (position, bytes in the whole file if the server says it, bytes).
 
