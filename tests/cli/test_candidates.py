@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from diffucli.cli.destination import outputs
+from diffucli.tasks.doubt import Calibration
 
 
 class Typed(io.StringIO):
@@ -83,7 +86,8 @@ def test_an_output_gets_the_accepted_one(asked):
 )
 def test_what_cannot_be_asked_is_refused(asked, flags, line):
     done = asked("y\n", flags=flags)
-    assert (done.code, done.lines) == (2, [line])
+    told = [f"diffu: {error['error']} ({error['hint']})" for error in map(json.loads, done.out.splitlines())]
+    assert (done.code, told or done.lines) == (2, [line])
 
 
 def test_without_a_terminal_nobody_can_be_asked(diffu):
@@ -103,3 +107,20 @@ def test_numbers_stand_before_the_suffix():
     ]
     assert outputs(Path("out.py")) == [Path("out.py")]
     assert outputs(None) == outputs(None, several=2) == []
+
+
+def test_each_candidate_has_its_own_doubt(asked, monkeypatch):
+    calibration = Calibration((0.0, 0.2, 0.0, 0.0), 0.0, threshold=1.0)  # by what the model says of a text read again
+    monkeypatch.setattr("diffucli.tasks.doubt.read", lambda _: {"fill": calibration})
+    told = re.findall(
+        r"candidate (\d) of 2: the model was not sure of this text: .* probability of (\d+)%\n", asked("n\n", "q\n").err
+    )
+    assert [number for number, _ in told] == ["1", "2"]
+
+
+def test_the_view_says_that_it_shows_one_of_them(diffu, says, monkeypatch):
+    says("1", "2")
+    Path("a.py").write_text("x = ???1\n")
+    monkeypatch.setattr("diffucli.ui.wants_live", lambda *_: True)
+    assert "tiny-dream, 1 of 2 candidates" in diffu("fill", "a.py", "-n", "2").err
+    assert "candidates" not in diffu("fill", "a.py").err

@@ -10,6 +10,7 @@ import pytest
 
 from diffucli.cli import session
 from diffucli.cli.effort import Trying
+from diffucli.tasks.doubt import Evidence
 from diffucli.tasks.engine import Effort
 
 ANSWERS = ("a = int(1)\n```", "b = int(2)\n```", "b = int(2)\n```")
@@ -40,6 +41,8 @@ def test_all_candidates_are_lines_of_json_each_text_once(diffu, says):
     assert sorted([first["times"], second["times"]]) == [1, 2]
     assert first["schema"] == "diffu.candidate/1"
     assert (first["candidate"], first["parses"], first["warnings"], first["file"]) == (1, True, [], None)
+    assert first["doubt"].keys() == second["doubt"].keys() == {"probability", "doubtful", *Evidence.__slots__}
+    assert first["doubt"]["reread_logprob"] != second["doubt"]["reread_logprob"], "each is read again"
 
 
 def test_refused_candidates_are_left_out_with_a_word(diffu, says):

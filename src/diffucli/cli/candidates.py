@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from diffucli.cli import destination, paint, streams
-from diffucli.cli.report import Report, attempt_values, shown
+from diffucli.cli.report import Report, attempt_values, doubt_values, shown
 
 if TYPE_CHECKING:
     from diffucli.cli.destination import Target
@@ -55,7 +55,8 @@ def put_all(
                 )
                 times = sum(other.text == each.text for other in result.candidates)
                 line = {"schema": "diffu.candidate/1", "candidate": number + 1, "text": each.text, "times": times}
-                lines.append(json.dumps({**line, **place, **attempt_values(each)}) + "\n")
+                doubt = each.doubt and doubt_values(each.doubt)
+                lines.append(json.dumps({**line, **place, **attempt_values(each), "doubt": doubt}) + "\n")
             streams.put("".join(lines).encode())
 
 
@@ -67,7 +68,8 @@ def ask(filled: Filled, at_work: Session) -> Filled:
     accepted = filled.result.acceptable()
     for number, each in enumerate(accepted, 1):
         one = replace(filled, result=replace(filled.result, candidates=(each,)))
-        streams.say(f"candidate {number} of {len(accepted)}")
+        doubt = each.doubt.message if each.doubt else ""
+        streams.say(f"candidate {number} of {len(accepted)}{doubt and f': {doubt}'}")
         lines = one.diff().decode(errors="replace").split("\n")
         paint.say_diff("\n".join(shown(line, sys.stderr.encoding) for line in lines).rstrip(), at_work.theme)
         answer = _answer()

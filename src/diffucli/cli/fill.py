@@ -135,7 +135,7 @@ def fill(
                 run = task.fill(
                     at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify, effort=effort
                 )
-                done = at_work.run(run, language=job.language.name, file=job.name)
+                done = at_work.run(run, language=job.language.name, file=job.name, candidates=trying.candidates)
                 report.of_run(done.result, job.name, strict=strict)
                 done.result.accepted(strict=strict)
                 filled.append(candidates.ask(done, at_work) if destination.ask else done)

@@ -63,7 +63,7 @@ def gen(
     request = Request(joined(words, contexts), language, length or DEFAULT_ANSWER_TOKENS, verify=verify)
     with at_work.journal.recording("gen", words):
         run = generate(at_work.checkpoint, request, at_work.policy, effort=trying.effort(project, verify))
-        result = at_work.run(run, language=language.name)
+        result = at_work.run(run, language=language.name, candidates=trying.candidates)
         if not result.ended and not result.chosen.written.masks_left:
             report.warn("the canvas is full before the code came to its end; try a larger --length")
         report.of_run(result, strict=strict)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from diffucli.syntax.check import CheckResult, Diagnostic
     from diffucli.tasks.attempt import Attempt
+    from diffucli.tasks.doubt import Doubt
     from diffucli.tasks.engine import Result
 
 MOST_WARNINGS = 3  # lines on stderr
@@ -163,12 +164,13 @@ def attempt_values(attempt: Attempt) -> dict[str, object]:
 def run_values(result: Result, load_seconds: float) -> dict[str, object]:
     """What --json says of a run."""
     counts = {"candidates": len(result.candidates), "attempts": len(result.attempts)}
-    doubt = {
-        "probability": result.doubt.probability,
-        "doubtful": result.doubt.doubtful,
-        **asdict(result.doubt.evidence),
-    }
-    return {"run": figures(result, load_seconds), **counts, **attempt_values(result.chosen), "doubt": doubt}
+    chosen, doubt = attempt_values(result.chosen), doubt_values(result.doubt)
+    return {"run": figures(result, load_seconds), **counts, **chosen, "doubt": doubt}
+
+
+def doubt_values(doubt: Doubt) -> dict[str, object]:
+    """What --json says of a doubt."""
+    return {"probability": doubt.probability, "doubtful": doubt.doubtful, **asdict(doubt.evidence)}
 
 
 def places(diagnostics: Iterable[Diagnostic]) -> list[dict[str, object]]:

@@ -62,10 +62,10 @@ class Session:
         for limit in exceeded(self.entry.limits, tokenizer, language=language, words=words, contexts=contexts):
             self.report.warn(f"{self.entry.name} {limit}")
 
-    def run(self, task: Run[T], *, language: str, file: str | None = None) -> T:
+    def run(self, task: Run[T], *, language: str, file: str | None = None, candidates: int = 1) -> T:
         """Runs a task to its end, drawn on the terminal where that is wanted; its result. Raises NoRoom.
 
-        file: the name of the file that it is for.
+        file: the name of the file that it is for. candidates: that are written, of which the first one is drawn.
         """
         from diffucli.decode.lanes import watched
         from diffucli.decode.loop import alone
@@ -78,7 +78,8 @@ class Session:
         if not self.is_live:
             result = pull(events)
         else:
-            view = View(language, files.real(self.entry.folder).name, theme=self.theme)
+            title = files.real(self.entry.folder).name + (f", 1 of {candidates} candidates" if candidates > 1 else "")
+            view = View(language, title, theme=self.theme)
             hold = SLOW if self.showing.slow else 0.0
             result = show(events, self.checkpoint.tokenizer.piece, view=view, fps=self.showing.fps, hold=hold)
         if network.trouble != before:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from diffucli.model.tokenizer import Tokenizer
     from diffucli.syntax.check import Diagnostic
+    from diffucli.tasks.doubt import Doubt
     from diffucli.tasks.verify import Check
     from diffucli.tasks.write import RunOutput
 
@@ -39,6 +40,7 @@ class Attempt:
     written: the tokens. warnings: what the other critics found. offsets: for each hole the character offset in `text`
     at which each of its tokens begins, and the one at which the last ends. depth: of the syntax errors, as
     `critics.depth` measures it. tested: by the user's own test, if there is one. rounds: of repair that led to it.
+    doubt: how sure the text is; None where it was not read again.
     """
 
     text: str
@@ -51,6 +53,7 @@ class Attempt:
     depth: tuple[int, int] = (0, 0)
     tested: Judged | None = None
     rounds: int = 0
+    doubt: Doubt | None = None
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

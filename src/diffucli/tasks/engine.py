@@ -45,7 +45,7 @@ class Effort:
     candidates: texts to choose from; the first is written as if it were alone, the others with the next seeds, and at
     temperature 0.7 where none is given. repair: rounds of repair without progress. pick: "best" is the one with the
     fewest faults, then the likeliest; "first" keeps the order of the seeds. test: judges texts that have no syntax
-    errors, all at once. doubt: whether the text is read again, which tells how sure it is.
+    errors, all at once. doubt: whether the candidates are read again, which tells how sure they are.
     """
 
     candidates: int = 1
@@ -173,10 +173,13 @@ def solve(
         layout = composed(best[0].written.layout, best[0].written.holes)
         yield Started(layout.tokens, checkpoint.tokenizer.mask, (), (layout.shown.start, layout.shown.stop))
         yield Finished(layout.tokens, "complete", 0.0, 0.0)
-    doubt, rereading = UNKNOWN, 0.0
+    rereading = 0.0
     if effort.doubt:
-        doubt, rereading = yield from doubt_of(checkpoint, best[0], task.kind)
+        doubts = yield from side_by_side([doubt_of(checkpoint, each, task.kind) for each in best], shown=None)
+        best = [replace(each, doubt=doubt) for each, (doubt, _) in zip(best, doubts, strict=True)]
+        rereading = sum(nfe for _, nfe in doubts)
     name, seconds = files.real(checkpoint.folder).name, time.perf_counter() - begun
+    doubt = best[0].doubt or UNKNOWN
     return Result(tuple(best), attempts, name, policy, seconds, doubt, rereading, tuple(notes))
 
 
