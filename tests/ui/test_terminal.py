@@ -91,6 +91,22 @@ def test_a_screen_goes_on_when_its_process_comes_to_the_foreground(foreground):
     assert out.getvalue().count("\x1b[?1049h") == 1
 
 
+def test_a_frame_that_was_being_made_at_a_ctrl_z_is_not_drawn_in_the_background(foreground):
+    class Stopped(Rows):
+        def lines(self, width, height=None):
+            foreground(ours=False)
+            screen.leave()
+            screen.enter()
+            return super().lines(width, height)
+
+    foreground(ours=True)
+    out = Tty()
+    screen = Screen(out, size=lambda: (40, 10))
+    screen.enter()
+    screen.paint(Stopped(["a"]))
+    assert out.getvalue().endswith("\x1b[?1049l\x1b[?25h")
+
+
 def test_what_is_painted_replaces_what_was_and_leaves_nothing():
     screen, stream = terminal()
     out = io.StringIO()

@@ -127,15 +127,15 @@ class Screen:
 
     def paint(self, drawable: Drawable) -> None:
         """Replaces what is drawn, in the terminal's size of now. The last column stays free."""
-        if not is_in_foreground(self._out):
-            return
-        if self._waits:
-            self.enter()
         width, height = self._size()
         lines = drawable.lines(max(width - 1, 1), height)
         joined = chain.from_iterable((NEXT, *line) for line in lines)  # each row clears its own first
         text = self._write(joined).removeprefix("\r\n")
         with deferred_signals():  # were `_above` not what is on the terminal, rows above the view would be erased
+            if not is_in_foreground(self._out):
+                return
+            if self._waits:
+                self.enter()
             self._send(BEGIN + "\r" + UP * self._above + text + CLEAR_BELOW + HOME + END)
             self._above = max(len(lines) - 1, 0)
 
