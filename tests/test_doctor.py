@@ -170,11 +170,11 @@ def test_the_way_to_the_hub_is_told_without_going_it(house, monkeypatch, token):
     assert "hf_mine" not in finding.text
 
 
-def test_a_setting_of_the_hub_that_cannot_work_stops_no_model(house, monkeypatch):
+def test_a_setting_of_the_hub_that_cannot_work_stops_no_model(monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "mirror.invalid")
-    finding = found(house)["hub"]
-    assert (finding.verdict, "HF_ENDPOINT is no address" in finding.text) == ("bad", True)
-    assert not any(stop for _, stop in examine())
+    (probe,) = (probe for probe in doctor.probes() if probe.name == "hub")
+    finding = isolated(probe)
+    assert (finding.verdict, probe.vital, "HF_ENDPOINT is no address" in finding.text) == ("bad", False, True)
 
 
 def test_little_disk_is_found(house, monkeypatch):

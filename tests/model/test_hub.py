@@ -44,6 +44,8 @@ if TYPE_CHECKING:
         ({"license": "other", "license_link": "https://example.org/l"}, "other", "https://example.org/l"),
         ({"license": ["mit", "apache-2.0"]}, "mit, apache-2.0", ""),
         ({}, "", ""),
+        ("no card", "", ""),
+        ({"base_model": {"x": 1}}, "", ""),
     ],
 )
 def test_the_licence_is_known_before_anything_is_fetched(hub, card, licence, link):

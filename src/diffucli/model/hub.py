@@ -102,7 +102,7 @@ def look(repository: str, revision: str | None) -> Listing:
         name = str(info.get("id"))
         name = name if _NAME.fullmatch(name) else repository
         siblings = [each for each in info.get("siblings") or [] if _FILE.fullmatch(str(each["rfilename"]))]
-        card = info.get("cardData") or {}
+        card = info["cardData"] if isinstance(info.get("cardData"), dict) else {}
         licence, link = _licence(card, name, [each["rfilename"] for each in siblings])
         return Listing(name, str(info["sha"]), licence, link, tuple(map(_remote, siblings)), _base(card))
 
