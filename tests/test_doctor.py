@@ -19,6 +19,7 @@ from diffucli.errors import ModelError, UsageError
 from diffucli.model import memory, nf4, registry
 from diffucli.model.config import Config
 from diffucli.model.registry import Entry
+from diffucli.syntax import tools
 
 
 @pytest.fixture
@@ -308,3 +309,11 @@ def test_the_readme_installs_a_torch_that_the_package_takes():
     root = Path(__file__).parents[1]
     (cap,) = re.findall(r'"torch>=[0-9.]+,(<[0-9.]+)"', (root / "pyproject.toml").read_text())
     assert f'install -q "torch{cap}" --index-url' in (root / "README.md").read_text()
+
+
+def test_the_programs_that_judge_texts_are_listed(monkeypatch):
+    monkeypatch.setattr(tools, "find", lambda program: f"/usr/bin/{program}" if program in {"bash", "cc"} else None)
+    (probe,) = (probe for probe in doctor.probes() if probe.name == "verdicts")
+    found = probe.look()
+    assert found.verdict == "ok"
+    assert "asked beside tree-sitter: /usr/bin/bash, /usr/bin/cc; not here: sh, zsh, gofmt, c++, node" in str(found)

@@ -2,6 +2,7 @@
 
     python docs/scripts/verdicts.py CASES            # CASES/valid/LANGUAGE/* and CASES/invalid/LANGUAGE/*
     python docs/scripts/verdicts.py CASES --files    # and of each language up to 250 files of the system
+    python docs/scripts/verdicts.py CASES --renames  # a name in one line of each of 100 system headers is changed
 
 Prints one Markdown row a language, with milliseconds a verdict, and the wrong verdicts with -v. --no-tools asks no
 program of the system.
@@ -11,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from diffucli.syntax import languages
 from diffucli.syntax.check import CheckResult, check
+from diffucli.syntax.compare import new_diagnostics
 
 SYSTEM = {
     "c": ("/usr/include/**/*.h",),
@@ -37,42 +40,42 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("cases", type=Path)
     parser.add_argument("--files", action="store_true")
+    parser.add_argument("--renames", action="store_true")
     parser.add_argument("--no-tools", action="store_true")
     parser.add_argument("-l", "--language", action="append")
     parser.add_argument("-v", "--verbose", action="store_true")
     given = parser.parse_args()
-    print(
-        "| language | valid refused | invalid accepted | system files refused | ms a verdict |\n|---|---|---|---|---|"
-    )
+    if given.renames:
+        for name in ("c", "cpp"):
+            renames(languages.by_name(name), tools=not given.no_tools)
+        return
+    print(HEAD)
     for language in languages.LANGUAGES:
-        if given.language and language.name not in given.language:
-            continue
-        began, count = time.perf_counter(), 0
-        cells = []
-        sets = [(given.cases / kind / language.name).glob("*") for kind in ("valid", "invalid")]
-        wrong_lines = []
-        for paths, wanted in zip(sets, (True, False), strict=True):
-            wrong, total = 0, 0
-            for path in sorted(paths):
-                total += 1
-                if (said := verdict(path, language, tools=not given.no_tools)).ok != wanted:
-                    wrong += 1
-                    wrong_lines.append(f"  {path}: {said.diagnostics[:1] or said.note or 'accepted'}")
-            count += total
-            cells.append(f"{wrong}/{total}")
-        took = 1000 * (time.perf_counter() - began) / max(count, 1)
-        if given.files:
-            wrong, found = 0, system_files(language)
-            for path in found:
-                if not (said := verdict(path, language, tools=not given.no_tools)).ok:
-                    wrong += 1
-                    wrong_lines.append(f"  {path}: {said.diagnostics[:1] or said.note}")
-            cells.append(f"{wrong}/{len(found)}")
-        else:
-            cells.append("")
-        print("|", language.name, "|", " | ".join(cells), "|", f"{took:.1f} |", flush=True)
-        if given.verbose:
-            print("\n".join(wrong_lines), flush=True)
+        if not given.language or language.name in given.language:
+            row(language, given)
+
+
+HEAD = "| language | valid refused | invalid accepted | system files refused | ms a verdict |\n|---|---|---|---|---|"
+
+
+def row(language: languages.Language, given: argparse.Namespace) -> None:
+    """Print what is wrong of a language."""
+    cells, lines, took, count = [], [], 0.0, 0
+    kinds = {kind: sorted((given.cases / kind / language.name).glob("*")) for kind in ("valid", "invalid")}
+    if given.files:
+        kinds["files"] = system_files(language)
+    for kind, paths in kinds.items():
+        began = time.perf_counter()
+        said = {path: verdict(path, language, tools=not given.no_tools) for path in paths}
+        if kind != "files":
+            took, count = took + time.perf_counter() - began, count + len(paths)
+        wrong = {path: one for path, one in said.items() if one.ok is (kind == "invalid")}
+        cells.append(f"{len(wrong)}/{len(paths)}")
+        lines += [f"  {path}: {one.diagnostics[:1] or one.note or 'accepted'}" for path, one in wrong.items()]
+    cells += [""] * (3 - len(cells))
+    print("|", language.name, "|", " | ".join(cells), "|", f"{1000 * took / max(count, 1):.1f} |", flush=True)
+    if given.verbose and lines:
+        print("\n".join(lines), flush=True)
 
 
 def verdict(path: Path, language: languages.Language, *, tools: bool) -> CheckResult:
@@ -80,6 +83,36 @@ def verdict(path: Path, language: languages.Language, *, tools: bool) -> CheckRe
     text = path.read_text(encoding="utf-8")
     named = languages.of_path(path, text.partition("\n")[0])
     return check(text, replace(language, dialect=named.dialect if named else "", tools=tools), name=path.name)
+
+
+def renames(language: languages.Language, *, tools: bool) -> None:
+    """Change one name in a declaration of each of 100 headers, and print how many of these edits are refused."""
+    draw, refused, took = random.Random(2), [], 0.0
+    headers = [path for path in system_files(language) if path.suffix in {".h", ".hpp"}][:100]
+    for path in headers:
+        before = path.read_text(encoding="utf-8")
+        spots = [match for match in _DECLARED.finditer(before) if match[1] not in _WORDS]
+        if not spots:
+            continue
+        spot = draw.choice(spots)
+        after = f"{before[: spot.start(1)]}renamed{before[spot.end(1) :]}"
+        began = time.perf_counter()
+        judge = replace(languages.detect(before, path), tools=tools)
+        said = new_diagnostics(before, after, judge)
+        took += time.perf_counter() - began
+        if not said.ok:
+            refused.append(f"  {path}: {spot[0].strip()}: {said.diagnostics[:1]}")
+    print(f"{language.name}: {len(refused)} of {len(headers)} refused, {1000 * took / len(headers):.0f} ms an edit")
+    print("\n".join(refused), flush=True)
+
+
+# A name before the end of a declaration, or before its parameters; not in a comment or directive.
+_DECLARED = re.compile(
+    r"^[ \t]*(?!\*|//|#|/\*)[\w:<>*& \t]*[\w>*&][ \t*&]+(\w{3,})[ \t]*(?:;|\([^()\n]*\))", re.MULTILINE
+)
+_WORDS = frozenset(
+    ("return", "sizeof", "const", "void", "int", "char", "defined", "operator", "while", "for", "switch")
+)
 
 
 def system_files(language: languages.Language) -> list[Path]:

@@ -80,6 +80,7 @@ def probes() -> tuple[Probe, ...]:
         Probe("four bits", _four_bits, remedy="pip install --upgrade bitsandbytes; --quant none works without"),
         Probe("training", _training, remedy=TRANSFORMERS),
         Probe("grammars", _grammars),
+        Probe("verdicts", _verdicts),
         Probe("sandbox", _sandbox),
         *(Probe(name, partial(_folder, name), remedy=FOLDER) for name in ("models", "settings", "undo")),
         Probe("disk", _disk),
@@ -176,6 +177,19 @@ def _grammars() -> Finding:
     return Finding(
         "grammars", "bad", f"no grammar for {names}: these languages are not checked", f"pip install {wheels}"
     )
+
+
+def _verdicts() -> Finding:
+    """The programs that are asked whether a text of their language parses."""
+    from diffucli.syntax import stylesheets, tools
+
+    if stylesheets.errors("") is None:
+        return Finding("verdicts", "bad", "tinycss2 is missing: CSS is judged less well", "pip install tinycss2")
+    programs = tuple(dict.fromkeys(tool.program for tool in tools.TOOLS.values()))
+    found = [path for program in programs if (path := tools.find(program))]
+    absent = [program for program in programs if not tools.find(program)]
+    missing = f"; not here: {', '.join(absent)}" if absent else ""
+    return Finding("verdicts", "ok", f"asked beside tree-sitter: {', '.join(found) or 'none'}{missing}")
 
 
 def _sandbox() -> Finding:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from diffucli.syntax import newer, tools
 from diffucli.syntax.check import CheckResult
 
 
@@ -74,3 +76,31 @@ def test_what_cannot_be_read_does_not_keep_the_others_from_being_checked(diffu):
     told = json.loads(diffu("check", "latin.py", "bad.py", "--json").out)
     assert (told["status"], [one["parses"] for one in told["files"]]) == (2, [None, False])
     assert "is not valid utf-8" in told["files"][0]["error"]
+
+
+def test_no_tools_asks_no_program(diffu, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tools, "ask", lambda name, text, **_: asked.append(name))
+    Path("a.sh").write_text("#!/bin/sh\necho a\n")
+    Path("b.mjs").write_text("export const a = 1;\n")
+    assert diffu("check", "a.sh", "b.mjs").code == 0
+    assert asked == ["sh", "module"]
+    assert diffu("check", "a.sh", "b.mjs", "--no-tools").code == 0
+    assert asked == ["sh", "module"]
+
+
+def test_a_file_newer_than_the_interpreter_is_told_and_no_error(diffu, monkeypatch):
+    Path("a.py").write_text("def f[T](x): return f'{x['a']}'\n")
+    monkeypatch.setattr(newer, "version", lambda: "3.x")
+    done = diffu("check", "a.py")
+    assert (done.code, done.out) == (0, b"")
+    if sys.version_info < (3, 12):
+        assert done.err == "diffu: a.py: judged by Python 3.x, for which the text is too new\n"
+
+
+def test_the_name_tells_the_dialect(diffu):
+    for name in ("a.json", "tsconfig.json"):
+        Path(name).write_text('{"a": 1, // note\n}\n')
+    Path("a.h").write_text("class A { std::string n() const; };\n")
+    assert diffu("check", "a.json").code == 1
+    assert diffu("check", "tsconfig.json", "a.h", "--no-tools").code == 0

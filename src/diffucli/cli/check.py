@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ def check(
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help=FILES_HELP, show_default=False)] = None,
     lang: flag.Language = None,
     stdin_filename: flag.StdinName = None,
+    no_tools: flag.NoTools = False,
 ) -> None:
     """Check that files parse. Each syntax error is printed as file:line:column: message.
 
@@ -39,7 +41,7 @@ def check(
         name = str(named or ("<stdin>" if path == streams.STDIN else path))
         try:
             read = streams.source_of(path, named)
-            language = languages.detect(read.text, named, lang)
+            language = replace(languages.detect(read.text, named, lang), tools=not no_tools)
         except UsageError as refused:
             if len(paths) == 1:
                 raise
@@ -53,7 +55,7 @@ def check(
         status = status or int(not verdict.ok)
         for problem in () if report.json else verdict.diagnostics:
             tell(f"{name}:{problem.line}:{problem.column}: {problem.message}")
-        if not verdict.checked:
+        if verdict.note:
             report.warn(f"{name}: {verdict.note}")
     if report.json:
         report.object("diffu.check/1", status, files=results)

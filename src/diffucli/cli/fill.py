@@ -60,7 +60,9 @@ class FillInput:
     lang: flag.Language = None
     stdin_filename: flag.StdinName = None
 
-    def jobs(self, paths: dict[Path, tuple[str, ...]], *, read_stdin: Callable[[], bytes]) -> list[Job]:
+    def jobs(
+        self, paths: dict[Path, tuple[str, ...]], *, read_stdin: Callable[[], bytes], tools: bool = True
+    ) -> list[Job]:
         """What to do in each of `paths` with their own regions. Raises UsageError."""
         from diffucli.edit import holes
         from diffucli.tasks.jobs import Wanted, jobs_of
@@ -75,6 +77,7 @@ class FillInput:
             lenient=len(paths) > 1,
             own=own,
             fragments=STDIN in paths,
+            tools=tools,
         )
         named = [(path, self.stdin_filename if streams.is_stream(path) else path) for path in paths]
         sources = [streams.source_of(path, name, read=read_stdin) for path, name in named]
@@ -92,6 +95,7 @@ def fill(
         flag.output("--on-fail", help="What to print on failure if the text comes from stdin."),
     ] = "echo",
     verify: flag.Verification = "error",
+    no_tools: flag.NoTools = False,
     strict: flag.Strict = False,
     trying: Trying,
     report: Report,
@@ -119,7 +123,7 @@ def fill(
             streams.require_distinct(paths)
             targets = destination.require(paths, report, several=trying.several)
             instruction = None if given.prompt is None else streams.words(given.prompt, name="the instruction (-p)")
-            jobs = given.jobs({path: own.get(path, ()) for path in paths}, read_stdin=read_stdin)
+            jobs = given.jobs({path: own.get(path, ()) for path in paths}, read_stdin=read_stdin, tools=not no_tools)
             projects = [trying.project(job.source.path, f"text{job.language.suffixes[0]}") for job in jobs]
             at_work = session.begin(choice, report, showing)
             from diffucli.tasks import fill as task

@@ -35,6 +35,7 @@ def gen(
     ] = None,
     output: flag.Output = None,
     verify: flag.Verification = "error",
+    no_tools: flag.NoTools = False,
     strict: flag.Strict = False,
     trying: Trying,
     report: Report,
@@ -53,6 +54,7 @@ def gen(
     targets = destination.opened(output, report, several=trying.several)
     if output is not None:
         language = language if lang else languages.of_path(output) or language
+    language = replace(language, tools=not no_tools)
     name = f"answer{language.suffixes[0]}" if output is None or isinstance(targets[0], Outlet) else output.name
     project = trying.project(None, name)
     words, contexts = given.parts(report)

@@ -86,6 +86,7 @@ BLOCK_HELP = "Longest window written at a time; 0 is the whole canvas. (default:
 CACHE_HELP = "Keys and values reused within a window: before it, on both sides, or none. (default: that of the preset)"
 SPECULATE_HELP = "Guesses evaluated with each forward; the text stays the same, forwards are fewer."
 VERIFY_HELP = "Refuse text that does not parse, warn of it, or do not check it."
+NO_TOOLS_HELP = "Ask no program of the system, such as bash -n or node, whether text parses."
 STRICT_HELP = "Also refuse text that the model was not sure of."
 OUTPUT_HELP = "Write to this file instead of stdout; `diffu undo` restores it."
 LANG_HELP = "Language of the code. (default: that of the file's name, else python)"
@@ -142,6 +143,7 @@ Speculate = Annotated[
 ]
 
 Verification = Annotated[Verify, output("--verify", envvar="DIFFU_VERIFY", help=VERIFY_HELP)]
+NoTools = Annotated[bool, output("--no-tools", envvar="DIFFU_NO_TOOLS", metavar=FLAG, help=NO_TOOLS_HELP)]
 Strict = Annotated[bool, output("--strict", envvar="DIFFU_STRICT", metavar=FLAG, help=STRICT_HELP)]
 Quiet = Annotated[bool, output("-q", "--quiet", metavar=FLAG, help="Print errors only.")]
 Verbose = Annotated[bool, output("-v", "--verbose", metavar=FLAG, help="Print notes and figures too.")]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from diffucli.syntax.languages import Language
 
+_PREPROCESSED = frozenset({"c", "cpp"})
 _QUOTED = re.compile(r"`[^`]*`|\u2018[^\u2019]*\u2019|'[^']*'")  # what a message quotes says nothing of its kind
 # What Python 2 allowed: of a text that has one of these, the errors behind the first are not looked for.
 _PYTHON_2 = ("Missing parentheses in call to", "multiple exception types must be", "leading zeros in decimal")
@@ -42,6 +43,8 @@ def new_diagnostics(
     that are on a line that `before` did not have; if there are none, tree-sitter, which continues after an error,
     compares them. fragment: as in `check`. sound: Python outside of what was edited has no errors, so every one is new.
     """
+    if before is not None and language.name in _PREPROCESSED and (same := _unread(before, after, language, seconds)):
+        return same
     new = check(after, language, seconds=seconds, fragment=fragment)
     if before is None or new.ok or not new.checked or (sound and language.name == "python"):
         return new
@@ -51,6 +54,17 @@ def new_diagnostics(
     if language.name == "python":
         return _compared_python(before, after, language, new, seconds=seconds, fragment=fragment)
     return _split(new, _added(before, old, after, new))
+
+
+def _unread(before: str, after: str, language: Language, seconds: float) -> CheckResult | None:
+    """The verdict on an edit of what the grammar cannot read for want of a preprocessor; None if it could, or can less.
+
+    No compiler needs to be asked: a compiler may have been content before, and miss a name now that the edit changed.
+    """
+    old, new = (parse_errors(text, language, seconds=seconds) for text in (before, after))
+    if old.diagnostics and new.diagnostics and not _added(before, old, after, new):
+        return _split(new, ())
+    return None
 
 
 def mended(

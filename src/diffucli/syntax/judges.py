@@ -36,6 +36,7 @@ _EXTGLOB = re.compile(r"[?*+@!]\(")
 # What Node.js does not know, or a version of it may not.
 _UNKNOWN = frozenset({"jsx_element", "jsx_self_closing_element", "decorator"})
 _NEWER = re.compile(r"\(\?[ims]*-?[ims]*:|\busing\s+\w|\bimport\s+(?:defer|source)\b")
+_READING = 0.85  # of the time for a verdict, what is left when no further reading is tried
 _NODE_WAYS = {"module": "module", "script": "script"}
 
 
@@ -92,7 +93,9 @@ def by_grammar(text: str, language: Language, *, seconds: float, fragment: bool 
             at = languages.characters(reading)
             return [(at(start), at(stop)) for start, stop, _ in trees.errors(tree.root_node)]
 
-        reading = readings.best(text, language.name, count, expired=lambda: time.monotonic() > limit - 0.75 * seconds)
+        reading = readings.best(
+            text, language.name, count, expired=lambda: time.monotonic() > limit - _READING * seconds
+        )
         tree = languages.parse(reading, language, seconds=seconds) or tree
         offset = languages.characters(reading)
     found = list(trees.errors(tree.root_node)) or rules.errors(

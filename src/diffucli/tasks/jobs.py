@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ class Wanted:
 
     language: by its name; None: by the file's. length: bounds on the tokens of regions and holes that name none.
     lenient: a file may have nothing to fill. own: regions of single files. fragments: a text may be part of a function
-    or class, as what an editor filters is.
+    or class, as what an editor filters is. tools: programs of the system may be asked whether a text parses.
     """
 
     regions: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class Wanted:
     lenient: bool = False
     own: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
     fragments: bool = False
+    tools: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def jobs_of(sources: Iterable[tuple[Source, Path | None]], wanted: Wanted) -> li
 
 
 def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
-    name, language = str(path or "<stdin>"), languages.detect(source.text, path, wanted.language)
+    name = str(path or "<stdin>")
+    language = replace(languages.detect(source.text, path, wanted.language), tools=wanted.tools)
     regions = wanted.regions + (wanted.own.get(path, ()) if path else ())
     try:
         found = targets.find(

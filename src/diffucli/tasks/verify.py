@@ -63,7 +63,8 @@ def verify_answer(code: str, language: Language, verify: Verify) -> Check:
     """New code must parse, and must be more than names, literals and comments."""
     if verify == "off":
         return NOT_CHECKED
-    result, message, hint = check.check(code, language, name=ANSWER), "", ""
+    fragment = language.name != "python"  # an answer is often a function, also where a file begins with its package
+    result, message, hint = check.check(code, language, name=ANSWER, fragment=fragment), "", ""
     if result.diagnostics:
         first = result.diagnostics[0]
         message = f"{ANSWER} does not parse: line {first.line}: {first.message}"
@@ -72,7 +73,8 @@ def verify_answer(code: str, language: Language, verify: Verify) -> Check:
         message = f"{ANSWER} holds no code"
         hint = remedy("empty")
     shown = numbered(code.rstrip(), result.diagnostics[0].line if result.diagnostics else 0) if code.strip() else ""
-    return Check(result, message, shown, refused=bool(message) and verify == "error", hint=hint)
+    refused, warning = bool(message) and verify == "error", f"{ANSWER}: {result.note}" if result.note else ""
+    return Check(result, message, shown, refused=refused, warning="" if message else warning, hint=hint)
 
 
 def verify_edit(name: str, targets: Targets, after: str, language: Language, verify: Verify) -> Check:
@@ -86,17 +88,17 @@ def verify_edit(name: str, targets: Targets, after: str, language: Language, ver
         result = new_diagnostics(before, after, language, fragment=fragment, sound=targets.sound)
     if not result.diagnostics:
         unmended = result.old if targets.mends else ()
-        return Check(result, warning=_unjudged(name, result, language), unmended=unmended)
+        return Check(result, warning=_unjudged(name, result), unmended=unmended)
     first = result.diagnostics[0]
     message = f"{name}:{first.line}:{first.column}: {first.message}"
     hint = remedy("errors" if targets.mends else "region")
     return Check(result, message, excerpt(after, first.line), refused=verify == "error", hint=hint)
 
 
-def _unjudged(name: str, result: CheckResult, language: Language) -> str:
-    """A warning where Python has errors left: its compiler stops at the first, so others may hide behind it."""
-    if language.name != "python" or not result.old:
-        return ""
+def _unjudged(name: str, result: CheckResult) -> str:
+    """A warning where a text has errors left, behind which others may hide, or where more is to be known of it."""
+    if not result.old:
+        return f"{name}: {result.note}" if result.note and result.checked else ""
     first = result.old[0]
     return f"{name}:{first.line}:{first.column}: {first.message}; this was wrong before and may hide other errors"
 
