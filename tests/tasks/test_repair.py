@@ -385,3 +385,13 @@ def test_mini_mends_errors_whose_statements_overlap(mini, result_of, broken, men
     (job,) = jobs_of([(source.from_bytes(broken.encode()), Path("x.py"))], Wanted((":errors",)))
     result = result_of(fill(mini, job, POLICY), mini.network).result
     assert (result.text, result.ok) == (mended, True)
+
+
+def test_lines_with_errors_are_not_joined_to_have_fewer(mini, result_of):
+    broken = (
+        "class A:\n    def f(self, x:\n        return [x\n    def g(self)\n        return (1\n\n"
+        "      def h(self):\n        pass\n"
+    )
+    (job,) = jobs_of([(source.from_bytes(broken.encode()), Path("x.py"))], Wanted((":errors",)))
+    result = result_of(fill(mini, job, POLICY), mini.network).result
+    assert (result.text.count("\n"), result.ok) == (broken.count("\n"), True)

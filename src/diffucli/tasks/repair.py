@@ -79,6 +79,8 @@ def repaired(
         tried = yield from _tried(decoding, best.written, edits, read)
         if thorough and not any(after.is_clean for after, _ in tried):
             tried += yield from _tried(decoding, best.written, tails_of(best), read)
+        if thorough:
+            tried = [(after, edit) for after, edit in tried if after.is_clean or not _joins_lines(best, after)]
         if not tried:
             break
         found, _ = min(tried, key=lambda pair: (faults(pair[0]), _cost(best, *pair)))
@@ -90,6 +92,11 @@ def repaired(
         else:
             failed += 1 if best.check.faults else rounds  # a warning is worth one round
     return versions
+
+
+def _joins_lines(before: Attempt, after: Attempt) -> bool:
+    """Whether a text has fewer lines: two broken lines that became one have one error less, and are no better."""
+    return after.text.count("\n") < before.text.count("\n")
 
 
 def _tried(
