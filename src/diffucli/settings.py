@@ -72,13 +72,16 @@ def user() -> Settings:
     try:
         model = files.parse_json(text).get("model")
     except ValueError as exc:
-        raise _damaged(former, files.reason(exc)) from exc
+        raise _damaged(former, files.reason(exc), hint="mend it or delete it") from exc
     return Settings(former, text, {"model": model} if isinstance(model, str) else {})
 
 
 def project() -> Settings:
     """The settings of the project that the current folder is in. UsageError: they cannot be read."""
-    path = files.project_root(Path.cwd()) / PROJECT
+    try:
+        path = files.project_root(Path.cwd()) / PROJECT
+    except OSError:  # the current folder is gone
+        return Settings(Path(PROJECT), is_project=True)
     text = _read(path)
     if text is None or "diffu" not in text:
         return Settings(path, is_project=True)
@@ -127,31 +130,24 @@ def _read(path: Path) -> str | None:
         return files.read_bytes(path, MOST_BYTES).decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except UnicodeError as exc:
-        raise _damaged(path, "it is not UTF-8") from exc
     except (OSError, ValueError) as exc:
         if isinstance(exc, PermissionError) and not os.access(path.parent, os.X_OK):
             return None
-        raise _damaged(path, files.reason(exc)) from exc
+        reason = "it is not UTF-8" if isinstance(exc, UnicodeError) else files.reason(exc)
+        raise _damaged(path, reason, hint="put a text file there, or none") from exc
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
     import tomllib
 
+    hint = "mend it" if path.name == PROJECT else "diffu config edit opens it"
     try:
         return tomllib.loads(text)
     except RecursionError as exc:
-        raise _damaged(path, "it is nested too deeply") from exc
+        raise _damaged(path, "it is nested too deeply", hint=hint) from exc
     except ValueError as exc:
-        raise _damaged(path, str(exc).replace(" (at ", ", ").removesuffix(")")) from exc
+        raise _damaged(path, str(exc).replace(" (at ", ", ").removesuffix(")"), hint=hint) from exc
 
 
-def _damaged(path: Path, reason: str) -> UsageError:
-    hint = (
-        "diffu config edit opens it"
-        if path.name == NAME
-        else "mend it"
-        if path.name == PROJECT
-        else "mend it or delete it"
-    )
+def _damaged(path: Path, reason: str, *, hint: str) -> UsageError:
     return UsageError(f"{path} cannot be read ({reason})", hint=hint)

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from diffucli import files
 from diffucli.errors import DiffuError
 
 FINDERS = ("todo", "marks", "errors")
@@ -65,7 +66,7 @@ def _symbols(path: Path) -> Iterator[str]:
     from diffucli.syntax import languages, symbols
 
     with suppress(DiffuError):
-        text = source.read(path).text
+        text = source.read(files.home(str(path))).text
         for symbol in symbols.symbols(text, languages.detect(text, path)):
             yield symbol.name
 

@@ -124,7 +124,7 @@ def path() -> None:
 def edit(context: typer.Context) -> None:
     """Open your file in $VISUAL or $EDITOR. On a terminal, a mistake in it can be mended at once."""
     every, file = configured.known(context.find_root().command), settings.user_path()
-    if not file.exists():
+    if not file.is_file():
         settings.write(_template(every, settings.user()))
     while True:
         _run_editor(str(file))
@@ -152,8 +152,8 @@ def _template(every: dict[str, Setting], user: settings.Settings) -> str:
     lines = ["# Settings of diffu; see docs/configuration.md. A line counts once its # is taken away.\n"]
     for key, setting in sorted(every.items()):
         value = user.values.get(key, _plain(setting.default))
-        shown = json.dumps(_spelled(value)) if isinstance(value, str | None) else _spelled(value)
-        lines.append(f"# {setting.option.help}\n{'' if key in user.values else '# '}{key} = {shown}\n")
+        shown = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else _spelled(value)
+        lines.append(f"# {setting.option.help}\n{'' if key in user.values else '# '}{key} = {shown}".rstrip() + "\n")
     return "\n".join(lines)
 
 
