@@ -72,7 +72,7 @@ app = typer.Typer(
 )
 app.command("gen", cls=Configured, epilog=gen.EXAMPLES)(gen.gen)
 app.command("fill", cls=Configured, epilog=fill.EXAMPLES)(fill.fill)
-app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("check", cls=Configured, epilog=check.EXAMPLES)(check.check)
 app.command("undo", epilog=undo.EXAMPLES)(undo.undo)
 app.add_typer(log.app, name="log")
 app.command("replay", epilog=replay.EXAMPLES)(replay.replay)
