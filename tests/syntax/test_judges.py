@@ -91,6 +91,8 @@ NEW = 'names = {"a": 1}\nprint(f"value {names["a"]}")\n'
         ("E15", "a.go", GO, GO.replace("2,", "2"), False),
         ("E16", "a.go", "package p\n\nfunc f() {\n}\n", "package p\n\nfunc f()\n{\n}\n", False),
         ("E17", "a.js", "const a = 1;\n", "const a;\n", False),
+        ("E17", "a.ts", "const a = 1;\n", "const a: number;\n", False),
+        ("E17", "a.d.ts", "declare const b: string;\n", "export const a: number;\n", True),
         ("E18", "a.json", '{"a": 1}\n', "", False),
         ("E18", "a.json", '{"a": 1}\n', '// note\n{"a": 1}\n', False),
         ("E18", "a.json", '{"a": 1}\n', '{"a": 1}\n{"b": 2}\n', False),

@@ -123,6 +123,8 @@ def test_a_language_is_detected_by_name_file_or_first_line(
     [
         ("a.mjs", "", "module"),
         ("a.cjs", "", "script"),
+        ("a.d.ts", "", "declarations"),
+        ("a.d.mts", "", "declarations"),
         ("a.js", "", ""),
         ("a.h", "", "header"),
         ("a.hpp", "", ""),

@@ -98,8 +98,9 @@ def by_grammar(text: str, language: Language, *, seconds: float, fragment: bool 
         )
         tree = languages.parse(reading, language, seconds=seconds) or tree
         offset = languages.characters(reading)
+    is_ambient = language.dialect == "declarations"
     found = list(trees.errors(tree.root_node)) or rules.errors(
-        tree.root_node, language.name, grammar, fragment=fragment
+        tree.root_node, language.name, grammar, fragment=fragment, is_ambient=is_ambient
     )
     return [(offset(start), offset(stop), message) for start, stop, message in found]
 

@@ -115,6 +115,7 @@ DIALECTS = (
     ("header", re.compile(r"\.h$")),
     ("module", re.compile(r"\.mjs$")),
     ("script", re.compile(r"\.cjs$")),
+    ("declarations", re.compile(r"\.d\.[mc]?ts$")),
     (
         "comments",
         re.compile(r"\.(jsonc|code-workspace)$|(^|/)([tj]sconfig[^/]*|devcontainer|\.eslintrc|api-extractor)\.json$"),

@@ -55,17 +55,20 @@ _DIRECTIVES = words(
 )
 
 
-def errors(root: Node, language: str, grammar: Grammar, *, fragment: bool = False) -> list[Error]:
+def errors(
+    root: Node, language: str, grammar: Grammar, *, fragment: bool = False, is_ambient: bool = False
+) -> list[Error]:
     """What the rules of a language find below `root`, by position.
 
-    fragment: the text may be part of a file, such as Go without a package clause.
+    fragment: the text may be part of a file, such as Go without a package clause. is_ambient: it is a file of
+    TypeScript that only declares, where a constant has no value.
     """
     from tree_sitter import QueryCursor
 
     found: list[Error] = []
     query = _query(language, grammar)
     if query is not None:
-        rules = _RULES[language]
+        rules = _RULES[language] | ({"lexical_declaration": ()} if is_ambient else {})
         for kind, those in QueryCursor(query).captures(root).items():
             for node in those:
                 for rule in rules.get(kind, (_reserved,)):
