@@ -133,8 +133,9 @@ def short_name(name: str) -> str:
     small = _ALIAS_OF.get(name.lower(), name.lower())
     if small in {MINI, *ALIASES}:
         return small
-    pulled = [record.name for record in store.records()]
-    return next((each for each in pulled if each.lower() == small and name not in pulled), name)
+    if store.is_name(name) and store.leftovers(name):
+        return name
+    return next((record.name for record in store.records() if record.name.lower() == small), name)
 
 
 def suggestion(name: str, known: tuple[str, ...]) -> str:
