@@ -10,7 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.decode.canvas import Canvas, Span
-from diffucli.tasks.length import EXACT, LADDER, PADDED, Size, end_logprob, look, score, sizes
+from diffucli.tasks.length import (
+    EXACT,
+    FINALISTS,
+    LADDER,
+    LIKELY,
+    PADDED,
+    Look,
+    Size,
+    end_logprob,
+    look,
+    looked_at,
+    promising,
+    score,
+    sizes,
+)
 from diffucli.tasks.prompt import Layout
 from diffucli.tasks.write import HoleText, RunOutput
 
@@ -64,12 +78,65 @@ def canvas(checkpoint: Any) -> Canvas:
     return Canvas(checkpoint.tokenizer.encode("a = 1 + 2\n") + [0] * 4, [Span(2, 5)], mask=checkpoint.tokenizer.mask)
 
 
-def test_a_look_is_the_mean_of_the_likeliest_of_each_mask(checkpoint, canvas, result_of, everywhere):
+def test_a_look_has_the_likeliest_of_each_mask_and_the_chance_that_the_text_ends_before_it(
+    checkpoint, canvas, result_of, everywhere
+):
     logits = everywhere(checkpoint.network, canvas.tokens)[2:5].clone()
     logits[:, canvas.mask] = -torch.inf
-    mean, cost = result_of(look(canvas))
-    assert mean == pytest.approx(float(logits.log_softmax(-1).max(-1).values.mean()), abs=1e-5)
+    logprobs = logits.log_softmax(-1)
+    found, cost = result_of(look(canvas, checkpoint.tokenizer))
+    assert found.mean_logprob == pytest.approx(float(logprobs.max(-1).values.mean()), abs=1e-5)
+    assert found.ends == pytest.approx(logprobs[:, checkpoint.tokenizer.pad].exp().cummax(0).values.tolist(), abs=1e-5)
     assert cost == 1
+
+
+def test_the_chance_of_a_length_is_what_the_chance_of_an_end_grows_by():
+    found = Look(-0.1, (0.0, 0.0, 0.25, 0.75, 0.75))
+    assert [found.length_chance(n) for n in (1, 2, 3, 4, 5)] == [0.0, 0.25, 0.5, 0.0, 0.25]
+    assert found.end_chance(9) == 1.0, "it has room for no more"
+
+
+def test_padded_holes_are_looked_at_or_all_where_only_some_are_written():
+    found = sizes(0, None, None, pads=True)
+    assert looked_at(found, pads=True) == [Size(20, padded=True), Size(40, padded=True)]
+    assert looked_at(sizes(100, None, None, pads=True), pads=True) == [], "a look at 150 masks would add much"
+    assert looked_at(sizes(0, None, None, pads=False), pads=False) == sizes(0, None, None, pads=False)
+    assert looked_at(sizes(0, 3, 6, pads=False), pads=False) == (), "all four are written"
+
+
+def _ends(masks: int, by: dict[int, float]) -> Look:
+    """A look at `masks` masks, with the chance that the text has at most n tokens, for some n, and those above them."""
+    return Look(-0.1, tuple(max([by[n] for n in by if n <= i], default=0.0) for i in range(masks)))
+
+
+def test_likely_lengths_are_tried_and_unlikely_ones_are_not():
+    small, large = Size(20, padded=True), Size(40, padded=True)
+    looks = {small: _ends(20, {3: 0.01, 19: 0.2}), large: _ends(40, {3: 0.001, 27: 0.3, 28: 0.8, 33: 0.9})}
+    found = promising(sizes(0, None, None, pads=True), looks, low=1, old=0)
+    exact, padded = told(found)
+    assert padded == list(PADDED)
+    assert {n for n in EXACT if n >= 3} <= set(exact), "one look that does not exclude them is enough"
+    assert not {1, 2} & set(exact)
+    assert {27, 28, 33} <= set(exact)
+    assert len(set(exact) - set(EXACT)) == LIKELY
+    assert {1, 3} < set(told(promising(sizes(1, None, None, pads=True), looks, low=1, old=1))[0]), "the old length is"
+
+
+def test_likely_lengths_are_not_below_the_least():
+    looks = {Size(40, padded=True): _ends(40, {3: 0.5, 27: 0.6, 28: 0.8})}
+    assert min(told(promising(sizes(0, 12, None, pads=True), looks, low=12, old=0))[0]) >= 12
+
+
+def test_without_a_look_all_sizes_are_written_and_without_padding_the_likeliest():
+    found = sizes(0, None, None, pads=False)
+    assert promising(found, {}, low=1, old=0) == found
+    looks = {size: Look(-float(i % 7), ()) for i, size in enumerate(found)}
+    chosen = promising(found, looks, low=1, old=0)
+    assert chosen == sorted(chosen)
+    assert len(chosen) == FINALISTS
+    assert max(-looks[size].mean_logprob for size in chosen) <= min(
+        -looks[size].mean_logprob for size in found if size not in chosen
+    )
 
 
 def test_the_end_is_as_likely_as_padding_at_the_only_mask(checkpoint, result_of, everywhere):

@@ -74,9 +74,9 @@ class _Filling:
         """Finds what does not change from try to try."""
         tokenizer, regions = self.checkpoint.tokenizer, self.job.targets.regions
         parts, self._olds = _parts(self.job)
-        lengths = [len(tokenizer.encode(old)) for old in self._olds]
+        self._old_tokens = [len(tokenizer.encode(old)) for old in self._olds]
         pads = self.checkpoint.config.hole_padding
-        self.sizes = [length.sizes(n, r.low, r.high, pads=pads) for n, r in zip(lengths, regions, strict=True)]
+        self.sizes = [length.sizes(n, r.low, r.high, pads=pads) for n, r in zip(self._old_tokens, regions, strict=True)]
         self._masks = [max(size.masks for size in sizes) for sizes in self.sizes]
         self._parts, self.notes = crop_context(
             self.checkpoint, parts, masks=sum(self._masks), request=self.instruction, language=self.job.language
@@ -155,14 +155,15 @@ class _Filling:
 
     def _promising(self, number: int, known: Sequence[HoleText]) -> Run[tuple[list[tuple[Size, Layout]], float]]:
         """The sizes of hole `number` that are worth writing, with their canvases, and what it cost to find them."""
-        tries = [(size, self._hole_layout(number, known, size.masks)) for size in self.sizes[number]]
-        if self.checkpoint.config.hole_padding or len(tries) <= length.FINALISTS:
-            return tries, 0.0
-        mask = self.checkpoint.tokenizer.mask
-        canvases = [Canvas(layout.tokens, layout.holes, mask=mask) for _, layout in tries]
-        looks = yield from side_by_side([length.look(canvas) for canvas in canvases], shown=None)
-        order = sorted(range(len(tries)), key=lambda i: looks[i][0], reverse=True)[: length.FINALISTS]
-        return [tries[i] for i in sorted(order)], sum(cost for _, cost in looks)
+        tokenizer, sizes = self.checkpoint.tokenizer, self.sizes[number]
+        seen = length.looked_at(sizes, pads=self.checkpoint.config.hole_padding)
+        layouts = [self._hole_layout(number, known, size.masks) for size in seen]
+        canvases = [Canvas(layout.tokens, layout.holes, mask=tokenizer.mask) for layout in layouts]
+        looks = yield from side_by_side([length.look(each, tokenizer) for each in canvases], shown=None)
+        low, old = self.job.targets.regions[number].low or 1, self._old_tokens[number]
+        found = {size: look for size, (look, _) in zip(seen, looks, strict=True)}
+        chosen = length.promising(sizes, found, low=low, old=old)
+        return [(size, self._hole_layout(number, known, size.masks)) for size in chosen], sum(nfe for _, nfe in looks)
 
     def _end(self, output: RunOutput) -> Run[tuple[float, float]]:
         """The log-probability that a hole ends behind its text, and what it cost to ask."""

@@ -1,18 +1,22 @@
 """The length of a hole: several are tried, and the text is chosen by its log-probability and the evidence of its end.
 
 A checkpoint that was trained to pad holes may be given more masks than it needs, but a short text in a long hole is
-often followed by repetition; with the exact number of masks it is not. So both are tried.
+often followed by repetition; with the exact number of masks it is not. So both are tried. A look at a hole that is not
+written yet says which lengths are likely: padding is as likely at a mask as a text is that ends before it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from diffucli.decode.canvas import Span
 from diffucli.decode.loop import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from diffucli.decode.canvas import Canvas
     from diffucli.decode.loop import Run
     from diffucli.model.tokenizer import Tokenizer
@@ -23,6 +27,9 @@ EXACT = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16)  # masks of a hole that its 
 LADDER = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)  # the same for a checkpoint that does not pad
 RATIOS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)  # lengths of a region, as multiples of its old length
 EXTRA_MASKS = 16  # a padded region gets at least so many masks more than its old text had tokens
+LOOKED_AT, LONGEST_LOOK = 2, 48  # padded holes that are looked at before any is written, and the masks of the longest
+LIKELY = 8  # exact lengths that are tried because they are likely
+UNLIKELY = 0.005  # probability that a text is no longer than a length, below which this length is not tried
 FINALISTS = 4  # lengths that are written out for a checkpoint that does not pad
 END_WEIGHT = 0.07  # of the log-probability of the end
 TOKEN_WEIGHT = 0.007  # nats for each token of a text: many tokens that are all sure are more evidence than few
@@ -34,6 +41,26 @@ class Size:
 
     masks: int
     padded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the network says of a hole that is not written yet.
+
+    mean_logprob: of each mask's likeliest token (nats). ends: for each mask, the probability that the text ends before
+    it, if the hole may be padded.
+    """
+
+    mean_logprob: float
+    ends: tuple[float, ...]
+
+    def end_chance(self, tokens: int) -> float:
+        """The probability that the text has at most so many tokens."""
+        return self.ends[tokens] if tokens < len(self.ends) else 1.0
+
+    def length_chance(self, tokens: int) -> float:
+        """The probability that the text has so many tokens, of which there is at least one."""
+        return self.end_chance(tokens) - self.end_chance(tokens - 1)
 
 
 def sizes(old: int, low: int | None, high: int | None, *, pads: bool) -> list[Size]:
@@ -62,13 +89,36 @@ def score(output: RunOutput, end: float, *, pads: bool) -> float:
     return round(output.mean_logprob + extra, 2)
 
 
-def look(canvas: Canvas) -> Run[tuple[float, float]]:
-    """A first look at an unwritten canvas: the mean log-probability (nats) of each mask's likeliest token.
+def looked_at(found: Sequence[Size], *, pads: bool) -> Sequence[Size]:
+    """Those of `found` whose holes are looked at before any is written."""
+    if not pads:
+        return found if len(found) > FINALISTS else ()
+    return [size for size in found if size.padded and size.masks <= LONGEST_LOOK][-LOOKED_AT:]
 
-    Also what it cost, in forwards.
-    """
+
+def look(canvas: Canvas, tokenizer: Tokenizer) -> Run[tuple[Look, float]]:
+    """What an unwritten canvas says of its length, and what it cost to ask, in forwards."""
     logprobs, nfe = yield from ask(canvas.tokens, _masks(canvas), canvas.mask)
-    return float(logprobs.max(-1).values.mean()), nfe
+    ends = logprobs[:, tokenizer.pad].exp().tolist()
+    return Look(float(logprobs.max(-1).values.mean()), tuple(accumulate(ends, max))), nfe
+
+
+def promising(found: Sequence[Size], looks: Mapping[Size, Look], *, low: int, old: int) -> list[Size]:
+    """The sizes that are worth writing.
+
+    With padding, those of `found` that are not unlikely, and other exact ones that are likely, of `low` tokens or more;
+    without, those whose masks have the likeliest tokens. old: tokens of the old text, whose length is always tried.
+    """
+    if not looks:
+        return list(found)
+    largest = max(looks)
+    if not largest.padded:
+        return sorted(sorted(found, key=lambda size: looks[size].mean_logprob, reverse=True)[:FINALISTS])
+    padded, exact = ({size for size in found if size.padded is which} for which in (True, False))
+    chances = {Size(n, padded=False): looks[largest].length_chance(n) for n in range(low, largest.masks)}
+    likely = sorted(chances.keys() - exact, key=lambda size: (-chances[size], size))[:LIKELY]
+    ends = {size: max(look.end_chance(size.masks) for look in looks.values()) for size in exact}
+    return sorted([*padded, *likely, *(size for size in exact if size.masks == old or ends[size] >= UNLIKELY)])
 
 
 def end_logprob(canvas: Canvas, tokenizer: Tokenizer) -> Run[tuple[float, float]]:
