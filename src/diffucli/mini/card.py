@@ -62,7 +62,8 @@ installed on the training machine and is used for holes only; this repository do
 
 Measured on data that it was not trained on: phrasings of the classic tasks (one in six, chosen by hash), compositions
 (new combinations of pieces), and holes of free length: 30 everyday holes (src/diffucli/eval/everyday.toml), one each in
-a function as it stands in scripts and applications; the body of such a composition, with a docstring and renamed
+a function as it stands in scripts and applications, of which those are a group of their own whose function has the
+shape of a training template, names and literals aside; the body of such a composition, with a docstring and renamed
 variables; a line of a task's solution with renamed variables; and a line of a function from held-out packages
 ({held_out}). Repairs are solutions and compositions such as it was trained on, each broken in one
 place so that it does not compile, and mended as by `diffu fill -r :errors`; what it was not trained on is the fault. An
