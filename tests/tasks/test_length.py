@@ -100,6 +100,7 @@ def test_padded_holes_are_looked_at_or_all_where_only_some_are_written():
     found = sizes(0, None, None, pads=True)
     assert looked_at(found, pads=True) == [Size(20, padded=True), Size(40, padded=True)]
     assert looked_at(sizes(100, None, None, pads=True), pads=True) == [], "a look at 150 masks would add much"
+    assert looked_at(sizes(0, 2, 9, pads=True), pads=True) == [], "each of these lengths is tried anyway"
     assert looked_at(sizes(0, None, None, pads=False), pads=False) == sizes(0, None, None, pads=False)
     assert looked_at(sizes(0, 3, 6, pads=False), pads=False) == (), "all four are written"
 

@@ -93,7 +93,7 @@ def looked_at(found: Sequence[Size], *, pads: bool) -> Sequence[Size]:
     """Those of `found` whose holes are looked at before any is written."""
     if not pads:
         return found if len(found) > FINALISTS else ()
-    return [size for size in found if size.padded and size.masks <= LONGEST_LOOK][-LOOKED_AT:]
+    return [size for size in found if size.padded and max(EXACT) < size.masks <= LONGEST_LOOK][-LOOKED_AT:]
 
 
 def look(canvas: Canvas, tokenizer: Tokenizer) -> Run[tuple[Look, float]]:
