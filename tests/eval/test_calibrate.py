@@ -11,11 +11,11 @@ from diffucli.eval.evaluate import JudgedSample
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, RepairProblem, Sample
 from diffucli.tasks.doubt import Calibration, Evidence
 
-BY_MEAN = Calibration((1.0, 0.0, 0.0, 0.0), 0.0, 0.0)
+BY_MEAN = Calibration((1.0, 0.0, 0.0, 0.0, 0.0), 0.0, 0.0)
 
 
 def case(mean: float, right: bool, repairs: int = 0) -> Case:
-    return Case(Evidence(mean, mean, repairs, 0), right)
+    return Case(Evidence(mean, mean, mean, repairs, 0), right)
 
 
 def drawn(count: int) -> list[Case]:

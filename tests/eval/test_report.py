@@ -132,5 +132,5 @@ def test_a_record_has_the_problem_its_judgement_and_every_field_of_the_sample() 
         "seconds": 0.5,
         "refused": True,
         "doubtful": False,
-        "evidence": {"mean_logprob": 0.0, "reread_logprob": 0.0, "repairs": 0, "warnings": 0},
+        "evidence": {"mean_logprob": 0.0, "reread_logprob": 0.0, "end_logprob": 0.0, "repairs": 0, "warnings": 0},
     }

@@ -154,10 +154,11 @@ def test_a_text_whose_hole_ends_behind_it_is_better_than_a_likelier_beginning(pa
     texts = {2: " 1", 3: " 2", 4: " 3"}
 
     def ends(of):
-        def end_logprob(canvas, _):
+        def end_logprob(layout, number, _):
             yield from ()
-            shown = tokenizer.decode(canvas.tokens.tolist())
-            return (0.0 if f" {of}<" in shown else -30.0), 1.0
+            span = layout.holes[number]
+            text = tokenizer.decode(layout.tokens[span.start : span.stop])
+            return (0.0 if text == f" {of}" else -30.0), 1.0
 
         return end_logprob
 

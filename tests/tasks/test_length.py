@@ -140,26 +140,22 @@ def test_without_a_look_all_sizes_are_written_and_without_padding_the_likeliest(
     )
 
 
-def test_the_end_is_as_likely_as_padding_at_the_only_mask(checkpoint, result_of, everywhere):
+def test_the_end_is_as_likely_as_padding_at_one_more_mask_behind_the_text(checkpoint, result_of, everywhere):
     tokenizer = checkpoint.tokenizer
-    canvas = Canvas([*tokenizer.encode("a = 1"), 0, 3], [Span(3, 4)], mask=tokenizer.mask)
-    logits = everywhere(checkpoint.network, canvas.tokens)[3].clone()
-    logits[canvas.mask] = -torch.inf
-    found, cost = result_of(end_logprob(canvas, tokenizer))
+    text = tokenizer.encode("a = 1\nb")
+    layout = Layout(tuple(text), (Span(0, 1), Span(2, 3)), Span(0, len(text)))
+    logits = everywhere(checkpoint.network, torch.tensor([*text[:3], tokenizer.mask, *text[3:]]))[3].clone()
+    logits[tokenizer.mask] = -torch.inf
+    found, cost = result_of(end_logprob(layout, 1, tokenizer))
     assert found == pytest.approx(float(logits.log_softmax(-1)[tokenizer.pad]), abs=1e-5)
     assert cost == 1
 
 
 @pytest.mark.parametrize(
-    ("tokens", "mean", "end", "pads", "expected"),
-    [
-        (4, -0.2, -2.0, True, -0.31),
-        (20, -0.2, -2.0, True, -0.2),
-        (20, -0.3, -2.0, False, -0.3),
-        (1, -0.001, 0.0, True, 0.01),
-    ],
+    ("tokens", "mean", "end", "expected"),
+    [(4, -0.2, -2.0, -0.31), (20, -0.2, -2.0, -0.2), (20, -0.3, None, -0.3), (1, -0.001, 0.0, 0.01)],
 )
-def test_a_sure_text_is_better_the_longer_it_is_where_holes_are_padded(tokens, mean, end, pads, expected):
+def test_a_sure_text_is_better_the_longer_it_is_where_holes_are_padded(tokens, mean, end, expected):
     hole = HoleText((1,) * tokens, (mean,) * tokens)
     output = RunOutput(Layout((), (), Span(0, 0)), (hole,), 0, 0, nfe=0.0, seconds=0.0)
-    assert score(output, end, pads=pads) == expected
+    assert score(output, end) == expected

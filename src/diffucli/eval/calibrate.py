@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from diffucli.eval.evaluate import JudgedSample
     from diffucli.eval.problems import Problem
-    from diffucli.tasks.doubt import Kind
+    from diffucli.tasks.doubt import Features, Kind
 
 KINDS: tuple[Kind, ...] = ("gen", "fill", "mend")
 FLAGGED = 0.10  # share of the right texts that may be in doubt
@@ -89,7 +89,7 @@ def curve(kinds: Sequence[tuple[str, Calibration, Sequence[Case], Sequence[Case]
     return markdown.table(["text", "set to", "right texts in doubt", "wrong texts in doubt"], rows)
 
 
-def _fit(found: Sequence[Case]) -> tuple[tuple[float, float, float, float], float]:
+def _fit(found: Sequence[Case]) -> tuple[Features, float]:
     """Weights that are not negative, and the bias, by maximum likelihood with a small penalty on the weights."""
     features = torch.tensor([case.evidence.features for case in found], dtype=torch.float64)
     right = torch.tensor([float(case.right) for case in found], dtype=torch.float64)
@@ -106,5 +106,5 @@ def _fit(found: Sequence[Case]) -> tuple[tuple[float, float, float, float], floa
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     *logs, bias = parameters.tolist()
-    a, b, c, d = (max(float(torch.tensor(log).exp()) - 1e-3, 0.0) for log in logs)
-    return (a, b, c, d), bias
+    a, b, c, d, e = (max(float(torch.tensor(log).exp()) - 1e-3, 0.0) for log in logs)
+    return (a, b, c, d, e), bias

@@ -1,7 +1,8 @@
 """Doubt: how sure a model was of a text, and the estimated probability that the text is right.
 
 The evidence is the log-probability of the tokens when they were written, the same when they are read again with half of
-them masked, and what the critics found. A checkpoint may have calibrations, fitted on held-out problems.
+them masked, that of the end of a hole, and what the critics found; of several holes the least sure one counts. A
+checkpoint may have calibrations, fitted on held-out problems.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from diffucli import files
 from diffucli.decode.lanes import side_by_side
 from diffucli.decode.loop import ask
 from diffucli.errors import BadCheckpoint, Unparsable
+from diffucli.tasks.length import end_logprob
 from diffucli.tasks.write import composed
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 Kind = Literal["gen", "fill", "mend"]  # a new text, the text of holes, a text whose faults were mended
 FILE = "doubt.json"  # the calibrations of a checkpoint, in its folder
 UNSURE = -0.25  # nats a token: below it a text is in doubt where there is no calibration
+Features = tuple[float, float, float, float, float]
 MOST = 2  # repairs, or warnings, that count
 
 
@@ -39,19 +42,22 @@ class Evidence:
     """What speaks for a text and against it.
 
     mean_logprob: of its tokens when they were written (nats). reread_logprob: of the same tokens when every other one
-    is masked again. repairs: rounds of repair. warnings: of the critics.
+    is masked again. end_logprob: that a hole ends behind its text, 0 if that cannot be asked. repairs: rounds of
+    repair. warnings: of the critics.
     """
 
     mean_logprob: float
     reread_logprob: float
+    end_logprob: float
     repairs: int
     warnings: int
 
     @property
-    def features(self) -> tuple[float, float, float, float]:
+    def features(self) -> Features:
         """The evidence as the calibration sees it; more is worse."""
-        written, reread = (math.sqrt(max(-mean, 0.0)) for mean in (self.mean_logprob, self.reread_logprob))
-        return written, reread, float(min(self.repairs, MOST)), float(min(self.warnings, MOST))
+        sure = self.mean_logprob, self.reread_logprob, self.end_logprob
+        written, reread, end = (math.sqrt(max(-logprob, 0.0)) for logprob in sure)
+        return written, reread, end, float(min(self.repairs, MOST)), float(min(self.warnings, MOST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Calibration:
     threshold: a text with a lower probability is in doubt.
     """
 
-    weights: tuple[float, float, float, float]
+    weights: Features
     bias: float
     threshold: float
 
@@ -91,7 +97,7 @@ class Doubt:
         )
 
 
-UNKNOWN = Doubt(Evidence(0.0, 0.0, repairs=0, warnings=0), None, doubtful=False)  # of a text that was not read again
+UNKNOWN = Doubt(Evidence(0.0, 0.0, 0.0, 0, 0), None, doubtful=False)  # of a text that was not read again
 
 
 class Doubted(Unparsable):
@@ -113,28 +119,40 @@ def judge(evidence: Evidence, calibration: Calibration | None) -> Doubt:
 
 def doubt_of(checkpoint: Checkpoint, attempt: Attempt, kind: Kind) -> Run[tuple[Doubt, float]]:
     """The doubt about an attempt, and the forwards that it cost to read it again."""
-    reread, nfe = yield from read_again(checkpoint, attempt.written)
-    evidence = Evidence(attempt.written.mean_logprob, reread, attempt.rounds, len(attempt.warnings))
+    written = [sum(hole.logprobs) / len(hole.logprobs) for hole in attempt.written.holes if hole.logprobs]
+    reread, end, nfe = yield from read_again(checkpoint, attempt.written, ends=kind == "fill")
+    evidence = Evidence(min(written, default=0.0), reread, end, attempt.rounds, len(attempt.warnings))
     return judge(evidence, read(checkpoint.folder).get(kind)), nfe
 
 
-def read_again(checkpoint: Checkpoint, output: RunOutput) -> Run[tuple[float, float]]:
-    """The mean log-probability (nats) of a text's tokens when every other one is masked; and the forwards it cost."""
-    layout = composed(output.layout, output.holes)
-    places = [position for span in layout.holes for position in range(span.start, span.stop)]
+def read_again(checkpoint: Checkpoint, output: RunOutput, *, ends: bool) -> Run[tuple[float, float, float]]:
+    """What is known of the least sure hole of a text, and the forwards that it cost.
+
+    The first number is the mean log-probability (nats) of a hole's tokens when every other one is masked, the second
+    that of its end, if `ends` are asked for and the checkpoint pads holes.
+    """
+    tokenizer, layout = checkpoint.tokenizer, composed(output.layout, output.holes)
+    spans = [span for span in layout.holes if len(span)]
+    places = [place for span in spans for place in range(span.start, span.stop)]
     halves = [half for half in (places[::2], places[1::2]) if half]
-    if not halves:
-        return 0.0, 0.0
-    mask = checkpoint.tokenizer.mask
-    found = yield from side_by_side([_masked(layout.tokens, half, mask) for half in halves], shown=None)
-    return sum(total for total, _ in found) / len(places), sum(nfe for _, nfe in found)
+    asked = range(len(layout.holes)) if ends and checkpoint.config.hole_padding else ()
+    read = yield from side_by_side([_masked(layout.tokens, half, tokenizer.mask) for half in halves], shown=None)
+    found = yield from side_by_side([end_logprob(layout, number, tokenizer) for number in asked], shown=None)
+    of_place = {
+        place: logprob
+        for half, (those, _) in zip(halves, read, strict=True)
+        for place, logprob in zip(half, those, strict=True)
+    }
+    means = (sum(of_place[place] for place in range(span.start, span.stop)) / len(span) for span in spans)
+    nfe = sum(cost for _, cost in read) + sum(cost for _, cost in found)
+    return min(means, default=0.0), min((end for end, _ in found), default=0.0), nfe
 
 
-def _masked(tokens: Sequence[int], places: Sequence[int], mask: int) -> Run[tuple[float, float]]:
-    """The total log-probability (nats) of the tokens at `places` if all of these are masked; and the cost."""
+def _masked(tokens: Sequence[int], places: Sequence[int], mask: int) -> Run[tuple[list[float], float]]:
+    """The log-probabilities (nats) of the tokens at `places` if all of these are masked; and the cost."""
     logprobs, nfe = yield from ask(tokens, places, mask)
     truth = torch.tensor([tokens[place] for place in places], device=logprobs.device)
-    return float(logprobs.gather(1, truth[:, None]).sum()), nfe
+    return logprobs.gather(1, truth[:, None])[:, 0].tolist(), nfe
 
 
 def read(folder: Path) -> dict[Kind, Calibration]:
@@ -150,8 +168,8 @@ def read(folder: Path) -> dict[Kind, Calibration]:
 
 
 def _calibration(values: Mapping[str, Any]) -> Calibration:
-    a, b, c, d = map(float, values["weights"])
-    return Calibration((a, b, c, d), float(values["bias"]), float(values["threshold"]))
+    a, b, c, d, e = map(float, values["weights"])
+    return Calibration((a, b, c, d, e), float(values["bias"]), float(values["threshold"]))
 
 
 def write(folder: Path, calibrations: Mapping[Kind, Calibration]) -> None:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from diffucli.decode.canvas import Canvas, Span
+from diffucli.decode.canvas import Canvas
 from diffucli.decode.lanes import side_by_side, watched
 from diffucli.edit import holes
 from diffucli.events import Finished, Started
@@ -134,11 +134,12 @@ class _Filling:
         ]
         outputs = yield from side_by_side(runs, shown=len(runs) - 1)
         different = list({output.holes[0].tokens: output for output in reversed(outputs) if output.tokens}.values())
-        ends = yield from side_by_side([self._end(output) for output in different], shown=None)
-        pads = self.checkpoint.config.hole_padding
+        pads, tokenizer = self.checkpoint.config.hole_padding, self.checkpoint.tokenizer
+        made = [composed(output.layout, output.holes) for output in different] if pads else []
+        ends = yield from side_by_side([length.end_logprob(each, 0, tokenizer) for each in made], shown=None)
+        sure = [end for end, _ in ends] if pads else [None] * len(different)
         scores = {
-            output.holes[0].tokens: length.score(output, end, pads=pads)
-            for output, (end, _) in zip(different, ends, strict=True)
+            output.holes[0].tokens: length.score(output, end) for output, end in zip(different, sure, strict=True)
         }
         ranked = sorted(different, key=lambda output: (-scores[output.holes[0].tokens], -output.tokens))
         best = self._first_clean(known, ranked) if ranked else outputs[-1]
@@ -164,17 +165,6 @@ class _Filling:
         found = {size: look for size, (look, _) in zip(seen, looks, strict=True)}
         chosen = length.promising(sizes, found, low=low, old=old)
         return [(size, self._hole_layout(number, known, size.masks)) for size in chosen], sum(nfe for _, nfe in looks)
-
-    def _end(self, output: RunOutput) -> Run[tuple[float, float]]:
-        """The log-probability that a hole ends behind its text, and what it cost to ask."""
-        tokenizer = self.checkpoint.tokenizer
-        if not self.checkpoint.config.hole_padding:
-            return 0.0, 0.0
-        layout = composed(output.layout, output.holes)
-        behind = layout.holes[0].stop
-        tokens = (*layout.tokens[:behind], tokenizer.mask, *layout.tokens[behind:])
-        canvas = Canvas(tokens, [Span(behind, behind + 1)], mask=tokenizer.mask)
-        return (yield from length.end_logprob(canvas, tokenizer))
 
     def _first_clean(self, known: Sequence[HoleText], ranked: Sequence[RunOutput]) -> RunOutput:
         """The likeliest of `ranked` whose text is clean, else the one with the fewest faults."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from diffucli.decode.canvas import Canvas
     from diffucli.decode.loop import Run
     from diffucli.model.tokenizer import Tokenizer
+    from diffucli.tasks.prompt import Layout
     from diffucli.tasks.write import RunOutput
 
 PADDED = (6, 12, 20, 40)  # masks of a free hole that may be padded
@@ -80,12 +81,13 @@ def sizes(old: int, low: int | None, high: int | None, *, pads: bool) -> list[Si
     return sorted([*found, *(Size(masks, padded=True) for masks in padded if shortest < masks <= longest)])
 
 
-def score(output: RunOutput, end: float, *, pads: bool) -> float:
+def score(output: RunOutput, end: float | None) -> float:
     """How good the text of a hole is: its mean log-probability, and for a checkpoint that pads its length and its end.
 
-    end: the log-probability (nats) that the hole ends behind the text. To two decimals, since less means nothing.
+    end: the log-probability (nats) that the hole ends behind the text; None for a checkpoint that does not pad. To two
+    decimals, since less means nothing.
     """
-    extra = TOKEN_WEIGHT * output.tokens + END_WEIGHT * end if pads else 0.0
+    extra = 0.0 if end is None else TOKEN_WEIGHT * output.tokens + END_WEIGHT * end
     return round(output.mean_logprob + extra, 2)
 
 
@@ -121,12 +123,14 @@ def promising(found: Sequence[Size], looks: Mapping[Size, Look], *, low: int, ol
     return sorted([*padded, *likely, *(size for size in exact if size.masks == old or ends[size] >= UNLIKELY)])
 
 
-def end_logprob(canvas: Canvas, tokenizer: Tokenizer) -> Run[tuple[float, float]]:
-    """The log-probability (nats) that the only mask of `canvas`, which stands behind a text, would be padding.
+def end_logprob(layout: Layout, number: int, tokenizer: Tokenizer) -> Run[tuple[float, float]]:
+    """The log-probability (nats) that hole `number` ends behind its text: that one more mask there would be padding.
 
     Also what it cost, in forwards.
     """
-    logprobs, nfe = yield from ask(canvas.tokens, _masks(canvas), canvas.mask)
+    behind = layout.holes[number].stop
+    tokens = (*layout.tokens[:behind], tokenizer.mask, *layout.tokens[behind:])
+    logprobs, nfe = yield from ask(tokens, [behind], tokenizer.mask)
     return float(logprobs[0, tokenizer.pad]), nfe
 
 
