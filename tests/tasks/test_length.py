@@ -152,10 +152,17 @@ def test_the_end_is_as_likely_as_padding_at_one_more_mask_behind_the_text(checkp
 
 
 @pytest.mark.parametrize(
-    ("tokens", "mean", "end", "expected"),
-    [(4, -0.2, -2.0, -0.31), (20, -0.2, -2.0, -0.2), (20, -0.3, None, -0.3), (1, -0.001, 0.0, 0.01)],
+    ("logprobs", "end", "expected"),
+    [
+        ((-0.2, -0.1, -0.3, -0.2), None, -0.2),
+        ((-0.2, -0.1, -0.3, -0.2), 0.0, 0.18),
+        ((-0.2, -0.1, -0.3, -0.2), -2.0, -0.12),
+        ((-0.3,) * 16, 0.0, 0.66),
+    ],
 )
-def test_a_sure_text_is_better_the_longer_it_is_where_holes_are_padded(tokens, mean, end, expected):
-    hole = HoleText((1,) * tokens, (mean,) * tokens)
+def test_a_text_is_as_good_as_its_least_sure_token_its_length_and_its_end_where_holes_are_padded(
+    logprobs, end, expected
+):
+    hole = HoleText((1,) * len(logprobs), logprobs)
     output = RunOutput(Layout((), (), Span(0, 0)), (hole,), 0, 0, nfe=0.0, seconds=0.0)
     assert score(output, end) == expected

@@ -1,4 +1,4 @@
-"""The length of a hole: several are tried, and the text is chosen by its log-probability and the evidence of its end.
+"""The length of a hole: several are tried, and the text is chosen by its log-probabilities and those of its end.
 
 A checkpoint that was trained to pad holes may be given more masks than it needs, but a short text in a long hole is
 often followed by repetition; with the exact number of masks it is not. So both are tried. A look at a hole that is not
@@ -7,6 +7,7 @@ written yet says which lengths are likely: padding is as likely at a mask as a t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -32,8 +33,8 @@ LOOKED_AT, LONGEST_LOOK = 2, 48  # padded holes that are looked at before any is
 LIKELY = 8  # exact lengths that are tried because they are likely
 UNLIKELY = 0.005  # probability that a text is no longer than a length, below which this length is not tried
 FINALISTS = 4  # lengths that are written out for a checkpoint that does not pad
-END_WEIGHT = 0.07  # of the log-probability of the end
-TOKEN_WEIGHT = 0.007  # nats for each token of a text: many tokens that are all sure are more evidence than few
+END_WEIGHT = 0.15  # of the log-probability of the end
+LENGTH_WEIGHT = 0.24  # nats for the square root of a text's tokens: the least sure of many is less sure by chance
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,13 +83,14 @@ def sizes(old: int, low: int | None, high: int | None, *, pads: bool) -> list[Si
 
 
 def score(output: RunOutput, end: float | None) -> float:
-    """How good the text of a hole is: its mean log-probability, and for a checkpoint that pads its length and its end.
+    """How good the text of a hole is, to two decimals, since less means nothing.
 
-    end: the log-probability (nats) that the hole ends behind the text; None for a checkpoint that does not pad. To two
-    decimals, since less means nothing.
+    Its mean log-probability; for a checkpoint that pads that of its least sure token, weighed with its length and its
+    end. end: the log-probability (nats) that the hole ends behind the text; None for a checkpoint that does not pad.
     """
-    extra = 0.0 if end is None else TOKEN_WEIGHT * output.tokens + END_WEIGHT * end
-    return round(output.mean_logprob + extra, 2)
+    if end is None:
+        return round(output.mean_logprob, 2)
+    return round(min(output.logprobs) + LENGTH_WEIGHT * math.sqrt(output.tokens) + END_WEIGHT * end, 2)
 
 
 def looked_at(found: Sequence[Size], *, pads: bool) -> Sequence[Size]:
