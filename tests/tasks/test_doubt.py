@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,10 +97,9 @@ def test_of_several_holes_the_least_sure_one_counts(checkpoint: Any, result_of: 
     mean, end, _ = result_of(doubt.read_again(pads, output, ends=True))
     ends = [result_of(length.end_logprob(composed(output.layout, holes), i, tokenizer))[0] for i in range(3)]
     assert end == pytest.approx(min(ends))
-    attempt = SimpleNamespace(written=output, rounds=0, warnings=())
-    found, _ = result_of(doubt.doubt_of(pads, attempt, "fill"))
+    found, _ = result_of(doubt.doubt_of(pads, output, "fill", repairs=0, warnings=0))
     assert (found.evidence.mean_logprob, found.evidence.reread_logprob) == pytest.approx((-0.9, mean))
-    mended, _ = result_of(doubt.doubt_of(pads, attempt, "mend"))
+    mended, _ = result_of(doubt.doubt_of(pads, output, "mend", repairs=0, warnings=0))
     assert mended.evidence.end_logprob == 0, "nothing was written whose end is not given"
 
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from diffucli.decode.loop import Run
     from diffucli.model.load import Checkpoint
-    from diffucli.tasks.attempt import Attempt
     from diffucli.tasks.write import RunOutput
 
 Kind = Literal["gen", "fill", "mend"]  # a new text, the text of holes, a text whose faults were mended
@@ -117,11 +116,13 @@ def judge(evidence: Evidence, calibration: Calibration | None) -> Doubt:
     return Doubt(evidence, probability, probability < calibration.threshold)
 
 
-def doubt_of(checkpoint: Checkpoint, attempt: Attempt, kind: Kind) -> Run[tuple[Doubt, float]]:
-    """The doubt about an attempt, and the forwards that it cost to read it again."""
-    written = [sum(hole.logprobs) / len(hole.logprobs) for hole in attempt.written.holes if hole.logprobs]
-    reread, end, nfe = yield from read_again(checkpoint, attempt.written, ends=kind == "fill")
-    evidence = Evidence(min(written, default=0.0), reread, end, attempt.rounds, len(attempt.warnings))
+def doubt_of(
+    checkpoint: Checkpoint, output: RunOutput, kind: Kind, *, repairs: int, warnings: int
+) -> Run[tuple[Doubt, float]]:
+    """The doubt about a text, and the forwards that it cost to read it again. repairs, warnings: as in `Evidence`."""
+    written = [sum(hole.logprobs) / len(hole.logprobs) for hole in output.holes if hole.logprobs]
+    reread, end, nfe = yield from read_again(checkpoint, output, ends=kind == "fill")
+    evidence = Evidence(min(written, default=0.0), reread, end, repairs, warnings)
     return judge(evidence, read(checkpoint.folder).get(kind)), nfe
 
 

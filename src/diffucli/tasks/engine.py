@@ -175,7 +175,11 @@ def solve(
         yield Finished(layout.tokens, "complete", 0.0, 0.0)
     rereading = 0.0
     if effort.doubt:
-        doubts = yield from side_by_side([doubt_of(checkpoint, each, task.kind) for each in best], shown=None)
+        readings = [
+            doubt_of(checkpoint, each.written, task.kind, repairs=each.rounds, warnings=len(each.warnings))
+            for each in best
+        ]
+        doubts = yield from side_by_side(readings, shown=None)
         best = [replace(each, doubt=doubt) for each, (doubt, _) in zip(best, doubts, strict=True)]
         rereading = sum(nfe for _, nfe in doubts)
     name, seconds = files.real(checkpoint.folder).name, time.perf_counter() - begun
