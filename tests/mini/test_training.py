@@ -12,7 +12,7 @@ from diffucli.errors import UsageError
 from diffucli.mini import recipe as recipes
 from diffucli.mini import training_log
 from diffucli.mini.recipe import SHAPES, TrainingStarted, TrainingStep
-from diffucli.mini.training import Settings, begin, progress
+from diffucli.mini.training import TrainingSettings, begin, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from diffucli.mini.recipe import Recipe
 
-SETTINGS = Settings(minutes=30.0, size="small", device="cpu", seed=5, resume=False)
+SETTINGS = TrainingSettings(minutes=30.0, size="small", device="cpu", seed=5, resume=False)
 STARTED = TrainingStarted({"packaging": 3, "attrs": 4}, 4_700_000, torch.device("cpu"))
 STEP = TrainingStep(0.25, 2.0, 1.23456, "diffusion", 7, 3_000_000, {"task": 1}, 1)
 

@@ -64,7 +64,9 @@ def train(
         require_matplotlib("leave it out with --no-picture")
     confinement: Confinement = "none" if unconfined else strongest()
     if not only_card:
-        settings = trainings.Settings(training.minutes, training.size, training.device, training.seed, training.resume)
+        settings = trainings.TrainingSettings(
+            training.minutes, training.size, training.device, training.seed, training.resume
+        )
         events = trainings.begin(settings, output)
         with meter("training", report) as show:
             for event in events:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """How to train.
 
     minutes: training time, without data preparation. size: "small" or "large". device: auto, cpu, cuda, cuda:1.
@@ -44,7 +44,7 @@ class Settings:
         return replace(first, causal=0.0, rate=2e-3, embed_rate=1.6e-3, seed=self.seed + sessions)
 
 
-def begin(settings: Settings, folder: Path) -> Iterator[TrainingStarted | TrainingStep]:
+def begin(settings: TrainingSettings, folder: Path) -> Iterator[TrainingStarted | TrainingStep]:
     """The events of a training in `folder`, which has the log and the weights at the end.
 
     Raises UsageError if the folder has weights and they are not to be resumed from, or the other way round, if it
