@@ -23,15 +23,22 @@ NAME = HOSTILE.replace("/", "") + ".py"
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-class Out(io.TextIOWrapper):
-    """A stdout that may be a terminal."""
+class Bytes(io.BytesIO):
+    """Bytes that may go to a terminal."""
 
-    def __init__(self, encoding: str, *, terminal: bool) -> None:
-        super().__init__(io.BytesIO(), encoding)
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
         self.terminal = terminal
 
     def isatty(self) -> bool:
         return self.terminal
+
+
+class Out(io.TextIOWrapper):
+    """A stdout that may be a terminal."""
+
+    def __init__(self, encoding: str, *, terminal: bool) -> None:
+        super().__init__(Bytes(terminal=terminal), encoding)
 
 
 def require_harmless(done, *, lines: int | None = None) -> None:
