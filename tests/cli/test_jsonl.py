@@ -10,7 +10,7 @@ import pytest
 
 from diffucli.events import Resized
 from diffucli.trace import file
-from diffucli.trace.form import Writer, to_json
+from diffucli.trace.form import LineWriter, to_json
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "trace.schema.json").read_text())
@@ -68,7 +68,7 @@ def test_what_a_run_prints_is_as_the_schema_says(diffu, loaded, argv):
 
 def test_a_change_of_length_is_as_the_schema_says():
     event = Resized(3, -1, ((1, 4),), 2)
-    (line,) = Writer(lambda _: b"").lines(event)
+    (line,) = LineWriter(lambda _: b"").lines(event)
     assert fits(json.loads(to_json(line)), SCHEMA)
 
 

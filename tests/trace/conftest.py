@@ -10,7 +10,7 @@ import pytest
 
 from diffucli.events import Beside, Finished, Resized, Started, Stepped
 from diffucli.trace.file import Trace, gathered, read
-from diffucli.trace.form import SCHEMA, Job, Reader, Writer, job_line, to_json
+from diffucli.trace.form import SCHEMA, LineWriter, Opening, Reader, opening_line, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,10 +84,13 @@ def make_run(seed: int, *, length: int = 30, resizes: bool = True) -> list[Happe
 
 def make_lines(*events: Iterable[Event], ending: dict[str, object] | None = ENDING) -> list[bytes]:
     """A trace of several files, as lines."""
-    writer = Writer(piece)
+    writer = LineWriter(piece)
     values = [HEADER]
     for number, each in enumerate(events):
-        values += [job_line(Job("python", f"{number}.py")), *(line for event in each for line in writer.lines(event))]
+        values += [
+            opening_line(Opening("python", f"{number}.py")),
+            *(line for event in each for line in writer.lines(event)),
+        ]
     return [to_json(line) for line in (*values, *([ending] if ending else []))]
 
 

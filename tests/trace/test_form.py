@@ -10,7 +10,7 @@ import pytest
 
 from diffucli.errors import UsageError
 from diffucli.events import Beside, Finished, Started, Stepped, fold
-from diffucli.trace.form import MAX_LINE, SCHEMA, Reader, Writer, to_json
+from diffucli.trace.form import MAX_LINE, SCHEMA, LineWriter, Reader, to_json
 
 
 def almost(event):
@@ -71,7 +71,7 @@ def test_every_line_is_ascii_and_no_line_holds_what_is_as_expected(a_run, lines_
 
 def test_a_score_that_no_number_holds_is_written_as_the_worst():
     step = Stepped(1, (0,), (5,), (float("-inf"),), (0, 1), 0, 1.0, 0.0, (), (float("nan"),))
-    writer = Writer(lambda _: b"x")
+    writer = LineWriter(lambda _: b"x")
     lines = [*writer.lines(Started((9,), 9, ((0, 1),))), *writer.lines(step)]
     assert (lines[-1]["logprobs"], lines[-1]["scores"]) == ([-999], [-999])
     assert all(to_json(line) for line in lines)

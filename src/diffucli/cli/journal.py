@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from diffucli.cli.report import Report
     from diffucli.events import Event
-    from diffucli.trace.form import Job
+    from diffucli.trace.form import Opening
     from diffucli.trace.store import TraceStore
 
 LONGEST_TEXT = 1_000_000  # characters of a text that is kept
@@ -45,16 +45,16 @@ class Journal:
     prints: bool
     ending: dict[str, Any] | None = None
     id: str = ""
-    _waiting: list[Job | Event] = field(default_factory=list)
+    _waiting: list[Opening | Event] = field(default_factory=list)
     _lines: list[bytes] = field(default_factory=list)
 
     @contextmanager
     def recording(self, command: str, request: str | None) -> Iterator[None]:
         """Within, a command runs. However that ends, by SIGTERM too, what there is of it is kept."""
-        from diffucli.trace.form import Writer
+        from diffucli.trace.form import LineWriter
         from diffucli.trace.store import new_id
 
-        self.id, self._writer = new_id(), Writer(self.pieces)
+        self.id, self._writer = new_id(), LineWriter(self.pieces)
         self.header |= {"id": self.id, "time": round(time.time(), 3), "command": command, "request": request}
         with unwinding_on_kill():
             try:
@@ -67,7 +67,7 @@ class Journal:
             finally:
                 self._save()
 
-    def take(self, item: Job | Event) -> None:
+    def take(self, item: Opening | Event) -> None:
         """What happens next."""
         self._waiting.append(item)
         if self.prints:
@@ -79,7 +79,7 @@ class Journal:
 
         values = [] if self._lines else [self._header()]
         for item in self._waiting:
-            values += [form.job_line(item)] if isinstance(item, form.Job) else self._writer.lines(item)
+            values += [form.opening_line(item)] if isinstance(item, form.Opening) else self._writer.lines(item)
         self._waiting.clear()
         lines = [form.to_json(each) for each in values]
         self._lines += lines

@@ -19,7 +19,7 @@ from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
     from diffucli.trace.file import Trace
-    from diffucli.trace.store import Entry
+    from diffucli.trace.store import KeptTrace
 
 app = typer.Typer(help="List, show and delete the traces that gen and fill keep of their runs.", no_args_is_help=True)
 RUN_HELP = "Id of a run, as `diffu log list` shows it, `last`, or a trace file."
@@ -156,7 +156,7 @@ def _json(trace: Trace, run: str) -> bytes:
     return to_json(_ending(trace, run))
 
 
-def _values(entry: Entry) -> dict[str, Any]:
+def _values(entry: KeptTrace) -> dict[str, Any]:
     """A run for the list. One that cannot be read has its id and size alone."""
     from diffucli.trace import file
 
@@ -194,7 +194,7 @@ def _row(row: dict[str, Any]) -> str:
     return f"{row['id']}  {when}  {row['model']:12} {what}{wrote} · {row['verdict']}"
 
 
-def _told(gone: list[Entry]) -> None:
+def _told(gone: list[KeptTrace]) -> None:
     count = len(gone)
     freed = format_bytes(sum(entry.size for entry in gone))
     say(f"{count} {'trace' if count == 1 else 'traces'} deleted: {freed} freed")

@@ -69,11 +69,11 @@ class Session:
         """
         from diffucli.decode.lanes import watched
         from diffucli.decode.loop import alone
-        from diffucli.trace.form import Job
+        from diffucli.trace.form import Opening
         from diffucli.ui import View, pull, show
 
         network = self.checkpoint.network
-        self.journal.take(Job(language, file))
+        self.journal.take(Opening(language, file))
         before, events = network.trouble, alone(network, watched(task, self.journal.take))
         if not self.is_live:
             result = pull(events)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from diffucli.trace.order import Cell, Order
+    from diffucli.trace.order import Cell, WriteOrder
 
 By = Literal["step", "confidence", "remask"]
 Piece = Callable[[int], bytes]
@@ -84,7 +84,7 @@ def trace(
             tell(line)
 
 
-def heat_map(order: Order, piece: Piece, by: By) -> Text:
+def heat_map(order: WriteOrder, piece: Piece, by: By) -> Text:
     """The code, each token in the colour of its value; in front of each line, the steps that wrote it."""
     from rich.text import Text
 
@@ -117,7 +117,7 @@ def heat_map(order: Order, piece: Piece, by: By) -> Text:
     return found
 
 
-def _colour(cell: Cell, order: Order, by: By) -> str:
+def _colour(cell: Cell, order: WriteOrder, by: By) -> str:
     if not cell.step:
         return "dim"
     most = max(each.remasked for each in order.cells) or 1
@@ -137,7 +137,7 @@ def _draw(what: RenderableType) -> None:
     console.print(what, end="")
 
 
-def _lines(order: Order, by: By, *, entropies: bool) -> list[str]:
+def _lines(order: WriteOrder, by: By, *, entropies: bool) -> list[str]:
     """The legend and the figures."""
     ends = {
         "step": ("first step", "last"),
@@ -164,7 +164,7 @@ def _lines(order: Order, by: By, *, entropies: bool) -> list[str]:
     return lines
 
 
-def _ar_table(order: Order) -> dict[str, list[float | None]]:
+def _ar_table(order: WriteOrder) -> dict[str, list[float | None]]:
     """AR-ness at each of SPANS, with and without what ends or pads the text."""
     from diffucli.trace.order import ar_ness
 
@@ -176,7 +176,7 @@ def _ar_table(order: Order) -> dict[str, list[float | None]]:
     return found
 
 
-def _values(order: Order, *, entropies: bool) -> dict[str, object]:
+def _values(order: WriteOrder, *, entropies: bool) -> dict[str, object]:
     """The figures as plain values."""
     from diffucli.trace.order import ar_ness
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from diffucli import files
 from diffucli.errors import UsageError
 from diffucli.events import Beside, Event, Finished, Happening, Resized, Started, Stepped
-from diffucli.trace.form import DAMAGED, MAX_LINE, Ending, Item, Job, Reader, Values
+from diffucli.trace.form import DAMAGED, MAX_LINE, Ending, Item, Opening, Reader, Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": _DICTIONARY}]
 class Take:
     """What was written for one file, or for an answer. events: those of all candidates, in order."""
 
-    job: Job
+    job: Opening
     events: list[Event] = field(default_factory=list)
 
     def of(self, candidate: int) -> list[Happening]:
@@ -77,7 +77,7 @@ def gathered(reader: Reader, items: Iterable[Item]) -> Trace:
     takes: list[Take] = []
     ending = None
     for item in items:
-        if isinstance(item, Job):
+        if isinstance(item, Opening):
             takes.append(Take(item))
         elif isinstance(item, Ending):
             ending = item.values
@@ -134,7 +134,7 @@ def with_holes(events: Iterable[Happening], reader: Reader) -> str:
 
     Masks in a row are a hole of so many tokens; those at the very end are one of free length.
     """
-    canvas = Canvas()
+    canvas = _Tokens()
     for event in events:
         canvas.take(event)
     parts: list[bytes] = []
@@ -152,7 +152,7 @@ def with_holes(events: Iterable[Happening], reader: Reader) -> str:
     return b"".join(parts).decode("utf-8", "replace")
 
 
-class Canvas:
+class _Tokens:
     """The canvas after the events taken so far: its tokens, and which of them are shown."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Opening:
     """The beginning of one file's events, or of those of an answer. language: for colours. file: None of an answer."""
 
     language: str
@@ -49,7 +49,7 @@ class Ending:
     values: Values
 
 
-Item = Job | Event | Ending
+Item = Opening | Event | Ending
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class _Before:
     ms: int = 0
 
 
-class Writer:
+class LineWriter:
     """Turns events into the values of lines. pieces: gives a token's bytes."""
 
     def __init__(self, pieces: Callable[[int], bytes]) -> None:
@@ -100,7 +100,7 @@ class Writer:
             yield {"event": "pieces", "of": {str(token): self._pieces(token).decode("latin-1") for token in new}}
 
 
-def job_line(job: Job) -> Values:
+def opening_line(job: Opening) -> Values:
     """The line of a job."""
     return {"event": "job", "language": job.language, "file": job.file}
 
@@ -187,7 +187,7 @@ class Reader:
             case "pieces":
                 self.pieces |= {_id(int(token)): text.encode("latin-1") for token, text in values["of"].items()}
             case "job":
-                return Job(_text(values["language"]), None if values["file"] is None else _text(values["file"]))
+                return Opening(_text(values["language"]), None if values["file"] is None else _text(values["file"]))
             case "started" | "stepped" | "resized" | "finished" as kind:
                 sample = _whole(values.get("sample", 0), 1 << 10)
                 event = self._event(kind, values, sample)

@@ -45,7 +45,7 @@ class Step:
 
 
 @dataclass(slots=True)
-class Order:
+class WriteOrder:
     """A canvas and its steps. shown: the range of it that people see. ends: tokens that end a text or pad it.
 
     is_closed: whether an end token closed it, so that its masks are no part of the text.
@@ -75,14 +75,14 @@ class ArNess:
     overall: float
 
 
-def order_of(events: Iterable[Happening]) -> Order:
+def order_of(events: Iterable[Happening]) -> WriteOrder:
     """The order of the last canvas. Steps of which no token is left are not counted."""
-    order = Order()
+    order = WriteOrder()
     for event in events:
         if isinstance(event, Started):
             cells = _kept(order.cells, [Cell(token) for token in event.tokens], event.mask)
             ends = order.ends | event.ends
-            order = Order(cells, order.steps, event.mask, event.shown or (0, len(event.tokens)), ends)
+            order = WriteOrder(cells, order.steps, event.mask, event.shown or (0, len(event.tokens)), ends)
         else:
             _apply(event, order)
     left = sorted({cell.step for cell in order.cells if cell.step})
@@ -104,7 +104,7 @@ def _kept(old: Sequence[Cell], new: list[Cell], mask: int) -> list[Cell]:
     return [*old[:first], *new[first : len(new) - last], *old[len(old) - last :]]
 
 
-def ar_ness(order: Order, k: int, *, with_ends: bool = True) -> ArNess | None:
+def ar_ness(order: WriteOrder, k: int, *, with_ends: bool = True) -> ArNess | None:
     """Local and global AR-ness at `k`; None where there are not more than k tokens.
 
     The first k tokens are skipped. Tokens of one step count as written one after the other, by their scores.
@@ -136,7 +136,7 @@ def kendall(one: Sequence[int], other: Sequence[int]) -> float:
     return 2 * ahead / pairs - 1
 
 
-def _apply(event: Happening, order: Order) -> None:
+def _apply(event: Happening, order: WriteOrder) -> None:
     cells = order.cells
     match event:
         case Stepped():

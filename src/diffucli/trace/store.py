@@ -23,7 +23,7 @@ _HOUR = 3600.0  # seconds after which a file that is half made is nobody's
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KeptTrace:
     """A trace of the log. size: bytes on disk."""
 
     id: str
@@ -57,7 +57,7 @@ class TraceStore:
         self.prune()
         return path
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[KeptTrace]:
         """All traces, the newest first."""
         if not files.is_folder(self.root):
             return []
@@ -65,7 +65,7 @@ class TraceStore:
         for path in sorted(self.root.iterdir(), reverse=True):
             if match := _NAME.fullmatch(path.name):
                 with suppress(OSError):  # it was pruned meanwhile
-                    found.append(Entry(match[2], path, path.lstat().st_size))
+                    found.append(KeptTrace(match[2], path, path.lstat().st_size))
         return found
 
     def find(self, name: str) -> Path:
@@ -81,7 +81,7 @@ class TraceStore:
             raise UsageError("no run is in the log", hint="gen and fill keep one each, unless diffu log off forbids it")
         raise UsageError(f"{name!r} is neither a run of the log nor a file", hint="diffu log list shows the runs")
 
-    def remove(self, run: str | None) -> list[Entry]:
+    def remove(self, run: str | None) -> list[KeptTrace]:
         """Deletes the trace with an id ("last": of the last run), or all of them; those that are gone. UsageError."""
         entries = self.entries()
         if run == LAST:
@@ -94,7 +94,7 @@ class TraceStore:
             each.path.unlink(missing_ok=True)
         return entries
 
-    def prune(self) -> list[Entry]:
+    def prune(self) -> list[KeptTrace]:
         """Deletes the oldest traces beyond the limits, never the newest; those that are gone."""
         used, gone = 0, []
         for index, entry in enumerate(self.entries()):
