@@ -19,7 +19,7 @@ def written(text: bytes = b"new\n") -> str:
     """The id of a write to f.py, which held "old" before."""
     Path("f.py").write_bytes(b"old\n")
     change = Change.of_source(source.read(Path("f.py")), text)
-    (entry,) = destination.write([(Path("f.py"), change)], Report(quiet=True))
+    (entry,) = destination.write([(Path("f.py"), change, text)], Report(quiet=True))
     assert entry is not None
     return entry
 
@@ -36,7 +36,7 @@ def test_undo_restores_and_redo_writes_again(diffu):
 
 
 def test_undoing_the_write_of_a_new_file_removes_it(diffu):
-    destination.write([(Path("g.py"), Change.of_path(Path("g.py"), b"new\n"))], Report(quiet=True))
+    destination.write([(Path("g.py"), Change.of_path(Path("g.py"), b"new\n"), b"new\n")], Report(quiet=True))
     assert diffu("undo").err.startswith("removed ")
     assert not Path("g.py").exists()
 
@@ -54,7 +54,7 @@ def several() -> str:
     """The id of a write of three files, of which new.py is new."""
     for name in ("a.py", "b.py"):
         Path(name).write_bytes(b"old\n")
-    changes = [(Path(name), Change.of_path(Path(name), b"new\n")) for name in ("a.py", "b.py", "new.py")]
+    changes = [(Path(name), Change.of_path(Path(name), b"new\n"), b"new\n") for name in ("a.py", "b.py", "new.py")]
     (entry,) = {*destination.write(changes, Report(quiet=True))}
     assert entry is not None
     return entry

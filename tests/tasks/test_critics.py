@@ -31,6 +31,7 @@ def warned(piece: str, behind: str = "", *, before: str = "", old: str = "", lan
         ("len(xs) / len(xs) / len(xs)\n", " / len(xs)"),
         ("x = aa + bb.c + bb.c + bb.c\n", "+ bb.c + bb.c"),
         ("f(1, value, value, value)\n", ", value, value"),
+        ("return text[::-1][::-1]\n", "[::-1]"),
         ("x = 1\nprint(x)\nprint(x)\nx = 2\n", "print(x)\n"),
         ("x = 1\nprint(x)\nprint(x)\nprint(x)\n", "print(x)\nprint(x)\n"),
         ("if x:\n    return 1\n    return 1\n", "    return 1\n"),
@@ -47,6 +48,7 @@ def test_what_is_repeated_at_once_is_told_with_its_place(piece, place):
     "piece",
     [
         "f(x, None, None)\n",
+        "return rows[index][index]\n",
         "return hash(self.network.network)\n",
         "s = '/dev/null/dev/null' + \"%02d:%02d:%02d:\"\n",
         "x = 1  # --name --name --name\n",

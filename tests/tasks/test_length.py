@@ -155,9 +155,9 @@ def test_the_end_is_as_likely_as_padding_at_one_more_mask_behind_the_text(checkp
     ("logprobs", "end", "expected"),
     [
         ((-0.2, -0.1, -0.3, -0.2), None, -0.2),
-        ((-0.2, -0.1, -0.3, -0.2), 0.0, 0.18),
-        ((-0.2, -0.1, -0.3, -0.2), -2.0, -0.12),
-        ((-0.3,) * 16, 0.0, 0.66),
+        ((-0.2, -0.1, -0.3, -0.2), 0.0, -0.06),
+        ((-0.2, -0.1, -0.3, -0.2), -2.0, -0.36),
+        ((-0.3,) * 16, 0.0, 0.18),
     ],
 )
 def test_a_text_is_as_good_as_its_least_sure_token_its_length_and_its_end_where_holes_are_padded(

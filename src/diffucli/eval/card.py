@@ -16,8 +16,8 @@ from diffucli.eval.suites import Suite, problems
 from diffucli.lab.chart import require_matplotlib
 from diffucli.mini import training_log
 from diffucli.mini.card import write_card
+from diffucli.model import load as loading
 from diffucli.model import registry
-from diffucli.model.load import load
 from diffucli.sandbox import DESCRIPTIONS
 from diffucli.tasks import doubt
 from diffucli.tasks.options import DecodingOptions
@@ -59,7 +59,10 @@ def make(
         require_matplotlib("leave it out with --no-picture")
     judging = partial(judge, confinement=confinement)
     log, entry = training_log.read(folder), registry.find(str(files.real(folder)))
-    checkpoint, few = load(entry.folder, device="auto", quant="auto"), min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT)
+    checkpoint, few = (
+        loading.load(entry.folder, device="auto", quant="auto"),
+        min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT),
+    )
 
     def measured(options: DecodingOptions, limit: int | None, *, samples: int) -> list[JudgedSample]:
         found = problems(Suite.mini, limit=limit)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from diffucli.tasks.verify import Check
 
 REPEATED = re.compile(r"(?P<unit>[^\w\s]\s*[^\s\"']{3,40}?)(?:\s*(?P=unit))+", re.DOTALL)
+SLICE = re.compile(r"\[[^\[\]]*:[^\[\]]*\]")
 LISTED = ",.;:()[]{}"  # a unit that begins with one of these often comes twice: arguments, fields, calls
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]+")  # text is shown in another order than it is run
 STRING = r"\"{3}.*?\"{3}|'{3}.*?'{3}|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
@@ -101,7 +102,7 @@ def _repeated(piece: str, language: Language) -> Iterator[tuple[int, int, str]]:
         at += size
     for found in REPEATED.finditer(_code_alone(piece, language)):
         unit = found["unit"]
-        least = 3 if unit[0] in LISTED else 2
+        least = 3 if unit[0] in LISTED and not SLICE.fullmatch(unit) else 2
         if found[0].count(unit) >= least and any(letter.isalnum() for letter in unit):
             yield found.start() + len(unit), found.end(), f"`{unit[:40]}` is repeated"
 

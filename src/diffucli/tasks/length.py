@@ -34,7 +34,7 @@ LIKELY = 8  # exact lengths that are tried because they are likely
 UNLIKELY = 0.005  # probability that a text is no longer than a length, below which this length is not tried
 FINALISTS = 4  # lengths that are written out for a checkpoint that does not pad
 END_WEIGHT = 0.15  # of the log-probability of the end
-LENGTH_WEIGHT = 0.24  # nats for the square root of a text's tokens: the least sure of many is less sure by chance
+LENGTH_WEIGHT = 0.12  # nats for the square root of a text's tokens: the least sure of many is less sure by chance
 
 
 @dataclass(frozen=True, slots=True, order=True)
