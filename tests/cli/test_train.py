@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,7 @@ def test_one_command_makes_weights_log_and_card(diffu: Diffu, tmp_path: Path) ->
         "status": 0,
         "folder": str(folder),
         "card": str(folder / "mini.md"),
+        "version": version("diffucli"),
     }
     assert "| requests |" in (folder / "mini.md").read_text()
 
