@@ -103,9 +103,9 @@ def project() -> Path:
 def keep_an_interrupted_run() -> None:
     """The last run of the log has written all tokens but one."""
     text = b"def add(a, b):\n    return a + "
-    writer = Writer(lambda token: bytes([token]))
+    writer = LineWriter(lambda token: bytes([token]))
     started = Started((*text, 300, *b"\n"), 300, ((len(text), len(text) + 1),))
-    values = [{"schema": SCHEMA}, job_line(Opening("python", None)), *writer.lines(started)]
+    values = [{"schema": SCHEMA}, opening_line(Opening("python", None)), *writer.lines(started)]
     log_store().save(new_id(), [to_json(line) for line in values])
 
 
