@@ -15,7 +15,7 @@ import pytest
 from diffucli.cli.journal import log_store
 from diffucli.events import Started
 from diffucli.model.load import load
-from diffucli.trace.form import SCHEMA, Writer, job_line, to_json
+from diffucli.trace.form import SCHEMA, LineWriter, Opening, opening_line, to_json
 from diffucli.trace.store import new_id
 
 if TYPE_CHECKING:
