@@ -110,7 +110,9 @@ def test_numbers_stand_before_the_suffix():
 
 
 def test_each_candidate_has_its_own_doubt(asked, monkeypatch):
-    calibration = Calibration((0.0, 0.2, 0.0, 0.0), 0.0, threshold=1.0)  # by what the model says of a text read again
+    calibration = Calibration(
+        (0.0, 0.2, 0.0, 0.0, 0.0), 0.0, threshold=1.0
+    )  # by what the model says of a text read again
     monkeypatch.setattr("diffucli.tasks.doubt.read", lambda _: {"fill": calibration})
     told = re.findall(
         r"candidate (\d) of 2: the model was not sure of this text: .* probability of (\d+)%\n", asked("n\n", "q\n").err

@@ -21,7 +21,7 @@ DOUBT = "the model was not sure of this text: it is right with an estimated prob
 @pytest.fixture(params=[True, False])
 def in_doubt(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Every text is right with a probability of one half, which is in doubt or not."""
-    calibration = Calibration((0.0, 0.0, 0.0, 0.0), 0.0, threshold=0.6 if request.param else 0.4)
+    calibration = Calibration((0.0, 0.0, 0.0, 0.0, 0.0), 0.0, threshold=0.6 if request.param else 0.4)
     monkeypatch.setattr("diffucli.tasks.doubt.read", lambda _: dict.fromkeys(("gen", "fill"), calibration))
     return bool(request.param)
 
