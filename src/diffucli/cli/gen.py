@@ -18,7 +18,7 @@ from diffucli.cli.report import Report, run_values
 from diffucli.cli.request import GenInput, joined
 
 EXAMPLES = flag.examples(
-    'diffu gen "check whether a string is a palindrome"',
+    'diffu gen "check whether a number is prime"',
     'diffu gen "sum of the squares of the even numbers" -o squares.py',
 )
 LONGEST = 65_536  # masks; longer than what any checkpoint takes
