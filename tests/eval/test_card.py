@@ -44,7 +44,7 @@ def written(monkeypatch: pytest.MonkeyPatch, checkpoint: object) -> dict[str, ob
 
         return solve
 
-    monkeypatch.setattr(card, "load", lambda *_, **__: checkpoint)
+    monkeypatch.setattr(card.loading, "load", lambda *_, **__: checkpoint)
     monkeypatch.setattr(card, "problems", problems)
     monkeypatch.setattr(card, "solver", solver)
     monkeypatch.setattr("diffucli.eval.lengths.solver", solver)
@@ -100,6 +100,6 @@ def test_a_missing_matplotlib_is_told_before_anything_is_loaded(
     golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chart, "find_spec", lambda _: None)
-    monkeypatch.setattr(card, "load", lambda *_, **__: pytest.fail("it was loaded"))
+    monkeypatch.setattr(card.loading, "load", lambda *_, **__: pytest.fail("it was loaded"))
     with pytest.raises(UsageError, match="the picture needs matplotlib"):
         card.make(golden, tmp_path / "card.md", confinement="none", watch=unwatched)
