@@ -33,7 +33,6 @@ WHAT_HELP = f"{RUN_HELP[:-1]}; with --compare, requests. (default: last)"
 TEMPS = "0,0.2,0.6,1.0,1.2"
 SPANS = (1, 2, 4, 8)  # k of AR-ness
 BINS = 8  # rows of figures by step
-SHADES = "█▓▒░"
 COLOURS = ("#3b6fd4", "#2f8fc4", "#2aa198", "#4ca64c", "#9aa321", "#d0961f", "#dd7327", "#dc4b37")
 
 

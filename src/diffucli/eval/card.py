@@ -59,10 +59,8 @@ def make(
         require_matplotlib("leave it out with --no-picture")
     judging = partial(judge, confinement=confinement)
     log, entry = training_log.read(folder), registry.find(str(files.real(folder)))
-    checkpoint, few = (
-        loading.load(entry.folder, device="auto", quant="auto"),
-        min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT),
-    )
+    checkpoint = loading.load(entry.folder, device="auto", quant="auto")
+    few = min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT)
 
     def measured(options: DecodingOptions, limit: int | None, *, samples: int) -> list[JudgedSample]:
         found = problems(Suite.mini, limit=limit)

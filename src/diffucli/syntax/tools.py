@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffucli import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -162,7 +164,7 @@ def _read(tool: Tool, said: str) -> Iterator[Message]:
 @cache
 def find(program: str) -> str | None:
     """The path of a program in a folder of PATH that may be trusted; None: there is none."""
-    here = _project(Path.cwd())
+    here = files.project_root(Path.cwd())
     for name in os.environ.get("PATH", os.defpath).split(os.pathsep):
         path = Path(name, program)
         if path.is_absolute() and _is_trusted(Path(name), here) and os.access(path, os.X_OK) and path.is_file():
@@ -182,9 +184,3 @@ def _is_trusted(folder: Path, project: Path) -> bool:
         return False
     owners = {0, os.getuid()} if hasattr(os, "getuid") else {state.st_uid}
     return state.st_uid in owners and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _project(folder: Path) -> Path:
-    """The work tree that a folder lies in, else the folder itself."""
-    tops = (each for each in (folder, *folder.parents) if (each / ".git").exists())
-    return next(tops, folder)

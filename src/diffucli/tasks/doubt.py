@@ -120,7 +120,7 @@ def doubt_of(
     checkpoint: Checkpoint, output: RunOutput, kind: Kind, *, repairs: int, warnings: int
 ) -> Run[tuple[Doubt, float]]:
     """The doubt about a text, and the forwards that it cost to read it again. repairs, warnings: as in `Evidence`."""
-    written = [sum(hole.logprobs) / len(hole.logprobs) for hole in output.holes if hole.logprobs]
+    written = [hole.mean_logprob for hole in output.holes if hole.tokens]
     reread, end, nfe = yield from read_again(checkpoint, output, ends=kind == "fill")
     evidence = Evidence(min(written, default=0.0), reread, end, repairs, warnings)
     return judge(evidence, read(checkpoint.folder).get(kind)), nfe
@@ -137,23 +137,19 @@ def read_again(checkpoint: Checkpoint, output: RunOutput, *, ends: bool) -> Run[
     places = [place for span in spans for place in range(span.start, span.stop)]
     halves = [half for half in (places[::2], places[1::2]) if half]
     asked = range(len(layout.holes)) if ends and checkpoint.config.hole_padding else ()
-    read = yield from side_by_side([_masked(layout.tokens, half, tokenizer.mask) for half in halves], shown=None)
+    rereadings = yield from side_by_side([_masked(layout.tokens, half, tokenizer.mask) for half in halves], shown=None)
     found = yield from side_by_side([end_logprob(layout, number, tokenizer) for number in asked], shown=None)
-    of_place = {
-        place: logprob
-        for half, (those, _) in zip(halves, read, strict=True)
-        for place, logprob in zip(half, those, strict=True)
-    }
-    means = (sum(of_place[place] for place in range(span.start, span.stop)) / len(span) for span in spans)
-    nfe = sum(cost for _, cost in read) + sum(cost for _, cost in found)
+    logprobs = {place: logprob for half, _ in rereadings for place, logprob in half.items()}
+    means = (sum(logprobs[place] for place in range(span.start, span.stop)) / len(span) for span in spans)
+    nfe = sum(cost for _, cost in (*rereadings, *found))
     return min(means, default=0.0), min((end for end, _ in found), default=0.0), nfe
 
 
-def _masked(tokens: Sequence[int], places: Sequence[int], mask: int) -> Run[tuple[list[float], float]]:
-    """The log-probabilities (nats) of the tokens at `places` if all of these are masked; and the cost."""
+def _masked(tokens: Sequence[int], places: Sequence[int], mask: int) -> Run[tuple[dict[int, float], float]]:
+    """The log-probability (nats) of the token at each of `places` if all of these are masked; and the cost."""
     logprobs, nfe = yield from ask(tokens, places, mask)
     truth = torch.tensor([tokens[place] for place in places], device=logprobs.device)
-    return logprobs.gather(1, truth[:, None])[:, 0].tolist(), nfe
+    return dict(zip(places, logprobs.gather(1, truth[:, None])[:, 0].tolist(), strict=True)), nfe
 
 
 def read(folder: Path) -> dict[Kind, Calibration]:

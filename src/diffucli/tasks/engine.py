@@ -16,12 +16,11 @@ from diffucli.decode.lanes import side_by_side
 from diffucli.decode.policy import repair_policy
 from diffucli.decode.sample import Constraints
 from diffucli.errors import UsageError
-from diffucli.events import Finished, Started
 from diffucli.tasks.attempt import Attempt, FailedTest, badness
 from diffucli.tasks.doubt import UNKNOWN, Doubted, doubt_of
 from diffucli.tasks.repair import repaired
 from diffucli.tasks.verify import Check, Refused
-from diffucli.tasks.write import composed
+from diffucli.tasks.write import as_last_canvas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -169,10 +168,8 @@ def solve(
     if effort.pick == "best":
         best.sort(key=badness)
     attempts = tuple(attempt for each in versions for attempt in each)
-    if len(attempts) > 1:  # so that the last canvas is that of the text
-        layout = composed(best[0].written.layout, best[0].written.holes)
-        yield Started(layout.tokens, checkpoint.tokenizer.mask, (), (layout.shown.start, layout.shown.stop))
-        yield Finished(layout.tokens, "complete", 0.0, 0.0)
+    if len(attempts) > 1:
+        yield from as_last_canvas(best[0].written, checkpoint.tokenizer.mask, nfe=0.0)
     rereading = 0.0
     if effort.doubt:
         readings = [

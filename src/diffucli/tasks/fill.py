@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from diffucli.decode.canvas import Canvas
 from diffucli.decode.lanes import side_by_side, watched
 from diffucli.edit import holes
-from diffucli.events import Finished, Started
 from diffucli.tasks import length, prompt
 from diffucli.tasks.attempt import Attempt, faults, token_offsets
 from diffucli.tasks.context import crop_context
@@ -21,7 +20,7 @@ from diffucli.tasks.critics import NewText, depth, warnings_of
 from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Task, check_length, constraints_of, solve
 from diffucli.tasks.jobs import Filled, Job
 from diffucli.tasks.verify import Verify, verify_edit
-from diffucli.tasks.write import Decode, Decoding, HoleText, RunOutput, composed, default_decode, write
+from diffucli.tasks.write import Decode, Decoding, HoleText, RunOutput, as_last_canvas, composed, default_decode, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,25 +133,28 @@ class _Filling:
         ]
         outputs = yield from side_by_side(runs, shown=len(runs) - 1)
         different = list({output.holes[0].tokens: output for output in reversed(outputs) if output.tokens}.values())
-        pads, tokenizer = self.checkpoint.config.hole_padding, self.checkpoint.tokenizer
-        made = [composed(output.layout, output.holes) for output in different] if pads else []
-        ends = yield from side_by_side([length.end_logprob(each, 0, tokenizer) for each in made], shown=None)
-        sure = [end for end, _ in ends] if pads else [None] * len(different)
-        scores = {
-            output.holes[0].tokens: length.score(output, end) for output, end in zip(different, sure, strict=True)
-        }
-        ranked = sorted(different, key=lambda output: (-scores[output.holes[0].tokens], -output.tokens))
+        ranked, asked = yield from self._ranked(different)
         best = self._first_clean(known, ranked) if ranked else outputs[-1]
-        nfe = looked + sum(output.nfe for output in outputs) + sum(cost for _, cost in ends)
+        nfe = looked + sum(output.nfe for output in outputs) + asked
         shown = outputs[-1].nfe
         if best is not outputs[-1]:  # its order is that of the text
             (events,) = (each for output, each in zip(outputs, told, strict=True) if output is best)
             yield from events
             shown += best.nfe
-        layout = composed(best.layout, best.holes)
-        yield Started(layout.tokens, self.checkpoint.tokenizer.mask, (), (layout.shown.start, layout.shown.stop))
-        yield Finished(layout.tokens, "complete", max(nfe - shown, 0.0), 0.0)
+        yield from as_last_canvas(best, self.checkpoint.tokenizer.mask, nfe=max(nfe - shown, 0.0))
         return replace(best, nfe=nfe, seconds=time.perf_counter() - begun)
+
+    def _ranked(self, outputs: Sequence[RunOutput]) -> Run[tuple[list[RunOutput], float]]:
+        """What was written for one hole, the best first, of equals the longest; and what asking for the ends cost."""
+        tokenizer, cost = self.checkpoint.tokenizer, 0.0
+        scores = [length.score(output, None) for output in outputs]
+        if self.checkpoint.config.hole_padding:
+            made = [composed(output.layout, output.holes) for output in outputs]
+            ends = yield from side_by_side([length.end_logprob(each, 0, tokenizer) for each in made], shown=None)
+            scores = [length.score(output, end) for output, (end, _) in zip(outputs, ends, strict=True)]
+            cost = sum(nfe for _, nfe in ends)
+        order = sorted(range(len(outputs)), key=lambda i: (-scores[i], -outputs[i].tokens))
+        return [outputs[i] for i in order], cost
 
     def _promising(self, number: int, known: Sequence[HoleText]) -> Run[tuple[list[tuple[Size, Layout]], float]]:
         """The sizes of hole `number` that are worth writing, with their canvases, and what it cost to find them."""

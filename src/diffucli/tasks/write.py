@@ -49,6 +49,11 @@ class HoleText:
     logprobs: tuple[float, ...]
     ended: bool = False
 
+    @property
+    def mean_logprob(self) -> float:
+        """The mean log-probability of the tokens; 0 for no text."""
+        return sum(self.logprobs) / max(len(self.logprobs), 1)
+
 
 @dataclass(frozen=True, slots=True)
 class RunOutput:
@@ -79,6 +84,16 @@ class RunOutput:
     def mean_logprob(self) -> float:
         """The mean log-probability of the text's tokens; 0 for no text."""
         return sum(self.logprobs) / max(self.tokens, 1)
+
+
+def as_last_canvas(output: RunOutput, mask: int, *, nfe: float) -> Run[None]:
+    """The events of a canvas that has the text already, so that the last canvas of a run is that of its text.
+
+    nfe: forwards that no event has told yet.
+    """
+    layout = composed(output.layout, output.holes)
+    yield Started(layout.tokens, mask, (), (layout.shown.start, layout.shown.stop))
+    yield Finished(layout.tokens, "complete", nfe, 0.0)
 
 
 def composed(layout: Layout, holes: Sequence[HoleText]) -> Layout:
