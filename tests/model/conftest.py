@@ -28,6 +28,7 @@ def _importable(name: str, path: Path) -> ModuleType:
 
 loopback = _importable("loopback_hub", Path(__file__).parents[1] / "hub.py")
 pulling = _importable("pulling", Path(__file__).parent / "pulling.py")
+adapters = _importable("adapters", Path(__file__).parent / "adapters.py")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from diffucli.errors import BadCheckpoint, UsageError, as_out_of_memory
+from diffucli.model import adapter as adapters
 from diffucli.model import family as families
 from diffucli.model import memory, nf4, store
 from diffucli.model import tokenizer as tokenizers
@@ -24,7 +25,8 @@ from diffucli.model.checkpoint import (
     shards,
 )
 from diffucli.model.cuda_graph import recorder
-from diffucli.model.network import Network, self_check
+from diffucli.model.lora import LowRank, attach
+from diffucli.model.network import Network, is_finite, self_check
 from diffucli.model.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from bitsandbytes.nn.modules import Params4bit
 
+    from diffucli.model.adapter import Adapter
     from diffucli.model.checkpoint import Shape
     from diffucli.model.config import Config, Quant
     from diffucli.model.family import Family
@@ -46,35 +49,49 @@ DTYPES = {2: torch.bfloat16, 4: torch.float32}
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A loaded checkpoint."""
+    """A loaded checkpoint, with the adapter beside its weights, if there is one."""
 
     folder: Path
     config: Config
     family: Family
     tokenizer: Tokenizer
     network: Network
+    adapter: Adapter | None = None
 
 
 def load(
-    folder: Path, *, device: str = "auto", quant: Quant = "auto", tell: Callable[[str], object] = lambda _: None
+    folder: Path,
+    *,
+    device: str = "auto",
+    quant: Quant = "auto",
+    adapter: Path | None = None,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Checkpoint:
     """The checkpoint in `folder`, checked and ready. tell: gets the name of each stage of loading when it begins.
 
     device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps". quant: "nf4" holds the layers in four bits
     (head and embedding stay as they are), "none" does not, whatever the files hold; "auto" is the fastest that fits,
-    see `memory.choose`. Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
+    see `memory.choose`. adapter: the folder of a LoRA adapter, computed beside the weights.
+    Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
     """
     tell("reading its files")
     place = find_device(device)
     config, family, tokenizer = check(folder)
-    plan = memory.choose(config, quant=quant, device=str(place))
+    beside = adapters.read(adapter, config, family) if adapter else None
+    plan = memory.choose(config, quant=quant, device=str(place), adapter=beside.parameters if beside else 0)
     out_of_memory = as_out_of_memory(f"{folder} on {plan.device}", hint="try --quant nf4 or --device cpu")
     with as_bad_checkpoint(f"{folder} cannot be loaded"), out_of_memory:
         model = materialise(folder, config, family, plan, tell)
+        if beside:
+            tell("reading the adapter")
+            attach(model, read_updates(beside, first_device(plan), dtype_of(plan)))
+        if plan.offloaded:
+            tell(f"moving layers to {plan.device}")
+            model = dispatch(model, device_map(config, plan))
         tell("computing a first time")
         network = Network(model, shift=family.shift, recorder=recorder(plan))
         self_check(network, folder)
-    return Checkpoint(folder, config, family, tokenizer, network)
+    return Checkpoint(folder, config, family, tokenizer, network, beside)
 
 
 def check(folder: Path) -> tuple[Config, Family, Tokenizer]:
@@ -142,7 +159,7 @@ class Weights:
 def materialise(
     folder: Path, config: Config, family: Family, plan: Plan, tell: Callable[[str], object] = lambda _: None
 ) -> Transformer:
-    """The network of a checked folder in the form and on the device of `plan`. tell: as `load` has it.
+    """The network of a checked folder in the form of `plan`, on its `first_device`. tell: as `load` has it.
 
     Raises UsageError if bitsandbytes is needed and missing; other errors are foreign.
     """
@@ -165,10 +182,20 @@ def materialise(
                 put(model, name, cat_rows([matrix.unpacked(dtype) for matrix in stored.values()]))
     model.tie()
     model.eval()
-    if not plan.offloaded:
-        return model
-    tell(f"moving layers to {plan.device}")
-    return dispatch(model, device_map(config, plan))
+    return model
+
+
+def read_updates(adapter: Adapter, device: str, dtype: torch.dtype) -> dict[str, LowRank]:
+    """Name of a layer in Qwen2 → its update, on `device`. Raises BadCheckpoint if one is not finite."""
+    path, updates = adapter.folder / adapters.ADAPTER_WEIGHTS, {}
+    with as_bad_checkpoint(f"{path} cannot be loaded"), safe_open(path, framework="pt") as file:
+        for layer, update in adapter.updates.items():
+            a, b = (file.get_tensor(name).to(device, dtype) for name in (update.a, update.b))
+            if not is_finite(a) or not is_finite(b):
+                message = f"{path}: the update of {layer} holds values that are not finite (NaN)"
+                raise BadCheckpoint(message, hint=FETCH_AGAIN)
+            updates[layer] = LowRank(a, b, update.scaling)
+    return updates
 
 
 def _put_packed(model: Transformer, name: str, parts: list[Params4bit], device: str) -> None:

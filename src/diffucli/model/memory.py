@@ -34,13 +34,15 @@ UNLIMITED = 2**60
 class Plan:
     """Bytes that a checkpoint needs on `device`, and how many are `free` there.
 
-    weights: the network. cache: keys and values of the canvas. logits: of the rows computed at a time, float32.
-    work: activations and what libraries take. offloaded: the number of layers that stay in main memory.
+    weights: the network. adapter: the updates beside it. cache: keys and values of the canvas. logits: of the rows
+    computed at a time, float32. work: activations and what libraries take. offloaded: the number of layers that stay
+    in main memory.
     """
 
     device: str
     quant: Quantization
     weights: int
+    adapter: int
     cache: int
     logits: int
     work: int
@@ -50,7 +52,7 @@ class Plan:
     @property
     def total(self) -> int:
         """Bytes needed at the peak."""
-        return self.weights + self.cache + self.logits + self.work
+        return self.weights + self.adapter + self.cache + self.logits + self.work
 
     @property
     def fits(self) -> bool:
@@ -58,10 +60,10 @@ class Plan:
         return self.total <= self.free
 
 
-def plan(config: Config, *, quant: Quantization, device: str, canvas: int = CANVAS) -> Plan:
+def plan(config: Config, *, quant: Quantization, device: str, canvas: int = CANVAS, adapter: int = 0) -> Plan:
     """The plan of a network of `config` whose layers are held in `quant`, for `canvas` tokens, prompt and answer.
 
-    device: "cpu", "cuda", "cuda:1", "mps"; its free memory is read now.
+    device: "cpu", "cuda", "cuda:1", "mps"; its free memory is read now. adapter: the numbers in an adapter beside it.
     """
     hidden, intermediate, size = config.hidden_size, config.intermediate_size, width(device, quant)
     work = canvas * (4 * hidden + 3 * intermediate) * 4
@@ -74,6 +76,7 @@ def plan(config: Config, *, quant: Quantization, device: str, canvas: int = CANV
         device=device,
         quant=quant,
         weights=weights,
+        adapter=adapter * size,
         cache=config.kv_cache_bytes(canvas, width=size),
         logits=LOGITS_COPIES * min(ROWS, canvas) * config.vocab_size * 4,
         work=work + (CUDA_BYTES if device.startswith("cuda") else 0),
@@ -115,18 +118,21 @@ def fused_scale_bytes(config: Config) -> int:
     return config.num_layers * fused * 3 // BLOCK_SIZE
 
 
-def choose(config: Config, *, quant: Quant, device: str) -> Plan:
+def choose(config: Config, *, quant: Quant, device: str, adapter: int = 0) -> Plan:
     """How to hold a checkpoint on `device`: in `quant` or, for "auto", in the fastest form that fits.
+
+    adapter: the numbers in an adapter beside it.
 
     On a GPU "auto" tries bfloat16, then NF4, then bfloat16 with some layers in main memory; on a CPU a large checkpoint
     in four bits stays so. Small ones are never packed. Raises NoRoom, with what would fit, if nothing does.
     """
-    plans = [plan(config, quant=form, device=device) for form in _forms(config, quant, device)]
+    plans = [plan(config, quant=form, device=device, adapter=adapter) for form in _forms(config, quant, device)]
     if fitting := next((each for each in plans if each.fits), None):
         return fitting
     if quant == "auto" and len(plans) > 1 and (offloaded := offload(config, plans[0])):
         return offloaded
-    raise refuse(plans[-1], [plan(config, quant=form, device=place) for form, place in _remedies(config, plans)])
+    remedies = _remedies(config, plans)
+    raise refuse(plans[-1], [plan(config, quant=form, device=place, adapter=adapter) for form, place in remedies])
 
 
 def offload(config: Config, whole: Plan) -> Plan | None:

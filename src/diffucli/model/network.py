@@ -209,7 +209,7 @@ def _not_finite(model: Transformer) -> str | None:
     for name, weight in model.named_parameters():
         known = weight.is_floating_point() and not weight.is_meta
         if known and not is_finite(weight.detach()):
-            parts = model.model.config.split_fused(name, weight.detach())
+            parts = model.model.config.split_fused(name.replace(".base.", "."), weight.detach())  # beside a LowRank
             return next(part for part, rows in parts.items() if not is_finite(rows))
     return None
 
