@@ -34,20 +34,20 @@ UNLIMITED = 2**60
 class Plan:
     """Bytes that a checkpoint needs on `device`, and how many are `free` there.
 
-    weights: the network. adapter: the updates beside it. cache: keys and values of the canvas. logits: of the rows
-    computed at a time, float32. work: activations and what libraries take. offloaded: the number of layers that stay
-    in main memory.
+    weights: the network. cache: keys and values of the canvas. logits: of the rows computed at a time, float32.
+    work: activations and what libraries take. offloaded: the number of layers that stay in main memory. adapter: the
+    updates beside the network.
     """
 
     device: str
     quant: Quantization
     weights: int
-    adapter: int
     cache: int
     logits: int
     work: int
     free: int
     offloaded: int = 0
+    adapter: int = 0
 
     @property
     def total(self) -> int:
@@ -76,11 +76,11 @@ def plan(config: Config, *, quant: Quantization, device: str, canvas: int = CANV
         device=device,
         quant=quant,
         weights=weights,
-        adapter=adapter * size,
         cache=config.kv_cache_bytes(canvas, width=size),
         logits=LOGITS_COPIES * min(ROWS, canvas) * config.vocab_size * 4,
         work=work + (CUDA_BYTES if device.startswith("cuda") else 0),
         free=free_memory(device),
+        adapter=adapter * size,
     )
 
 
