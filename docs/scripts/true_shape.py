@@ -212,7 +212,8 @@ def pulled(plain: Path, home: Path) -> dict[str, Any]:
 def fetched() -> dict[str, Any]:
     """Times what `diffu model pull` does."""
     from diffucli.model import store
-    from diffucli.model.pull import offer, pull
+    from diffucli.model.offer import offer
+    from diffucli.model.pull import pull
 
     begun, stages = time.perf_counter(), {}
     for progress in pull(offer(NAME)):

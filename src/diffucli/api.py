@@ -30,14 +30,18 @@ __all__ = ["Checkpoint", "DecodingOptions", "Effort", "Result", "fill", "generat
 DEFAULT = DecodingOptions()
 
 
-def load(name: str | None = None, *, device: str = "auto", quant: Quant = "auto") -> Checkpoint:
+def load(
+    name: str | None = None, *, device: str = "auto", quant: Quant = "auto", adapter: str | None = None
+) -> Checkpoint:
     """Loads a checkpoint.
 
     name: of a pulled model, or a checkpoint folder; None: the one that `diffu model use` chose, else the embedded mini.
     device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps". quant: "nf4" for four-bit weights, "none"
-    for weights as they are, "auto" for what fits and runs fastest. Raises ModelError, UsageError.
+    for weights as they are, "auto" for what fits and runs fastest. adapter: a LoRA adapter that was pulled, or its
+    folder. Raises ModelError, UsageError.
     """
-    return load_folder(registry.find(name).folder, device=device, quant=quant)
+    beside = registry.find_adapter(adapter).folder if adapter else None
+    return load_folder(registry.find(name).folder, device=device, quant=quant, adapter=beside)
 
 
 def generate(

@@ -13,7 +13,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad-input.md"
 HEAD = """# Bad input
@@ -32,7 +34,8 @@ TAIL = """
 The files: `good.py` parses; `hole.py` holds a `???`; `broken.py` does not parse; `latin.py` is Latin-1 without a coding
 comment; `data.bin` is binary; `big.py` is larger than 10 MB; `long.py` has 5,000 lines; `notes.txt` is prose;
 `empty.txt` is empty; `classes.py` has the methods `Cfg.load` and `Db.load`; `locked.py` is read-only; `folder` is a folder; `pipe` is a named pipe; `damaged` is a
-checkpoint folder whose config.json was cut off.
+checkpoint folder whose config.json was cut off; `rank0`, `dora`, `strange`, `pickled` and `wide` are folders with an
+adapter: of rank 0, with DoRA, for layers of another network, with a pickle, and for a model twice as wide.
 
 What is in none of the rows above should not happen; if it does, it is one line too: `diffu: internal error: … (set DIFFU_DEBUG=1
 for the traceback)`, exit code 70.
@@ -183,6 +186,50 @@ ROWS = [
     Row("diffu gen x --device tpu", "diffu: no device 'tpu' here (use --device cpu, or auto)"),
     Row("diffu gen x -m no-such-model", "diffu: there is no model 'no-such-model' and no folder of that name (…)", 4),
     Row("diffu gen x -m folder", "diffu: folder is no checkpoint: it lacks config.json (name a checkpoint folder)", 4),
+    Row(
+        "diffu gen x --adapter nowhere",
+        "diffu: there is no adapter 'nowhere' and no folder of that name (name a folder, or diffu model pull MODEL --adapter org/name)",
+        4,
+    ),
+    Row(
+        "diffu eval --adapter lab/unknown",
+        "diffu: the adapter lab/unknown is not pulled yet (diffu model pull MODEL --adapter lab/unknown)",
+        4,
+    ),
+    Row(
+        "diffu fill hole.py --adapter folder",
+        "diffu: folder is no adapter: it lacks adapter_config.json (name a folder or a repository with a LoRA adapter in peft's layout)",
+        4,
+    ),
+    Row(
+        "diffu gen x --adapter rank0",
+        "diffu: rank0/adapter_config.json cannot be used (the rank of an update must be a positive number, not 0) (fetch the checkpoint again)",
+        4,
+    ),
+    Row(
+        "diffu gen x --adapter dora",
+        "diffu: dora sets use_dora to True, which diffu does not support (use an adapter that was made without it)",
+        4,
+    ),
+    Row(
+        "diffu gen x --adapter strange",
+        "diffu: strange: target_modules ['c_attn'] name no layer of the model (it was made for openai/gpt-2)",
+        4,
+    ),
+    Row(
+        "diffu gen x --adapter pickled",
+        "diffu: pickled holds a pickle (adapter_model.bin), which can run code (use the safetensors version)",
+        4,
+    ),
+    Row(
+        "diffu gen x --adapter wide",
+        "diffu: wide: base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight has shape [4, 128], the model and adapter_config.json ask for [4, 64] (it was made for apple/DiffuCoder-7B-Instruct)",
+        4,
+    ),
+    Row(
+        "diffu model pull diffucoder --adapter ./folder",
+        "diffu: ./folder is a folder, and an adapter in a folder is used as it is (leave it out, and add --adapter ./folder to gen and fill)",
+    ),
     Row(
         "diffu gen x -m damaged",
         "diffu: damaged/config.json is not JSON (…) (fetch the checkpoint again)",
@@ -352,6 +399,24 @@ def files() -> None:
     os.mkfifo("pipe")
     Path("damaged").mkdir()
     Path("damaged/config.json").write_text('{"model_type": "Dre')
+    _write_adapters()
+
+
+def _write_adapters() -> None:
+    settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}
+    settings["base_model_name_or_path"] = "apple/DiffuCoder-7B-Instruct"
+    strange = {"target_modules": ["c_attn"], "base_model_name_or_path": "openai/gpt-2"}
+    folders = {"rank0": {"r": 0}, "dora": {"use_dora": True}, "strange": strange, "pickled": {}, "wide": {}}
+    for name, changes in folders.items():
+        Path(name).mkdir()
+        Path(name, "adapter_config.json").write_text(json.dumps(settings | changes))
+    Path("pickled/adapter_model.bin").write_bytes(b"")
+    layers = [f"base_model.model.model.layers.{i}.self_attn.q_proj" for i in range(3)]
+    shapes = {"A": (4, 128), "B": (128, 4)}
+    tensors = {
+        f"{layer}.lora_{part}.weight": np.zeros(shape, "f") for layer in layers for part, shape in shapes.items()
+    }
+    save_file(tensors, "wide/adapter_model.safetensors")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.typed.encode("ascii", "replace").decode())

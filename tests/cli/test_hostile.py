@@ -135,8 +135,8 @@ def test_names_of_shards_and_tensors(diffu, folder, checkpoint):
 def test_what_a_hub_says_of_a_licence(diffu, monkeypatch):
     """The question wrote the name of the licence to the terminal as it was."""
     listing = Listing("org/name", "0" * 40, HOSTILE, HOSTILE, (Remote("config.json", 7, ""),))
-    monkeypatch.setattr("diffucli.model.pull.look", lambda *_: listing)
-    monkeypatch.setattr("diffucli.model.pull.files_of", lambda listing: listing.files)
+    monkeypatch.setattr("diffucli.model.offer.look", lambda *_: listing)
+    monkeypatch.setattr("diffucli.model.offer.files_of", lambda listing: listing.files)
     require_harmless(diffu("model", "pull", "org/name", "-v"), lines=3)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from diffucli.model import registry
-from diffucli.model.pull import offer, pull
+from diffucli.model.offer import offer
+from diffucli.model.pull import pull
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,8 +25,9 @@ from pulling import (
 from diffucli.errors import BadCheckpoint, ModelError
 from diffucli.model import download, registry, store
 from diffucli.model import hub as client
-from diffucli.model import pull as module
-from diffucli.model.pull import offer, pull
+from diffucli.model import offer as offers
+from diffucli.model.offer import offer
+from diffucli.model.pull import pull
 from diffucli.units import JobProgress
 
 
@@ -52,7 +53,7 @@ def test_what_the_hub_client_has_in_its_own_cache_is_taken_from_there(hub, publi
 
 def test_a_file_of_another_commit_is_not_taken_from_the_hub_clients_cache(hub):
     huggingface_hub.hf_hub_download(NAME, FIRST)
-    listing = module.look(NAME, None)
+    listing = offers.look(NAME, None)
     assert client.cached(listing, FIRST) is not None
     assert client.cached(replace(listing, commit="0" * 40), FIRST) is None
 
@@ -69,13 +70,13 @@ def test_a_cached_file_of_the_wrong_size_is_fetched_anew(hub, published):
 
 def test_a_file_for_which_the_hub_has_no_digest_is_pulled_all_the_same(hub, published, monkeypatch):
     """Its size alone is compared."""
-    look = module.look
+    look = offers.look
 
     def without(repository: str, revision: str | None) -> Any:
         listing = look(repository, revision)
         return replace(listing, files=tuple(replace(file, digest="") for file in listing.files))
 
-    monkeypatch.setattr(module, "look", without)
+    monkeypatch.setattr(offers, "look", without)
     pulled()
     folder = registry.find(ALIAS).folder
     assert all((folder / name).read_bytes() == (published / name).read_bytes() for name in PUBLISHED)

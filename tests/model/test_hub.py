@@ -30,7 +30,7 @@ from diffucli import files
 from diffucli.errors import BadCheckpoint, ModelError, UsageError
 from diffucli.model import hub as client
 from diffucli.model import registry
-from diffucli.model.pull import offer
+from diffucli.model.offer import offer
 
 if TYPE_CHECKING:
     from pathlib import Path

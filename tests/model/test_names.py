@@ -10,7 +10,8 @@ from pulling import ALIAS, NAME, pulled
 from diffucli.errors import ModelError, UsageError
 from diffucli.model import names, registry, store
 from diffucli.model.names import Origin, origin
-from diffucli.model.pull import is_done, offer
+from diffucli.model.offer import offer
+from diffucli.model.pull import is_done
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,11 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import adapters
 import loopback_hub as loopback
 import pytest
 from huggingface_hub import constants
@@ -37,10 +39,13 @@ from pulling import (
     refused,
 )
 
+from diffucli.cli import app
 from diffucli.errors import BadCheckpoint, ModelError, NoRoom, UsageError
 from diffucli.model import config, registry, store
 from diffucli.model import pull as module
-from diffucli.model.pull import is_done, offer, pull
+from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from diffucli.model.offer import offer, offer_adapter
+from diffucli.model.pull import is_done, pull, pull_adapter
 from diffucli.units import JobProgress
 
 if TYPE_CHECKING:
@@ -187,8 +192,8 @@ def test_a_repository_of_gguf_files_is_refused(hub, published):
 def test_an_adapter_is_told_from_a_checkpoint(hub, published):
     (published / "config.json").rename(published / "adapter_config.json")
     hub.repositories[NAME].card = {"base_model": "org/original"}
-    assert "an adapter (LoRA) for another model, which diffu does not read (pull the original: diffu" in refused(
-        BadCheckpoint
+    assert refused(BadCheckpoint) == (
+        f"{NAME} holds an adapter for a model, and no checkpoint (diffu model pull org/original --adapter {NAME})"
     )
 
 
@@ -588,7 +593,9 @@ def test_offline_the_command_fails_with_exit_code_4_unless_the_model_is_here(hub
     pulled()
     done = run(hub, home, "pull", ALIAS, HF_HUB_OFFLINE="1")
     assert done.returncode == 0
-    assert done.stderr.splitlines()[0].startswith("whether there is a newer one is not known: HF_HUB_OFFLINE is set")
+    assert done.stderr.splitlines()[0].startswith(
+        f"whether there is a newer {ALIAS} is not known: HF_HUB_OFFLINE is set"
+    )
     assert "diffucoder is here already" in done.stderr.splitlines()[1]
 
 
@@ -626,3 +633,101 @@ def wait_until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.02)
+
+
+# adapters
+
+
+ADAPTER = "lab/adapter"
+
+
+@pytest.fixture
+def adapter(hub, tmp_path, golden) -> Path:
+    """An adapter for the golden checkpoint on the hub, with what its makers put beside it."""
+    folder = adapters.write_adapter(tmp_path / "lora", config.read_config(golden))
+    (folder / "README.md").write_text("never fetched")
+    (folder / "adapter_model.bin").write_bytes(b"never fetched")
+    hub.repositories[ADAPTER] = loopback.Repository(folder, card={"license": "mit", "base_model": NAME})
+    return folder
+
+
+def brought(name: str = ADAPTER) -> list[JobProgress]:
+    return list(pull_adapter(offer_adapter(name), store.model_dir(ALIAS)))
+
+
+def test_an_adapter_is_pulled_beside_its_model_and_is_no_model_itself(hub, home, adapter):
+    pulled()
+    brought()
+    (found,) = registry.adapters()
+    assert names(found.folder) == {ADAPTER_CONFIG, ADAPTER_WEIGHTS, store.RECORD}
+    assert found.record is not None
+    assert (found.name, found.record.licence) == (ADAPTER, "mit")
+    assert registry.find_adapter(ADAPTER.upper()) == found
+    assert [entry.name for entry in registry.entries()] == ["mini", ALIAS]
+    assert is_done(offer_adapter(ADAPTER))
+    assert brought() == []
+    with pytest.raises(ModelError, match="lab/adapter is an adapter for a model") as caught:
+        registry.find(ADAPTER)
+    assert caught.value.hint == "-m MODEL --adapter lab/adapter runs them together"
+    assert registry.remove(ADAPTER) > 0
+    with pytest.raises(ModelError, match="is not pulled yet") as caught:
+        registry.find_adapter(ADAPTER)
+    assert caught.value.hint == "diffu model pull MODEL --adapter lab/adapter"
+
+
+def test_an_adapter_that_was_interrupted_goes_on(hub, adapter):
+    pulled()
+    hub.faults[ADAPTER_WEIGHTS] = [Fault(cut=1000)]
+    brought()
+    assert [request.range for request in hub.asked(ADAPTER_WEIGHTS) if request.port == "network"] == ["", "bytes=1000-"]
+
+
+def test_what_is_no_adapter_for_this_model_is_not_installed(hub, adapter, tmp_path, golden):
+    """Its settings are refused before its weights are fetched."""
+    pulled()
+    wider = replace(config.read_config(golden), intermediate_size=320)
+    adapters.write_adapter(adapter, wider)
+    with pytest.raises(BadCheckpoint, match="has shape"):
+        brought()
+    adapters.write_adapter(adapter, wider, use_dora=True)
+    hub.requests.clear()
+    with pytest.raises(BadCheckpoint, match="lab/adapter sets use_dora to True, which diffu does not support"):
+        brought()
+    assert not hub.asked(ADAPTER_WEIGHTS)
+    (adapter / ADAPTER_WEIGHTS).unlink()
+    with pytest.raises(BadCheckpoint, match=r"has no adapter_model\.safetensors but only adapter_model\.bin, a pickle"):
+        brought()
+    (adapter / ADAPTER_CONFIG).unlink()
+    with pytest.raises(BadCheckpoint, match=r"lab/adapter is no adapter: it lacks adapter_config\.json"):
+        brought()
+    with pytest.raises(UsageError, match="an adapter in a folder is used as it is"):
+        offer_adapter(str(tmp_path))
+    assert registry.adapters() == ()
+
+
+def test_the_commands_pull_show_list_and_run_an_adapter(hub, adapter, capsys, tmp_path, monkeypatch):
+    """Each with its own licence; of another model of the same shape it is said that it was made for another one."""
+
+    def told(*words: str) -> Any:
+        assert app.run([*words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    monkeypatch.setenv("DIFFU_STATE", str(tmp_path / "state"))
+    values = told("model", "pull", ALIAS, "--adapter", ADAPTER, "-y")
+    assert (values["licence"], values["adapter"]["name"], values["adapter"]["licence"]) == (
+        "apache-2.0",
+        ADAPTER,
+        "mit",
+    )
+    assert values["fetched"] is values["adapter"]["fetched"] is True
+    assert told("model", "list")["adapters"] == [{"name": ADAPTER, "size": values["adapter"]["size"]}]
+    shown = told("model", "show", ADAPTER)
+    assert (shown["licence"], shown["adapter_for"], shown["rank"]) == ("mit", "apple/DiffuCoder-7B-Instruct", 4)
+    ran = told("gen", "x", "-m", ALIAS, "--adapter", ADAPTER, "--length", "2", "--verify", "off", "--no-log")
+    assert (ran["model"], ran["adapter"]) == (ALIAS, ADAPTER)
+    assert app.run(["model", "show", ADAPTER]) == app.run(["model", "list"]) == 0
+    out = capsys.readouterr().out
+    assert "target modules       q_proj, v_proj, up_proj" in out
+    assert f"--adapter {ADAPTER} runs it with its model" in out
+    assert app.run(["gen", "x", "-m", ALIAS, "--adapter", ADAPTER, "--length", "2", "--verify", "off"]) == 0
+    assert f"the adapter was made for apple/DiffuCoder-7B-Instruct, and {ALIAS} is {NAME}" in capsys.readouterr().err

@@ -25,8 +25,15 @@ def models(incomplete: str) -> list[tuple[str, str]]:
     return _starting(incomplete, known)
 
 
+def adapters(incomplete: str) -> list[tuple[str, str]]:
+    """Adapters that were pulled."""
+    from diffucli.model import registry
+
+    return _starting(incomplete, {entry.name: "on this machine" for entry in registry.adapters()})
+
+
 def pulled(incomplete: str) -> list[tuple[str, str]]:
-    """Models that can be deleted."""
+    """Models and adapters that can be deleted."""
     from diffucli.model import store
 
     return _starting(incomplete, {record.name: record.source for record in store.records()})

@@ -86,8 +86,8 @@ def listing(
     every: Annotated[bool, typer.Option("-a", "--all", metavar=flag.FLAG, help=ALL_HELP)] = False,
     as_json: flag.Json = False,
 ) -> None:
-    """List the models on this machine; a star marks the one that runs when none is named."""
-    from diffucli.model import registry
+    """List the models and adapters on this machine; a star marks the model that runs when none is named."""
+    from diffucli.model import registry, store
 
     default, rows = None, []
     with suppress(ModelError):
@@ -104,10 +104,16 @@ def listing(
             kind = f"{count:>7} parameters  {facts.bits:>2} bit  {size:>9}" if facts else "damaged or missing"
             where = "embedded" if entry.embedded else str(entry.folder)
             tell(f"{'*' if entry == default else ' '} {entry.name:20} {kind:37}  {where}")
+    sizes = {entry.name: store.size(entry.folder) for entry in registry.adapters()}
     pullable = _pullable() if every else []
     if as_json:
-        Report(json=True).object("diffu.models/1", 0, models=rows, **({"pullable": pullable} if every else {}))
-    elif every:
+        offered = {"pullable": pullable} if every else {}
+        adapters = [{"name": name, "size": size} for name, size in sizes.items()]
+        Report(json=True).object("diffu.models/1", 0, models=rows, adapters=adapters, **offered)
+        return
+    for adapter, taken in sizes.items():
+        tell(f"  {adapter:20} an adapter, {format_bytes(taken)}; --adapter {adapter} runs it with its model")
+    if every:
         tell("")
         tell(f"  {'can be pulled':20} {'to fetch':>9} {'memory':>9}  {'licence':11} on this machine")
         for row in pullable:

@@ -79,6 +79,7 @@ FLAG = ""  # the metavar of an option without a value
 output, model, decoding = (partial(typer.Option, rich_help_panel=panel) for panel in (OUTPUT, MODEL, DECODING))
 
 MODEL_HELP = "Name of a model, or a checkpoint folder. (default: the one that `diffu model use` chose)"
+ADAPTER_HELP = "LoRA adapter of the model: a folder, or what `diffu model pull MODEL --adapter` brought."
 QUANT_HELP = "Weights in four bits (nf4), as they are (none), or what fits and is fastest (auto)."
 DEVICE_HELP = "auto (a GPU if there is one), cpu, cuda, cuda:1, mps."
 STEPS_HELP = "Length of the schedule with --preset exact; otherwise the most denoising steps."
@@ -107,6 +108,7 @@ ModelArgument = Annotated[
         metavar="NAME", help=MODEL_HELP, envvar="DIFFU_MODEL", show_default=False, autocompletion=complete.models
     ),
 ]
+Adapter = Annotated[str | None, model("--adapter", metavar="NAME", help=ADAPTER_HELP, autocompletion=complete.adapters)]
 Quantise = Annotated[Quant, model("--quant", envvar="DIFFU_QUANT", help=QUANT_HELP)]
 Device = Annotated[str, model("--device", envvar="DIFFU_DEVICE", metavar="NAME", help=DEVICE_HELP)]
 
@@ -185,6 +187,7 @@ class Choice:
     """The model, and how it decodes; None leaves it to the preset."""
 
     model: Model = None
+    adapter: Adapter = None
     quant: Quantise = "auto"
     device: Device = "auto"
     preset: Presets = Preset.balanced

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,13 +17,19 @@ from diffucli.errors import UsageError
 from diffucli.units import format_bytes, format_progress
 
 if TYPE_CHECKING:
-    from diffucli.model.pull import Offer
+    from collections.abc import Iterator
+
+    from diffucli.model.offer import Offer
+    from diffucli.model.registry import Entry
+    from diffucli.units import JobProgress
 
 EXAMPLES = flag.examples(
     "diffu model pull diffucoder",
     "diffu model pull org/name --revision v1.0 --quant nf4 -y",
+    "diffu model pull diffucoder-instruct --adapter SJTU-DENG-Lab/D2F_DiffuCoder_Instruct_7B_Lora",
 )
 REVISION_HELP = "Branch, tag or commit of the repository. (default: the newest)"
+ADAPTER_HELP = "Repository of a LoRA adapter for the model, which is fetched too; gen and fill --adapter run it."
 QUANT_HELP = "Pack the weights into four bits (nf4), leave them as they are (none), or pack large models only (auto)."
 KEEP_HELP = "Keep the published files too after packing."
 
@@ -39,6 +45,7 @@ def pull(
         ),
     ],
     report: Report = Report(),  # noqa: B008 — a group of flags
+    adapter: Annotated[str | None, typer.Option("--adapter", metavar="NAME", help=ADAPTER_HELP)] = None,
     revision: Annotated[str | None, typer.Option("--revision", metavar="NAME", help=REVISION_HELP)] = None,
     quant: Annotated[Quant, typer.Option("--quant", help=QUANT_HELP)] = "auto",
     keep_original: Annotated[bool, typer.Option("--keep-original", metavar=flag.FLAG, help=KEEP_HELP)] = False,
@@ -47,30 +54,61 @@ def pull(
     ] = False,
 ) -> None:
     """Fetch a checkpoint and pack it into four bits. An interrupted pull continues where it stopped."""
-    from diffucli.model import registry, store
-    from diffucli.model.pull import is_done, offer
+    from diffucli.model import registry
+    from diffucli.model.offer import offer, offer_adapter
+    from diffucli.model.pull import is_done
     from diffucli.model.pull import pull as pulling
+    from diffucli.model.pull import pull_adapter as pulling_adapter
 
+    beside = offer_adapter(adapter) if adapter else None
     offered = offer(name, revision=revision)
     done = is_done(offered, quant=quant, keep_original=keep_original)
+    _bring(offered, pulling(offered, quant=quant, keep_original=keep_original), report, done=done, yes=yes)
+    entry = registry.find(offered.origin.name)
+    values = _values(entry, done=done)
+    state = f"{entry.name} is here already" if done else f"{entry.name} is here"
+    told = [f"{state}: {_place(entry)}; diffu model use {entry.name} makes it the default"]
+    if beside:
+        done = is_done(beside)
+        _bring(beside, pulling_adapter(beside, entry.folder), report, done=done, yes=yes)
+        found = registry.find_adapter(beside.origin.name)
+        values["adapter"] = _values(found, done=done)
+        told += [f"{found.name} is here: {_place(found)}; -m {entry.name} --adapter {found.name} runs it"]
+    if report.json:
+        report.object("diffu.pulled/1", 0, **values)
+    for each in (offered, *([beside] if beside else [])):
+        if each.unasked:
+            report.say(f"whether there is a newer {each.origin.name} is not known: {each.unasked}")
+    for line in told:
+        report.say(line)
+
+
+def _bring(offered: Offer, job: Iterator[JobProgress], report: Report, *, done: bool, yes: bool) -> None:
+    """Pulls what is offered once its licence is accepted, unless that is done."""
     for file in offered.files:
         report.note(f"{file.name}  {format_bytes(file.size)}")
-    if not done:
-        _consent(offered, report, yes=yes)
-        if 0 < offered.present < offered.total:
-            report.say(f"resuming at {format_progress(offered.present, offered.total)}")
-        show_progress(pulling(offered, quant=quant, keep_original=keep_original), report)
-    entry = registry.find(offered.origin.name)
-    size, record = store.size(entry.folder), entry.record
-    if report.json:
-        assert record is not None
-        values = {"name": entry.name, "folder": str(entry.folder), "revision": record.revision, "size": size}
-        report.object("diffu.pulled/1", 0, fetched=not done, licence=record.licence, **values)
-    if offered.unasked:
-        report.say(f"whether there is a newer one is not known: {offered.unasked}")
-    state = f"{entry.name} is here already" if done else f"{entry.name} is here"
-    how = f"diffu model use {entry.name} makes it the default"
-    report.say(f"{state}: {format_bytes(size)} in {entry.folder}; {how}")
+    if done:
+        return
+    _consent(offered, report, yes=yes)
+    if 0 < offered.present < offered.total:
+        report.say(f"resuming at {format_progress(offered.present, offered.total)}")
+    show_progress(job, report)
+
+
+def _values(entry: Entry, *, done: bool) -> dict[str, Any]:
+    """What --json says of what was pulled."""
+    from diffucli.model import store
+
+    record = entry.record
+    assert record is not None
+    about = {"name": entry.name, "folder": str(entry.folder), "revision": record.revision}
+    return {"fetched": not done, "licence": record.licence, **about, "size": store.size(entry.folder)}
+
+
+def _place(entry: Entry) -> str:
+    from diffucli.model import store
+
+    return f"{format_bytes(store.size(entry.folder))} in {entry.folder}"
 
 
 def _consent(offered: Offer, report: Report, *, yes: bool) -> None:

@@ -15,13 +15,14 @@ from diffucli.cli.report import framed
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from diffucli.cli.journal import Journal
     from diffucli.cli.options import Choice, Showing
     from diffucli.cli.report import Report
     from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
+    from diffucli.model.adapter import Adapter
     from diffucli.model.load import Checkpoint
     from diffucli.model.registry import Entry
     from diffucli.syntax.languages import Language
@@ -36,10 +37,12 @@ SLOW = 0.25  # seconds for which --slow shows each step
 class Session:
     """A loaded checkpoint and the policy to write by, a preset with changes.
 
-    load_seconds: of loading it. showing: how runs are shown. theme: that of the terminal.
+    adapter: what runs beside its weights, if anything. load_seconds: of loading it. showing: how runs are shown.
+    theme: that of the terminal.
     """
 
     entry: Entry
+    adapter: Entry | None
     checkpoint: Checkpoint
     preset: str
     policy: Policy
@@ -52,7 +55,8 @@ class Session:
     def values(self) -> dict[str, Any]:
         """What --json says of it."""
         temperature = self.policy.sampling.temperature
-        return {"model": self.entry.name, "preset": self.preset, "temperature": temperature}
+        adapter = {"adapter": self.adapter.name} if self.adapter else {}
+        return {"model": self.entry.name, **adapter, "preset": self.preset, "temperature": temperature}
 
     def tell_limits(self, language: Language, words: str, contexts: Sequence[str] = ()) -> None:
         """Says what is asked for that the model was not trained for: a request with texts to be read with it."""
@@ -116,29 +120,56 @@ def begin(choice: Choice, report: Report, showing: Showing) -> Session:
         from diffucli.model import registry
 
         entry = registry.find(choice.model)
-        name = files.real(entry.folder).name
-        tell(f"{name}: importing torch")
-        from diffucli.model.load import load
-
-        policy = choice.decoding().policy()
-        checkpoint = load(
-            entry.folder, device=choice.device, quant=choice.quant, tell=lambda stage: tell(f"{name}: {stage}")
-        )
-        tell(f"{name}: laying out the canvas")
-        from diffucli.tasks import fill, generate  # noqa: F401 — so that the first frame comes as soon as this is gone
+        adapter = registry.find_adapter(choice.adapter) if choice.adapter else None
+        checkpoint, policy = _load(choice, entry, adapter, tell)
     if entry.limits.purpose and report.tells_notices and _is_due(f"{entry.name}-notice"):
         report.notice(f"{entry.name} is {entry.limits.purpose}; {registry.INVITATION}")
+    if why := _other_base(entry, checkpoint.adapter):
+        report.warn(why)
     revision = entry.record.revision if entry.record else ""
     header: dict[str, Any] = {"model": entry.name, "revision": revision or None, "preset": choice.preset.value}
+    header |= {"adapter": adapter.name} if adapter else {}
     header |= {"seed": policy.seed, "policy": _plain(policy)}
     journal = Journal(header, checkpoint.tokenizer.piece, report, kept=not showing.no_log, prints=showing.jsonl)
     spent = time.perf_counter() - begun
-    session = Session(entry, checkpoint, choice.preset, policy, spent, showing, theme, report, journal)
+    session = Session(entry, adapter, checkpoint, choice.preset, policy, spent, showing, theme, report, journal)
     if showing.slow and not session.is_live:
         raise UsageError(
             "--slow needs the live view, on a terminal", hint="leave it out; diffu replay shows a run again"
         )
     return session
+
+
+def _load(
+    choice: Choice, entry: Entry, adapter: Entry | None, tell: Callable[[str], object]
+) -> tuple[Checkpoint, Policy]:
+    """The checkpoint of a model, with an adapter beside it, and the policy. tell: gets what is being done."""
+    name = files.real(entry.folder).name
+    tell(f"{name}: importing torch")
+    from diffucli.model.load import load
+
+    policy = choice.decoding().policy()
+    checkpoint = load(
+        entry.folder,
+        device=choice.device,
+        quant=choice.quant,
+        adapter=adapter.folder if adapter else None,
+        tell=lambda stage: tell(f"{name}: {stage}"),
+    )
+    tell(f"{name}: laying out the canvas")
+    from diffucli.tasks import fill, generate  # noqa: F401 — so that the first frame comes as soon as this is gone
+
+    return checkpoint, policy
+
+
+def _other_base(entry: Entry, adapter: Adapter | None) -> str:
+    """What is to be said of an adapter that was made for another model of the same shape; "" if it was not."""
+    from diffucli.model.names import is_same
+
+    base, source = adapter.base if adapter else "", entry.record.source if entry.record else ""
+    if not base or not source or is_same(base, source):
+        return ""
+    return f"the adapter was made for {base}, and {entry.name} is {source}"
 
 
 def _theme(showing: Showing, report: Report) -> Theme:

@@ -10,7 +10,7 @@ from diffucli.cli.report import Report, tell
 from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
-    from diffucli.model.registry import Facts
+    from diffucli.model.registry import Entry, Facts
 
 EXAMPLES = flag.examples(
     "diffu model show mini",
@@ -19,9 +19,17 @@ EXAMPLES = flag.examples(
 
 
 def show(name: flag.ModelArgument = None, as_json: flag.Json = False) -> None:
-    """Show what the files of a model say: its size, memory, context, sampling, licence and tokens."""
-    from diffucli.model import registry
+    """Show what the files of a model say: its size, memory, context, sampling, licence and tokens.
 
+    Of an adapter: the model it is for, its rank, the layers it changes, and its own licence.
+    """
+    from diffucli.model import registry
+    from diffucli.model.names import short_name
+
+    pulled = {entry.name: entry for entry in registry.adapters()}
+    if adapter := pulled.get(short_name(name or "")):
+        _put_adapter(adapter, as_json=as_json)
+        return
     facts = registry.facts(registry.find(name))
     values = _values(facts)
     if as_json:
@@ -29,6 +37,34 @@ def show(name: flag.ModelArgument = None, as_json: flag.Json = False) -> None:
         return
     for key, value in (values | _worded(facts)).items():
         tell(f"{key.replace('_', ' '):20} {value}")
+
+
+def _put_adapter(entry: Entry, *, as_json: bool) -> None:
+    """What the files of a pulled adapter say."""
+    from diffucli.model import store
+    from diffucli.model.adapter import base_of, read_settings
+
+    settings, record = read_settings(entry.folder), entry.record
+    assert record is not None
+    targets, size = settings.get("target_modules"), store.size(entry.folder)
+    values = {
+        "name": entry.name,
+        "folder": str(entry.folder),
+        "adapter_for": base_of(settings) or None,
+        "rank": settings.get("r"),
+        "alpha": settings.get("lora_alpha"),
+        "target_modules": targets,
+        "size": size,
+        "licence": record.licence or None,
+        "licence_link": record.licence_link,
+        "revision": record.revision,
+    }
+    if as_json:
+        Report(json=True).object("diffu.adapter/1", 0, **values)
+        return
+    words = {"target_modules": ", ".join(targets)} if isinstance(targets, list) else {}
+    for key, value in (values | {"size": format_bytes(size)} | words).items():
+        tell(f"{key.replace('_', ' '):20} {'unknown' if value is None else value}")
 
 
 def _values(facts: Facts) -> dict[str, object]:

@@ -123,6 +123,11 @@ def is_repository(name: str) -> bool:
     return bool(_REPOSITORY.fullmatch(name)) and "--" not in name and ".." not in name
 
 
+def is_same(one: str, other: str) -> bool:
+    """Whether two names are of one repository, or of one folder. The hub takes any case."""
+    return one == other or (one.lower() == other.lower() and is_repository(one) and is_repository(other))
+
+
 def short_name(name: str) -> str:
     """The name in the store of what is called `name`: a repository or its address, or an alias, in any case.
 

@@ -5,22 +5,17 @@ A pull that was interrupted continues where it stopped when it is called again.
 
 from __future__ import annotations
 
-import re
 import shutil
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
-from diffucli.files import MAX_JSON_BYTES
-from diffucli.model import download, family, store, tokenizer
-from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, OtherFormat, check_index, shards, tensor_sizes
-from diffucli.model.config import NO_BITSANDBYTES, PULL_ORIGINAL
-from diffucli.model.family import PULL_ANOTHER
-from diffucli.model.hub import Listing, Remote, Unreachable, look
+from diffucli.model import adapter, download, family, store, tokenizer
+from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, OtherFormat, check_index, tensor_sizes
+from diffucli.model.config import NO_BITSANDBYTES
 from diffucli.model.memory import has_bitsandbytes, packed_bytes
-from diffucli.model.names import PULL, is_repository, origin, short_name
+from diffucli.model.names import is_same
+from diffucli.model.offer import HERE, original
 from diffucli.model.store import Record
 from diffucli.units import JobProgress, format_bytes
 
@@ -29,114 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffucli.model.config import Config, Quant
-    from diffucli.model.names import Origin
+    from diffucli.model.hub import Listing, Remote
+    from diffucli.model.offer import Offer
 
-SHARD = re.compile(r"(?!consolidated)[\w.-]*\d+-of-\d+\.safetensors", re.ASCII)  # "consolidated" are in another layout
 WEIGHTS = ".safetensors"
-TEXTS = (".json", ".jinja")
-MERGES = "merges.txt"
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-OTHER_FORMATS = {  # end of a name → what it holds
-    ".gguf": "GGUF files",
-    "adapter_config.json": "an adapter (LoRA) for another model",
-    ".onnx": "ONNX files",
-}
 COPY_BYTES = 1 << 24  # copied at a time
-HERE = "this checkpoint"  # what error messages call a checkpoint that is not installed yet
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What can be pulled. listing: the files to be fetched from the hub, or to be copied from the folder of `origin`.
-
-    present: bytes of the files that were fetched already. unasked: why the hub was not asked whether there is a newer
-    commit than the installed one, which is offered then; "" if it was, or need not be.
-    """
-
-    origin: Origin
-    listing: Listing
-    present: int = 0
-    unasked: str = ""
-
-    @property
-    def files(self) -> tuple[Remote, ...]:
-        """The files of the checkpoint, the weights last."""
-        return self.listing.files
-
-    @property
-    def total(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
-
-
-def offer(name: str, *, revision: str | None = None) -> Offer:
-    """What `name` means and, for a repository, what the hub has of it; fetches no file. Raises UsageError, ModelError.
-
-    The hub is not asked for a commit that is installed. Where it cannot be asked for the newest, what is installed is
-    offered. So both work offline.
-    """
-    found = origin(name)
-    store.recover(found.name)
-    if found.folder is not None:
-        store.require_outside(found.folder)
-        if revision is not None:
-            raise UsageError("--revision is for repositories on the hub", hint="leave it out for a folder")
-        return Offer(found, Listing("", "", "", "", _files_in(found.folder)))
-    if None not in {revision, found.revision} and revision != found.revision:
-        raise UsageError(f"{name} is at {found.revision}, --revision is {revision}", hint="leave one of them out")
-    return _offer_of_hub(found, revision or found.revision)
-
-
-def _offer_of_hub(found: Origin, revision: str | None) -> Offer:
-    """What the hub has of a repository at `revision` (None: the newest), or what is installed of it."""
-    record, unasked = store.read_record(store.model_dir(found.name)), ""
-    installed = _installed(record) if record and is_same(record.source, found.where) else None
-    if installed and installed.commit == revision:
-        listing = installed
-    else:
-        try:
-            listing = download.patiently(lambda: look(found.repository, revision))
-        except Unreachable as exc:
-            if installed is None or revision is not None:
-                raise
-            listing, unasked = installed, exc.message
-        else:
-            listing = replace(listing, files=files_of(listing))
-            if is_same(listing.repository, found.repository):  # as the hub spells it
-                found = replace(found, name=short_name(listing.repository), repository=listing.repository)
-    folder = store.download_dir(found.name)
-    return Offer(found, listing, sum(download.present(file, folder) for file in listing.files), unasked)
-
-
-def _installed(record: Record) -> Listing:
-    """The listing that a model was pulled by."""
-    kept = tuple(Remote(file, size, digest) for file, (size, digest) in record.files.items())
-    return Listing(record.source, record.revision, record.licence, record.licence_link, kept)
-
-
-def is_same(one: str, other: str) -> bool:
-    """Whether two names are of one repository, or of one folder. The hub takes any case."""
-    return one == other or (one.lower() == other.lower() and is_repository(one) and is_repository(other))
-
-
-def files_of(listing: Listing) -> tuple[Remote, ...]:
-    """The files of a repository that make a checkpoint, without code and pickles. Raises BadCheckpoint if it has none.
-
-    Only files at the top of the repository count.
-    """
-    top = {file.name: file for file in listing.files if not {"/", "\\"} & {*file.name} and file.name[:1] != "."}
-    where = listing.repository
-    if CONFIG not in top:
-        raise _not_read(listing, top) or BadCheckpoint(
-            f"{where} is no checkpoint: it lacks {CONFIG}", hint=PULL_ANOTHER
-        )
-    names = [SINGLE] if SINGLE in top else sorted(filter(SHARD.fullmatch, top)) if INDEX in top else []
-    if not names:
-        pickles = sorted(name for name in top if name.endswith(PICKLES))
-        holds = f"only {pickles[0]}, a pickle, which can run code" if pickles else "no weights"
-        raise _not_read(listing, top) or BadCheckpoint(f"{where} has no safetensors but {holds}", hint=PULL_ANOTHER)
-    texts = [top[name] for name in sorted(top) if _is_text(name) and (name != INDEX or SINGLE not in top)]
-    return (*_small(texts), *(top[name] for name in names))
 
 
 def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> Iterator[JobProgress]:
@@ -155,6 +47,29 @@ def pull(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) 
             yield from _pull_folder(offered, offered.origin.folder, quant)
         else:
             yield from _pull_repository(offered, quant=quant, keep_original=keep_original)
+
+
+def pull_adapter(offered: Offer, base: Path) -> Iterator[JobProgress]:
+    """Installs the adapter of an offer. base: the folder of the checkpoint that it must fit.
+
+    Yields and raises as `pull` does; nothing that does not fit is installed.
+    """
+    name, listing, files = offered.origin.name, offered.listing, offered.files
+    source = store.download_dir(name)
+    with store.locked(name, wait=True), store.writing(store.root()):
+        if is_done(offered):
+            return
+        download.prepare(source, files)
+        for file in files:
+            download.adopt(listing, file, source, store.model_dir(name))
+        check_room(_missing(files, source), 0)
+        for part in (_texts(files), files):  # what the settings refuse is known before the weights are fetched
+            yield from _fetch(listing, part, source)
+            yield from _verify(listing, part, source)
+            adapter.read_settings(source, name=offered.origin.name)
+        adapter.read(source, *family.read(base))
+        store.install(source, _record(offered, "none"))
+        store.discard_downloads(name)
 
 
 def is_done(offered: Offer, *, quant: Quant = "auto", keep_original: bool = False) -> bool:
@@ -208,7 +123,7 @@ def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> It
     try:
         config = _examine(source, files)
     except OtherFormat as exc:
-        raise OtherFormat(exc.message, hint=_original(listing)) from exc
+        raise OtherFormat(exc.message, hint=original(listing)) from exc
     packs = _packs(quant, config)
     quantization, stays = NF4 if packs else config.quantization, keep_original or is_linked
     if staged.exists() and family.read(staged)[0].quantization != quantization:
@@ -339,40 +254,3 @@ def _record(offered: Offer, quantization: str) -> Record:
         pulled=datetime.now(UTC).isoformat(timespec="seconds"),
         files={file.name: (file.size, file.digest) for file in offered.files},
     )
-
-
-def _files_in(folder: Path) -> tuple[Remote, ...]:
-    """The files of a folder that make a checkpoint. Raises BadCheckpoint if it is none."""
-    family.read(folder, name=HERE)
-    weights = shards(folder)
-    single = weights[0].name == SINGLE
-    texts = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_text(path.name)]
-    copied = [path for path in texts if not (single and path.name == INDEX)]
-    found = [Remote(path.name, path.stat().st_size, "") for path in (*copied, *weights)]
-    return (*_small(found[: len(copied)]), *found[len(copied) :])
-
-
-def _small(texts: list[Remote]) -> list[Remote]:
-    """`texts` as they are. Raises BadCheckpoint if one of these files is larger than any that is read."""
-    for file in texts:
-        if file.size > MAX_JSON_BYTES:
-            size, most = format_bytes(file.size), format_bytes(MAX_JSON_BYTES)
-            raise BadCheckpoint(f"{file.name} has {size}; such a file has at most {most}", hint=PULL_ANOTHER)
-    return texts
-
-
-def _is_text(name: str) -> bool:
-    return (name == MERGES or PurePath(name).suffix in TEXTS) and name != store.RECORD
-
-
-def _not_read(listing: Listing, names: Iterable[str]) -> OtherFormat | None:
-    """The error for a repository whose files are in another program's format; None if no file is."""
-    for end, form in OTHER_FORMATS.items():
-        if any(name.lower().endswith(end) for name in names):
-            return OtherFormat(f"{listing.repository} holds {form}, which diffu does not read", hint=_original(listing))
-    return None
-
-
-def _original(listing: Listing) -> str:
-    """What to pull in place of a checkpoint in another form."""
-    return f"pull the original: {PULL.format(listing.base)}" if listing.base else PULL_ORIGINAL

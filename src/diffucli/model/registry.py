@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from diffucli import files, settings
 from diffucli.errors import BadCheckpoint, ModelError
 from diffucli.model import store
-from diffucli.model.checkpoint import NF4, bits_per_weight, shards, tensor_sizes
+from diffucli.model.adapter import is_adapter
+from diffucli.model.checkpoint import CONFIG, NF4, bits_per_weight, shards, tensor_sizes
 from diffucli.model.config import read_config
 from diffucli.model.family import read_family, special_tokens
 from diffucli.model.names import ALIASES, FIRST_CHOICE, MINI, PULL, is_repository, short_name, suggestion
@@ -104,8 +105,12 @@ class Facts:
 
 def entries() -> tuple[Entry, ...]:
     """Every checkpoint that has a name, the embedded one first. Models that are half pulled are left out."""
-    pulled = (Entry(each.name, store.model_dir(each.name), embedded=False, record=each) for each in store.records())
-    return (_mini(), *pulled)
+    return (_mini(), *(entry for entry in _pulled() if not _is_adapter(entry)))
+
+
+def adapters() -> tuple[Entry, ...]:
+    """The adapters that were pulled."""
+    return tuple(filter(_is_adapter, _pulled()))
 
 
 def find(name: str | None) -> Entry:
@@ -118,12 +123,27 @@ def find(name: str | None) -> Entry:
     short = short_name(name)
     if entry := known.get(short):
         return entry
+    if short in {adapter.name for adapter in adapters()}:
+        raise ModelError(f"{name} is an adapter for a model", hint=f"-m MODEL --adapter {short} runs them together")
     if short in ALIASES or is_repository(short):
         raise ModelError(f"{name} is not pulled yet", hint=PULL.format(short))
     raise ModelError(
         f"there is no model {name!r} and no folder of that name",
         hint=suggestion(name, tuple(dict.fromkeys((*known, *ALIASES)))),
     )
+
+
+def find_adapter(name: str) -> Entry:
+    """The adapter that was pulled as `name`, or the one in the folder `name`. Raises ModelError."""
+    known = {entry.name: entry for entry in adapters()}
+    if entry := known.get(short := short_name(name)):
+        return entry
+    if files.is_folder(folder := files.home(name)):
+        return Entry(name, folder, embedded=False)
+    pull = PULL.format(f"MODEL --adapter {short if is_repository(short) else 'org/name'}")
+    if is_repository(short):
+        raise ModelError(f"the adapter {name} is not pulled yet", hint=pull)
+    raise ModelError(f"there is no adapter {name!r} and no folder of that name", hint=f"name a folder, or {pull}")
 
 
 def default() -> Entry:
@@ -187,6 +207,15 @@ def facts(entry: Entry) -> Facts:
 def _default_name() -> str | None:
     """The name or folder of the default model by the user's settings; None if they have none."""
     return settings.user().word(DEFAULT_KEY)
+
+
+def _pulled() -> tuple[Entry, ...]:
+    """What was pulled, models and adapters."""
+    return tuple(Entry(each.name, store.model_dir(each.name), embedded=False, record=each) for each in store.records())
+
+
+def _is_adapter(entry: Entry) -> bool:
+    return is_adapter(entry.folder) and not files.exists(entry.folder / CONFIG)
 
 
 def _mini() -> Entry:
