@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 EXAMPLES = flag.examples(
     "diffu model pull diffucoder",
     "diffu model pull org/name --revision v1.0 --quant nf4 -y",
-    "diffu model pull diffucoder-instruct --adapter SJTU-DENG-Lab/D2F_DiffuCoder_Instruct_7B_Lora",
 )
 REVISION_HELP = "Branch, tag or commit of the repository. (default: the newest)"
 ADAPTER_HELP = "Repository of a LoRA adapter for the model, which is fetched too; gen and fill --adapter run it."
