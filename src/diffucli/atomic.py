@@ -129,7 +129,7 @@ def locked(path: Path, what: str, *, seconds: float, tell: Callable[[str], None]
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         deadline, told = time.monotonic() + seconds, False
-        while not _try_lock(descriptor):
+        while not try_lock(descriptor):
             holder, how = _holder(path)
             if time.monotonic() >= deadline:
                 raise WriteFailed(f"{what} is held by {holder}", hint=how)
@@ -143,7 +143,7 @@ def locked(path: Path, what: str, *, seconds: float, tell: Callable[[str], None]
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
     """Whether the lock is ours now."""
     try:
         if sys.platform == "win32":

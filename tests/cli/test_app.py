@@ -50,6 +50,7 @@ def test_the_help_lists_what_people_need_first(diffu):
         "doctor",
         "config",
         "completion",
+        "batch",
         "eval",
         "bench",
         "train",

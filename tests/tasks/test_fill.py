@@ -16,7 +16,7 @@ from diffucli.syntax.languages import by_name
 from diffucli.tasks import length
 from diffucli.tasks.engine import Effort
 from diffucli.tasks.fill import fill
-from diffucli.tasks.jobs import Wanted, jobs_of
+from diffucli.tasks.jobs import Wanted, job_between, jobs_of
 
 BALANCED, EXACT = PRESETS["balanced"], PRESETS["exact"]
 PYTHON = by_name("python")
@@ -229,3 +229,15 @@ def test_an_instruction_puts_the_file_into_a_fence(checkpoint, scripted, result_
     result_of(fill(checkpoint, job_of("a = ???\n"), BALANCED, instruction="set a", decode=decode))
     assert "user\nset a\n" in decode.canvases[0]
     assert decode.canvases[0].endswith("\n```<|im_end|>")
+
+
+@pytest.mark.parametrize(
+    "case", [("x = [", "i", " for i in y]\n"), ("x = [i for ", "i ", "in y]\n"), ("", "i\n", "b = 2\n")]
+)
+def test_white_space_at_the_end_of_a_hole_stays_where_it_parts_it_from_what_follows(
+    checkpoint, scripted, result_of, case
+):
+    before, piece, after = case
+    decode = scripted(checkpoint, piece if piece[-1:].isspace() else f"{piece} ")
+    done = result_of(fill(checkpoint, job_between(before, after, Wanted(length=(2, 2))), BALANCED, decode=decode))
+    assert done.result.text == before + piece + after

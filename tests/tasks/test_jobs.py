@@ -10,7 +10,7 @@ import pytest
 
 from diffucli.edit import source
 from diffucli.errors import UsageError
-from diffucli.tasks.jobs import Filled, Wanted, jobs_of
+from diffucli.tasks.jobs import Filled, Wanted, job_between, jobs_of
 
 
 def read(text: str, name: str | None = "a.py"):
@@ -85,3 +85,21 @@ def test_a_patch_names_the_real_file_from_the_current_folder(tmp_path, monkeypat
         patch = filled("a = 1\n", "a = 2\n", name).diff().decode()
         assert f"--- a/{shown.lstrip('/')}\n+++ b/{shown.lstrip('/')}\n" in patch
         assert patch.endswith("-a = 1\n+a = 2\n")
+
+
+def test_a_hole_between_two_texts_may_be_anywhere_in_a_line():
+    """And `???` in the texts is what it is; a coding comment says nothing of a text that was in no file."""
+    before, after = "# coding: latin-1\nä = '???'\nx = ab", "cd + ???\n"
+    job = job_between(before, after, Wanted(length=(1, 9)))
+    (region,) = job.targets.regions
+    assert job.source.text == before + "???" + after
+    assert (region.start, region.stop, region.low, region.high) == (len(before), len(before) + 3, 1, 9)
+    assert job.targets.is_hole(region)
+    assert job.targets.plain == before + "___" + after
+    assert job.language.name == "python"
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_what_is_no_text_has_no_hole(text):
+    with pytest.raises(UsageError):
+        job_between(text, "", Wanted())

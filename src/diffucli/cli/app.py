@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from diffucli.cli import (
+    batch,
     bench,
     check,
     complete,
@@ -47,6 +48,7 @@ COMMANDS = (
     "doctor",
     "config",
     "completion",
+    "batch",
     "eval",
     "bench",
     "train",
@@ -74,6 +76,7 @@ app.command("gen", cls=Configured, epilog=gen.EXAMPLES)(gen.gen)
 app.command("fill", cls=Configured, epilog=fill.EXAMPLES)(fill.fill)
 app.command("check", cls=Configured, epilog=check.EXAMPLES)(check.check)
 app.command("undo", epilog=undo.EXAMPLES)(undo.undo)
+app.command("batch", cls=Configured, epilog=batch.EXAMPLES)(batch.batch)
 app.add_typer(log.app, name="log")
 app.command("replay", epilog=replay.EXAMPLES)(replay.replay)
 app.command("trace", cls=Configured, epilog=trace.EXAMPLES)(trace.trace)

@@ -24,6 +24,8 @@ PICK_HELP = "The best candidate (auto), the one of the first seed (first), or al
 REPAIR_HELP = "Rounds of repair without progress before a faulty text is left as it is; 0 switches it off."
 TEST_HELP = "Command that judges each candidate in a copy of the project; {} stands for the file."
 
+Rounds = Annotated[int, effort("--repair", envvar="DIFFU_REPAIR", metavar="N", min=0, max=12, help=REPAIR_HELP)]
+
 
 @dataclass(frozen=True, slots=True)
 class Trying:
@@ -33,7 +35,7 @@ class Trying:
         int, effort("-n", "--candidates", envvar="DIFFU_CANDIDATES", metavar="K", min=1, max=32, help=CANDIDATES_HELP)
     ] = 1
     pick: Annotated[Pick, effort("--pick", help=PICK_HELP)] = "auto"
-    repair: Annotated[int, effort("--repair", envvar="DIFFU_REPAIR", metavar="N", min=0, max=12, help=REPAIR_HELP)] = 2
+    repair: Rounds = 2
     test: Annotated[str | None, effort("--test", envvar="DIFFU_TEST", metavar="CMD", help=TEST_HELP)] = None
     test_seconds: Annotated[
         float,

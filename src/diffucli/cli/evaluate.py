@@ -67,9 +67,10 @@ def evaluate(
     from diffucli.eval.problems import judge
     from diffucli.eval.report import values
     from diffucli.sandbox import DESCRIPTIONS, Confinement, strongest
+    from diffucli.tasks.options import require_sampling
 
     if samples > 1:
-        evaluations.require_sampling(choice.decoding().policy())
+        require_sampling(choice.decoding().policy())
     outlet = outlets.opened(records) if records else None
     if records and not outlet:
         require_target(records)

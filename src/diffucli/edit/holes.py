@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_TOKENS = 1024
+HOLE = "???"
 _HOLE = re.compile(r"(?<!\?)\?{3}(?!\?)(?:([0-9]+)(?:-([0-9]+))?)?")
 _NEAR = re.compile(r"\?{4,}|\uff1f{2,}|(?:(?<=[=(\[{,:])|(?<=[=(\[{,:] )|(?<=return ))\?\?(?![?=])")
 _LENGTH = re.compile(r"([0-9]+)(?:-([0-9]+))?")

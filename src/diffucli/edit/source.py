@@ -96,6 +96,19 @@ def from_bytes(raw: bytes, path: Path | None = None) -> Source:
     return Source(path, raw, text, encoding, bom, _newline(text))
 
 
+def of_text(text: str) -> Source:
+    """The source of a text that was in no file; a coding comment in it means nothing. UsageError: it is no text."""
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError as exc:
+        raise UsageError("the text holds half a surrogate pair", hint="write it in UTF-8") from exc
+    if len(raw) > MAX_BYTES:
+        raise UsageError(f"the text is {_TOO_LARGE[0]}", hint=_TOO_LARGE[1])
+    if "\0" in text:
+        raise _binary(None)
+    return Source(None, raw, text, "utf-8", b"", _newline(text))
+
+
 def _name(path: Path | None) -> str:
     return "stdin" if path is None else str(path)
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from diffucli.decode.loop import alone
 from diffucli.edit import source
-from diffucli.errors import UsageError
-from diffucli.eval.everyday import HOLE
+from diffucli.edit.holes import HOLE
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem, RepairProblem, Sample, judge
 from diffucli.tasks.engine import DEFAULT_EFFORT, Effort
 from diffucli.tasks.fill import fill
@@ -106,12 +105,6 @@ def evaluate(
                     yield _result(problems, *waiting.popleft())
         while waiting:
             yield _result(problems, *waiting.popleft())
-
-
-def require_sampling(policy: Policy) -> None:
-    """Raises UsageError if all samples of a problem would be equal: neither tokens nor their order are random."""
-    if policy.sampling.temperature == 0 and not policy.commit.drawn:
-        raise UsageError("without a temperature all samples of a problem are the same", hint="add --temp 0.7")
 
 
 def _result(

@@ -10,10 +10,10 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 
+from diffucli.edit.holes import HOLE
 from diffucli.eval.problems import FillProblem
 
 NEW, TRAINED = "everyday hole, new shape", "everyday hole, trained shape"  # groups
-HOLE = "???"
 
 
 def holes(group: str) -> list[FillProblem]:

@@ -203,7 +203,8 @@ class _Filling:
         regions = self.job.targets.regions[: len(texts)]
         contents = [tokenizer.decode(hole.tokens) for hole in texts]
         pieces = tuple(
-            prompt.outside(part, content).rstrip() for part, content in zip(self._parts, contents, strict=False)
+            _without_tail(prompt.outside(part, content), behind)
+            for part, content, behind in zip(self._parts, contents, self._parts[1:], strict=False)
         )
         plain = self.job.targets.plain
         base = source.text if len(regions) == len(self.job.targets.regions) else plain
@@ -245,6 +246,11 @@ def _parts(job: Job) -> tuple[list[str], list[str]]:
     parts = [_with_lf(text[a:b]) + lead for a, b, lead in zip(starts, stops, leads, strict=True)]
     olds = ["" if job.targets.is_hole(r) else _with_lf(text[r.start : r.stop]) for r in regions]
     return parts, olds
+
+
+def _without_tail(piece: str, behind: str) -> str:
+    """The text of a hole without the white space at its end, unless that parts it from what follows on its line."""
+    return piece if behind[:1].strip() else piece.rstrip()
 
 
 def _is_indent(part: str) -> bool:

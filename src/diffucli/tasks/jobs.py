@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from diffucli import files
 from diffucli.edit import patch
+from diffucli.edit import source as sources
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
 from diffucli.tasks import targets
@@ -79,6 +80,14 @@ def jobs_of(sources: Iterable[tuple[Source, Path | None]], wanted: Wanted) -> li
     if not found:
         raise UsageError(f"none of the {len(jobs)} files holds what to fill", hint="see diffu fill --help for -r")
     return found
+
+
+def job_between(before: str, after: str, wanted: Wanted) -> Job:
+    """The job of one hole between two texts, which may begin and end anywhere in a line. UsageError: it is no text."""
+    language = languages.by_name(wanted.language or "python")
+    text, found = targets.between(before.removeprefix("\ufeff"), after, language)
+    bounded = found.bounded(wanted.length) if wanted.length else found
+    return Job(sources.of_text(text), "<text>", language, bounded)
 
 
 def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:

@@ -94,3 +94,9 @@ class DecodingOptions:
             raise UsageError(f"--speculate cannot guess the order that {flag} draws", hint="leave one of the two out")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise UsageError(f"--top-p {self.top_p:g} is no share", hint="give a number above 0, at most 1")
+
+
+def require_sampling(policy: Policy) -> None:
+    """Raises UsageError if all samples of a request would be equal: neither tokens nor their order are random."""
+    if policy.sampling.temperature == 0 and not policy.commit.drawn:
+        raise UsageError("without a temperature all samples of a problem are the same", hint="add --temp 0.7")

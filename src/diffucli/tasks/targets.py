@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from diffucli.edit import holes
+from diffucli.edit.holes import HOLE
 from diffucli.edit.regions import Region, arrange, marks, parse, require_few, todos
 from diffucli.errors import UsageError
 from diffucli.syntax import cpython, neutral, prose, symbols
@@ -93,6 +94,15 @@ def find(
     parts = [(region.start, region.stop, region.lead) for region in regions]
     sound = is_python and neutral.parses_without(plain, parts, fragment=fragment)
     return Targets(regions, plain, frozenset(bounds), fragment, sound)
+
+
+def between(before: str, after: str, language: Language) -> tuple[str, Targets]:
+    """A text with a hole between `before` and `after`, wherever that is in a line, and the hole as its only target."""
+    start, stop = len(before), len(before) + len(HOLE)
+    plain = f"{before}{_NAME * len(HOLE)}{after}"
+    sound = language.name == "python" and neutral.parses_without(plain, [(start, stop, "")], fragment=False)
+    targets = Targets((Region(start, stop, label="the hole"),), plain, frozenset({(start, stop)}), sound=sound)
+    return f"{before}{HOLE}{after}", targets
 
 
 def _holes(text: str, language: Language, *, all_holes: bool) -> tuple[Region, ...]:

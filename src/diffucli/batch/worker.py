@@ -1,0 +1,176 @@
+"""Writes rows with a model of its own, many at once: they are runs of one driver."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from diffucli.batch.rows import FillRow, GenRow
+from diffucli.decode.loop import Driver, Returned
+from diffucli.errors import DiffuError, NoRoom, is_out_of_memory
+from diffucli.executors.executor import Failure
+from diffucli.model import load as loading
+from diffucli.model import registry
+from diffucli.syntax import languages
+from diffucli.tasks.fill import fill
+from diffucli.tasks.generate import Request, generate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from diffucli.decode.loop import Run
+    from diffucli.decode.policy import Policy
+    from diffucli.model.config import Quant
+    from diffucli.model.load import Checkpoint
+    from diffucli.tasks.doubt import Doubt
+    from diffucli.tasks.engine import Effort, Result
+    from diffucli.tasks.verify import Verify
+
+TOGETHER = 8  # rows that are written at a time
+
+
+@dataclass(frozen=True, slots=True)
+class SeededRow:
+    """A row to be written with a seed."""
+
+    asks: GenRow | FillRow
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a row.
+
+    text: the code, or the whole new text. pieces: of each hole. ended: it came to its end by itself. parses: None where
+    nobody can judge it. refusal: why a command would not have written it, "" if it would. hint: what may help then.
+    tokens: of text. nfe: forwards, those shared with other rows in part. seconds: from its start to its end, in which
+    other rows were written too.
+    """
+
+    text: str
+    pieces: tuple[str, ...]
+    ended: bool
+    parses: bool | None
+    refusal: str
+    hint: str
+    tokens: int
+    nfe: float
+    seconds: float
+    doubt: Doubt
+
+
+@dataclass(frozen=True, slots=True)
+class RowWorker:
+    """Writes seeded rows.
+
+    model: a name or folder. policy: how they are written, but for their seeds. effort: candidates and repairs.
+    together: rows that are written at a time, if memory suffices.
+    """
+
+    model: str
+    policy: Policy
+    effort: Effort
+    device: str = "auto"
+    quant: Quant = "auto"
+    verify: Verify = "error"
+    together: int = TOGETHER
+
+    def __call__(self, items: Iterable[tuple[str, SeededRow] | None]) -> Iterator[tuple[str, Written | Failure]]:
+        """The outcomes of rows by their keys. Raises ModelError: the model cannot be loaded."""
+        checkpoint = loading.load(registry.find(self.model).folder, device=self.device, quant=self.quant)
+        yield from _Writing(self, checkpoint).rows(iter(items))
+
+
+class _Writing:
+    """The rows that a checkpoint is writing."""
+
+    def __init__(self, how: RowWorker, checkpoint: Checkpoint) -> None:
+        self._how, self._checkpoint, self._together = how, checkpoint, how.together
+        self._driver: Driver[Written | Failure] = Driver(checkpoint.network)
+        self._running: dict[int, tuple[str, SeededRow]] = {}
+        self._again: deque[tuple[str, SeededRow]] = deque()  # memory ran out with them; each is written alone
+
+    def rows(self, items: Iterator[tuple[str, SeededRow] | None]) -> Iterator[tuple[str, Written | Failure]]:
+        """The outcomes of rows by their keys, as they come."""
+        try:
+            while self._join(items):
+                try:
+                    for number, event in self._driver.step():
+                        if isinstance(event, Returned):
+                            yield self._running.pop(number)[0], event.result
+                except NoRoom as exc:
+                    yield from self._with_less(exc)
+        finally:
+            self._drop()
+
+    def _join(self, items: Iterator[tuple[str, SeededRow] | None]) -> bool:
+        """Starts rows until there are enough; False if there is nothing left to be done."""
+        while len(self._running) < (1 if self._again else self._together):
+            entry = self._again.popleft() if self._again else next(items, None)
+            if entry is None:  # there are no more, or none yet
+                break
+            self._running[self._driver.add(self._run(entry[1]))] = entry
+        return bool(self._running)
+
+    def _with_less(self, error: NoRoom) -> Iterator[tuple[str, Failure]]:
+        """Drops all rows after memory ran out; those that may do with less are written again, one by one."""
+        entries = list(self._running.values())
+        self._drop()
+        self._driver = Driver(self._checkpoint.network)
+        self._together = max(self._together // 2, 1)
+        if len(entries) == 1:
+            yield entries[0][0], _failure(error)
+        else:
+            self._again.extend(entries)
+
+    def _drop(self) -> None:
+        for number in self._running:
+            self._driver.remove(number)
+        self._running.clear()
+
+    def _run(self, row: SeededRow) -> Run[Written | Failure]:
+        """Writes a row; what is wrong with it does not end the run of others."""
+        try:
+            return _written((yield from self._task(row)))
+        except DiffuError as exc:
+            return _failure(exc)
+        except Exception as exc:
+            if is_out_of_memory(exc):
+                raise
+            what = " ".join(f"{type(exc).__name__}: {exc}".split())
+            return Failure(f"internal error: {what}", hint="report it with this row")
+
+    def _task(self, row: SeededRow) -> Run[Result]:
+        how = self._how
+        policy = replace(how.policy, seed=row.seed)
+        match row.asks:
+            case GenRow(prompt, language, length):
+                request = Request(prompt, languages.by_name(language), length, verify=how.verify)
+                return (yield from generate(self._checkpoint, request, policy, effort=how.effort))
+            case FillRow(instruction=instruction):
+                job = row.asks.job()
+                filling = fill(
+                    self._checkpoint, job, policy, instruction=instruction, verify=how.verify, effort=how.effort
+                )
+                return (yield from filling).result
+
+
+def _failure(error: DiffuError) -> Failure:
+    return Failure(error.message, error.hint, error.exit_code)
+
+
+def _written(result: Result) -> Written:
+    check = result.check
+    return Written(
+        text=result.text,
+        pieces=result.pieces,
+        ended=result.ended,
+        parses=check.result.parses if check.result.checked else None,
+        refusal=check.message if check.refused else "",
+        hint=check.hint if check.refused else "",
+        tokens=result.chosen.written.tokens,
+        nfe=result.nfe,
+        seconds=result.seconds,
+        doubt=result.doubt,
+    )

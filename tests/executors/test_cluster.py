@@ -1,0 +1,40 @@
+"""A Ray cluster on this machine does what processes do. Ray runs in a child, lest it changes this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from diffucli.errors import UsageError
+from diffucli.executors.cluster import RayCluster
+
+ROOT = Path(__file__).parents[2]
+CHILD = """
+from diffucli.executors.cluster import RayCluster
+from diffucli.executors.executor import Failure
+from tests.executors.squares import square
+found = dict(RayCluster(ahead=3).run(square, ((str(n), n) for n in range(12))))
+failed = found.pop("7")
+assert isinstance(failed, Failure) and "3 processes died at work on it" in failed.message, failed
+assert {key: value for key, (value, _) in found.items()} == {str(n): n * n for n in range(12) if n != 7}, found
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_actors_share_the_work_and_one_that_dies_is_replaced() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", CHILD], check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_ray_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffucli.executors.cluster.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="Ray is not installed") as caught:
+        RayCluster("10.0.0.1:6379")
+    assert "diffucli[ray]" in caught.value.hint
