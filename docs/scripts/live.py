@@ -14,7 +14,7 @@ from diffucli.model.load import load
 from diffucli.tasks.generate import Request, generate
 from diffucli.tasks.options import DecodingOptions
 from diffucli.trace.export import svg
-from diffucli.trace.form import Opening
+from diffucli.trace.form import TraceJob
 from diffucli.trace.player import Player
 
 REQUEST = "write a quicksort"
@@ -30,7 +30,7 @@ def main(request: str, *, target: Path = TARGET) -> None:
     entry = registry.find("mini")
     checkpoint = load(entry.folder)
     player = Player(checkpoint.tokenizer.piece)
-    player.add(Opening("python", entry.name))
+    player.add(TraceJob("python", entry.name))
     with closing(
         alone(checkpoint.network, generate(checkpoint, Request(request, length=LENGTH), OPTIONS.policy()))
     ) as events:

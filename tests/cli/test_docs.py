@@ -15,7 +15,7 @@ import pytest
 from diffucli.cli.journal import log_store
 from diffucli.events import Started
 from diffucli.model.load import load
-from diffucli.trace.form import SCHEMA, LineWriter, Opening, opening_line, to_json
+from diffucli.trace.form import SCHEMA, LineWriter, TraceJob, job_line, to_json
 from diffucli.trace.store import new_id
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def keep_an_interrupted_run() -> None:
     text = b"def add(a, b):\n    return a + "
     writer = LineWriter(lambda token: bytes([token]))
     started = Started((*text, 300, *b"\n"), 300, ((len(text), len(text) + 1),))
-    values = [{"schema": SCHEMA}, opening_line(Opening("python", None)), *writer.lines(started)]
+    values = [{"schema": SCHEMA}, job_line(TraceJob("python", None)), *writer.lines(started)]
     log_store().save(new_id(), [to_json(line) for line in values])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from diffucli.events import Beside, Finished, Resized, Started, Stepped
 from diffucli.trace.file import Trace, gathered, read
-from diffucli.trace.form import SCHEMA, LineWriter, Opening, Reader, opening_line, to_json
+from diffucli.trace.form import SCHEMA, LineWriter, Reader, TraceJob, job_line, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,7 +88,7 @@ def make_lines(*events: Iterable[Event], ending: dict[str, object] | None = ENDI
     values = [HEADER]
     for number, each in enumerate(events):
         values += [
-            opening_line(Opening("python", f"{number}.py")),
+            job_line(TraceJob("python", f"{number}.py")),
             *(line for event in each for line in writer.lines(event)),
         ]
     return [to_json(line) for line in (*values, *([ending] if ending else []))]

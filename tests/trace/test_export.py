@@ -9,7 +9,7 @@ import pyte
 import pytest
 
 from diffucli.trace.export import LONGEST, MOST_SHOTS, STAYS, cast, seconds_of, svg, txt
-from diffucli.trace.form import Opening
+from diffucli.trace.form import TraceJob
 from diffucli.trace.player import Player
 
 PIECES = {302: b"</script>", 303: "\u202e".encode(), 304: b"\x1b[2J", 300: b"\xc3", 301: b"\xa9"}
@@ -17,7 +17,7 @@ PIECES = {302: b"</script>", 303: "\u202e".encode(), 304: b"\x1b[2J", 300: b"\xc
 
 def player_of(events):
     player = Player(lambda token: PIECES.get(token, bytes([token]) if token < 256 else b""))
-    player.add(Opening("python", "a.py"))
+    player.add(TraceJob("python", "a.py"))
     for event in events:
         player.add(event)
     return player

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffucli.trace.form import Opening
+from diffucli.trace.form import TraceJob
 from diffucli.trace.player import Player
 from diffucli.ui.frame import Frame, View
 
@@ -21,7 +21,7 @@ def piece(token: int) -> bytes:
 def player(a_run):
     made = Player(piece)
     for number in range(2):
-        made.add(Opening("python", f"{number}.py"))
+        made.add(TraceJob("python", f"{number}.py"))
         for event in a_run(number):
             made.add(event)
     return made
@@ -57,7 +57,7 @@ def test_the_frames_are_all_steps_in_order_of_time(player):
 
 def test_the_footer_names_the_file_and_the_keys(a_run):
     player = Player(piece, hint="q ends")
-    player.add(Opening("python", "app.py"))
+    player.add(TraceJob("python", "app.py"))
     for event in a_run(0):
         player.add(event)
     player.go(0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from diffucli.cli.report import Report
     from diffucli.events import Event
-    from diffucli.trace.form import Opening
+    from diffucli.trace.form import TraceJob
     from diffucli.trace.store import TraceStore
 
 LONGEST_TEXT = 1_000_000  # characters of a text that is kept
@@ -45,7 +45,7 @@ class Journal:
     prints: bool
     ending: dict[str, Any] | None = None
     id: str = ""
-    _waiting: list[Opening | Event] = field(default_factory=list)
+    _waiting: list[TraceJob | Event] = field(default_factory=list)
     _lines: list[bytes] = field(default_factory=list)
 
     @contextmanager
@@ -67,7 +67,7 @@ class Journal:
             finally:
                 self._save()
 
-    def take(self, item: Opening | Event) -> None:
+    def take(self, item: TraceJob | Event) -> None:
         """What happens next."""
         self._waiting.append(item)
         if self.prints:
@@ -79,7 +79,7 @@ class Journal:
 
         values = [] if self._lines else [self._header()]
         for item in self._waiting:
-            values += [form.opening_line(item)] if isinstance(item, form.Opening) else self._writer.lines(item)
+            values += [form.job_line(item)] if isinstance(item, form.TraceJob) else self._writer.lines(item)
         self._waiting.clear()
         lines = [form.to_json(each) for each in values]
         self._lines += lines

@@ -73,11 +73,11 @@ class Session:
         """
         from diffucli.decode.lanes import watched
         from diffucli.decode.loop import alone
-        from diffucli.trace.form import Opening
+        from diffucli.trace.form import TraceJob
         from diffucli.ui import View, pull, show
 
         network = self.checkpoint.network
-        self.journal.take(Opening(language, file))
+        self.journal.take(TraceJob(language, file))
         before, events = network.trouble, alone(network, watched(task, self.journal.take))
         if not self.is_live:
             result = pull(events)

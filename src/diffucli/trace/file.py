@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from diffucli import files
 from diffucli.errors import UsageError
-from diffucli.events import Beside, Event, Finished, Happening, Resized, Started, Stepped
-from diffucli.trace.form import DAMAGED, MAX_LINE, Ending, Item, Opening, Reader, Values
+from diffucli.events import Beside, Event, Happening
+from diffucli.trace.form import DAMAGED, MAX_LINE, Ending, Item, Reader, TraceJob, Values
+from diffucli.trace.order import order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": _DICTIONARY}]
 class Take:
     """What was written for one file, or for an answer. events: those of all candidates, in order."""
 
-    job: Opening
+    job: TraceJob
     events: list[Event] = field(default_factory=list)
 
     def of(self, candidate: int) -> list[Happening]:
@@ -77,7 +78,7 @@ def gathered(reader: Reader, items: Iterable[Item]) -> Trace:
     takes: list[Take] = []
     ending = None
     for item in items:
-        if isinstance(item, Opening):
+        if isinstance(item, TraceJob):
             takes.append(Take(item))
         elif isinstance(item, Ending):
             ending = item.values
@@ -134,52 +135,18 @@ def with_holes(events: Iterable[Happening], reader: Reader) -> str:
 
     Masks in a row are a hole of so many tokens; those at the very end are one of free length.
     """
-    canvas = _Tokens()
-    for event in events:
-        canvas.take(event)
+    order = order_of(events)
+    tokens = [cell.token for cell in order.cells[slice(*order.shown)]]
     parts: list[bytes] = []
     masks = 0
-    for token in [*canvas.shown_tokens, None]:
-        if token == canvas.mask:
+    for token in [*tokens, None]:
+        if token == order.mask:
             masks += 1
             continue
         if masks:
             parts.append(b"???" if token is None else b"???%d" % min(masks, 1024))
             masks = 0
-        if token is None or token in canvas.ends:
+        if token is None or token in order.ends:
             break
         parts.append(reader.piece(token))
     return b"".join(parts).decode("utf-8", "replace")
-
-
-class _Tokens:
-    """The canvas after the events taken so far: its tokens, and which of them are shown."""
-
-    def __init__(self) -> None:
-        self.tokens: list[int] = []
-        self.mask = -1
-        self.ends: frozenset[int] = frozenset()
-        self.shown = (0, 0)
-
-    @property
-    def shown_tokens(self) -> list[int]:
-        """The tokens that people see."""
-        return self.tokens[slice(*self.shown)]
-
-    def take(self, event: Happening) -> None:
-        """Applies an event."""
-        match event:
-            case Started():
-                self.tokens, self.mask, self.ends = list(event.tokens), event.mask, event.ends
-                self.shown = event.shown or (0, len(event.tokens))
-            case Stepped():
-                for position in event.remasked:
-                    self.tokens[position] = self.mask
-                for position, token in zip(event.positions, event.tokens, strict=True):
-                    self.tokens[position] = token
-            case Resized(position, delta):
-                self.tokens[position : position - min(delta, 0)] = [self.mask] * delta
-                start, stop = self.shown
-                self.shown = (start if position >= start else max(start + delta, 0), max(stop + delta, 0))
-            case Finished():
-                pass

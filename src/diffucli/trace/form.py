@@ -35,8 +35,8 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """The beginning of one file's events, or of those of an answer. language: for colours. file: None of an answer."""
+class TraceJob:
+    """What the events behind it are of: a file, or an answer, which has no file. language: for colours."""
 
     language: str
     file: str | None
@@ -49,7 +49,7 @@ class Ending:
     values: Values
 
 
-Item = Opening | Event | Ending
+Item = TraceJob | Event | Ending
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class LineWriter:
             yield {"event": "pieces", "of": {str(token): self._pieces(token).decode("latin-1") for token in new}}
 
 
-def opening_line(job: Opening) -> Values:
+def job_line(job: TraceJob) -> Values:
     """The line of a job."""
     return {"event": "job", "language": job.language, "file": job.file}
 
@@ -187,7 +187,7 @@ class Reader:
             case "pieces":
                 self.pieces |= {_id(int(token)): text.encode("latin-1") for token, text in values["of"].items()}
             case "job":
-                return Opening(_text(values["language"]), None if values["file"] is None else _text(values["file"]))
+                return TraceJob(_text(values["language"]), None if values["file"] is None else _text(values["file"]))
             case "started" | "stepped" | "resized" | "finished" as kind:
                 sample = _whole(values.get("sample", 0), 1 << 10)
                 event = self._event(kind, values, sample)

@@ -105,22 +105,28 @@ def _kept(old: Sequence[Cell], new: list[Cell], mask: int) -> list[Cell]:
 
 
 def ar_ness(order: WriteOrder, k: int, *, with_ends: bool = True) -> ArNess | None:
-    """Local and global AR-ness at `k`; None where there are not more than k tokens.
+    """Local and global AR-ness of an order at `k`; None where there are not more than k tokens.
 
-    The first k tokens are skipped. Tokens of one step count as written one after the other, by their scores.
+    Tokens of one step count as written one after the other, by their scores.
     """
-    sequence = order.written(with_ends=with_ends)
+    masks = [at for at, cell in enumerate(order.cells) if cell.step or cell.token == order.mask] if with_ends else None
+    return ar_ness_of(order.written(with_ends=with_ends), k, masks)
+
+
+def ar_ness_of(sequence: Sequence[int], k: int, masks: Sequence[int] | None = None) -> ArNess | None:
+    """Local and global AR-ness at `k` of positions in the order in which they were written; the first k are skipped.
+
+    masks: where masks stood at first; None: where something was written. None where there are not more than k.
+    """
     if len(sequence) <= k:
         return None
-    masks = sorted(sequence)
-    if with_ends:
-        masks = [at for at, cell in enumerate(order.cells) if cell.step or cell.token == order.mask]
+    left = sorted(sequence if masks is None else masks)
     local = overall = 0
     for index, at in enumerate(sequence):
         if index >= k:
             local += set(sequence[index - k : index]) == set(range(at - k, at))
-            overall += at in masks[:k]
-        del masks[bisect_left(masks, at)]
+            overall += at in left[:k]
+        del left[bisect_left(left, at)]
     counted = len(sequence) - k
     return ArNess(local / counted, overall / counted)
 
@@ -143,14 +149,15 @@ def _apply(event: Happening, order: WriteOrder) -> None:
             for at in event.remasked:
                 cells[at] = Cell(order.mask, remasked=cells[at].remasked + 1)
             sure = [math.exp(min(value, 0.0)) for value in event.logprobs] or [0.0] * len(event.tokens)
+            scores = event.scores or sure
             if event.tokens:
-                order.steps.append(Step(len(event.tokens), fmean(sure), fmean(event.scores)))
-            for at, token, score, confidence in zip(event.positions, event.tokens, event.scores, sure, strict=True):
+                order.steps.append(Step(len(event.tokens), fmean(sure), fmean(scores)))
+            for at, token, score, confidence in zip(event.positions, event.tokens, scores, sure, strict=True):
                 cells[at] = Cell(token, len(order.steps), score, confidence, cells[at].remasked)
         case Resized(position, delta):
             cells[position : position - min(delta, 0)] = [Cell(order.mask) for _ in range(delta)]
             start, stop = order.shown
-            order.shown = (start if position >= start else start + delta, stop + delta)
+            order.shown = (start if position >= start else max(start + delta, 0), max(stop + delta, 0))
         case Finished(_, reason):
             order.is_closed = reason == "end"
         case Started():

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from diffucli.events import Beside, Finished, Happening, Resized, Started, Stepped
-from diffucli.trace.form import Opening
+from diffucli.trace.form import TraceJob
 from diffucli.ui.frame import Frame, View
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ class Player:
         self, piece: Callable[[int], bytes], *, candidate: int = 0, hint: str = "", encoding: str = "utf-8"
     ) -> None:
         self._piece, self._candidate, self._hint, self._encoding = piece, candidate, hint, encoding
-        self._steps: list[list[Opening | Happening]] = []
+        self._steps: list[list[TraceJob | Happening]] = []
         self.times: list[float] = []
         self._began = 0.0  # the time at which the last canvas began
-        self._job: Opening | None = None
+        self._job: TraceJob | None = None
         self._at = -1
-        self.frame = self._new_frame(Opening("text", None))
+        self.frame = self._new_frame(TraceJob("text", None))
 
     @property
     def at(self) -> int:
@@ -48,9 +48,9 @@ class Player:
         """The number of the last step so far."""
         return len(self._steps) - 1
 
-    def add(self, item: Opening | Ending | Happening | Beside) -> None:
+    def add(self, item: TraceJob | Ending | Happening | Beside) -> None:
         """One more item of the trace."""
-        if isinstance(item, Opening):
+        if isinstance(item, TraceJob):
             self._job = item
             return
         if isinstance(item, Beside):
@@ -67,7 +67,7 @@ class Player:
         end = self.times[-1] if self.times else 0.0
         if isinstance(item, Started):
             self._began = end
-        begun: list[Opening | Happening] = [self._job] if self._job else []
+        begun: list[TraceJob | Happening] = [self._job] if self._job else []
         self._job = None
         self._steps.append([*begun, item])
         self.times.append(max(end, self._began + getattr(item, "seconds", 0.0)))
@@ -80,7 +80,7 @@ class Player:
         """Draws the state after a step; the first or the last one if there is none such."""
         step = max(min(step, self.last), -1)
         if step < self._at:
-            self._at, self.frame = -1, self._new_frame(Opening("text", None))
+            self._at, self.frame = -1, self._new_frame(TraceJob("text", None))
         for at in range(self._at + 1, step + 1):
             self._take(at)
         self._at = step
@@ -93,10 +93,10 @@ class Player:
 
     def _take(self, step: int) -> None:
         for item in self._steps[step]:
-            if isinstance(item, Opening):
+            if isinstance(item, TraceJob):
                 self.frame = self._new_frame(item)
             else:
                 self.frame.take(item)
 
-    def _new_frame(self, job: Opening) -> Frame:
+    def _new_frame(self, job: TraceJob) -> Frame:
         return Frame(self._piece, View(job.language, job.file or TITLE, self._hint), encoding=self._encoding)
