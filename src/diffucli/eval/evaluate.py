@@ -26,6 +26,7 @@ from diffucli.ui.live import pull
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
     from diffucli.events import Event
     from diffucli.model.load import Checkpoint
@@ -59,18 +60,21 @@ class Writer:
         run = generate(self.checkpoint, wanted, self.policy, effort=self.effort, decode=self.decode)
         return alone(self.checkpoint.network, run)
 
-    def fill(self, problem: FillProblem) -> Result:
-        """The result of `diffu fill` on the code of `problem` with `???` as its hole."""
-        return self._fill(f"{problem.before}{HOLE}{problem.after}", Wanted(language=PYTHON.name, length=self.length))
+    def run(self, problem: Problem, *, length: int | None = None) -> Run[Result]:
+        """The run that answers `problem` as the commands do. length: masks for new code; None: the default."""
+        match problem:
+            case CodeProblem(request=request):
+                wanted = Request(request, length=length or DEFAULT_ANSWER_TOKENS)
+                return generate(self.checkpoint, wanted, self.policy, effort=self.effort, decode=self.decode)
+            case FillProblem(before=before, after=after):
+                return self._fill(f"{before}{HOLE}{after}", Wanted(language=PYTHON.name, length=self.length))
+            case RepairProblem(broken=broken):
+                return self._fill(broken, Wanted((":errors",), language=PYTHON.name))
 
-    def repair(self, problem: RepairProblem) -> Result:
-        """The result of `diffu fill -r :errors` on the program of `problem`."""
-        return self._fill(problem.broken, Wanted((":errors",), language=PYTHON.name))
-
-    def _fill(self, text: str, wanted: Wanted) -> Result:
+    def _fill(self, text: str, wanted: Wanted) -> Run[Result]:
         (job,) = jobs_of([(source.from_bytes(text.encode()), None)], wanted)
         run = fill(self.checkpoint, job, self.policy, effort=self.effort, decode=self.decode)
-        return pull(alone(self.checkpoint.network, run)).result
+        return (yield from run).result
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +122,9 @@ def solver(writer: Writer) -> Solver:
 
     def solve(problem: Problem, seed: int) -> Sample:
         seeded = replace(writer, policy=replace(writer.policy, seed=seed))
-        match problem:
-            case CodeProblem():
-                return sample_of(pull(seeded.answer(problem.request)))
-            case FillProblem():
-                return sample_of(seeded.fill(problem))
-            case RepairProblem():
-                result = seeded.repair(problem)
-                return replace(sample_of(result), text=result.text)
+        result = pull(alone(writer.checkpoint.network, seeded.run(problem)))
+        sample = sample_of(result)
+        return replace(sample, text=result.text) if isinstance(problem, RepairProblem) else sample
 
     return solve
 

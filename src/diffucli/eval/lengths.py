@@ -46,12 +46,13 @@ def by_lengths(
 def _solver(writer: Writer, length: str) -> Solver:
     def solve(problem: Problem, seed: int) -> Sample:
         assert isinstance(problem, FillProblem)
-        return solver(replace(writer, length=_bounds(writer, problem, length)))(problem, seed)
+        return solver(replace(writer, length=bounds(writer, problem, length)))(problem, seed)
 
     return solve
 
 
-def _bounds(writer: Writer, problem: FillProblem, length: str) -> tuple[int, int] | None:
+def bounds(writer: Writer, problem: FillProblem, length: str) -> tuple[int, int] | None:
+    """The tokens that the hole of `problem` gets, at least and at most, for one of `LENGTHS`; None: the default."""
     if length == AUTO:
         return None
     tokens = len(writer.checkpoint.tokenizer.encode(problem.expected)) if length == ORACLE else int(length)
