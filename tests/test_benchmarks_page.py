@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from diffucli.cli import bench
+from diffucli.lab.markdown import with_section
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -31,7 +32,7 @@ def script() -> ModuleType:
 def test_the_page_has_every_section_once(script: ModuleType) -> None:
     page = (ROOT / script.PAGE).read_text(encoding="utf-8")
     for name in script.SECTIONS:
-        assert script.rewritten(page, name, "new").count("new") == page.count("new") + 1
+        assert with_section(page, name, "new").count("new") == page.count("new") + 1
 
 
 def test_every_section_is_a_command_that_parses(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +64,6 @@ def test_only_the_sections_that_are_named_change(script: ModuleType, tmp_path: P
 
 def test_a_page_without_the_section_and_a_name_that_is_none_are_refused(script: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(LookupError, match="0 sections start"):
-        script.rewritten(PAGE.format("fill"), "start", "new")
+        with_section(PAGE.format("fill"), "start", "new")
     with pytest.raises(SystemExit):
         script.main(["nothing"], root=tmp_path, bench=lambda argv: "")

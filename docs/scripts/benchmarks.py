@@ -6,12 +6,13 @@ A section is between <!-- measured: NAME --> and <!-- end -->. The rest of the p
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from diffucli.lab.markdown import with_section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,19 +41,11 @@ def measured(argv: Sequence[str]) -> str:
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
-def section(name: str, argv: Sequence[str], output: str) -> str:
-    """A section of the page: the command, its output, and its chart if it draws one."""
-    chart = f"![Tokens per second over pass@1]({Path(CHART).name})\n\n" if CHART in argv else ""
+def section(argv: Sequence[str], output: str) -> str:
+    """The text of a section: the command, its output, and its chart if it draws one."""
+    chart = f"\n\n![Tokens per second over pass@1]({Path(CHART).name})" if CHART in argv else ""
     command = shlex.join(["diffu", "bench", *argv])
-    return f"<!-- measured: {name} -->\n\n`{command}`\n\n{output.strip()}\n\n{chart}<!-- end -->"
-
-
-def rewritten(page: str, name: str, text: str) -> str:
-    """`page` with the section `name` replaced by `text`. Raises LookupError if there is not exactly one."""
-    found = re.findall(rf"<!-- measured: {name} -->.*?<!-- end -->", page, flags=re.DOTALL)
-    if len(found) != 1:
-        raise LookupError(f"{PAGE} has {len(found)} sections {name}")
-    return page.replace(found[0], text)
+    return f"`{command}`\n\n{output.strip()}{chart}"
 
 
 def main(argv: Sequence[str], *, root: Path = ROOT, bench: Callable[[Sequence[str]], str] = measured) -> None:
@@ -66,8 +59,8 @@ def main(argv: Sequence[str], *, root: Path = ROOT, bench: Callable[[Sequence[st
     page = root / PAGE
     for name in flags.sections or SECTIONS:
         command = (*SECTIONS[name], *(("--model", flags.model) if flags.model else ()))
-        text = section(name, command, bench(command))
-        page.write_text(rewritten(page.read_text(encoding="utf-8"), name, text), encoding="utf-8")
+        text = section(command, bench(command))
+        page.write_text(with_section(page.read_text(encoding="utf-8"), name, text), encoding="utf-8")
         print(f"{name}: measured")
 
 

@@ -1,7 +1,8 @@
-"""Markdown that reads well both on a terminal and in a page: tables with aligned columns, and lists of values."""
+"""Markdown that reads well both on a terminal and in a page: tables with aligned columns, lists, measured sections."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,3 +40,16 @@ def _line(cells: Sequence[str]) -> str:
 def uncertain(share: str, error: float | None) -> str:
     """A share in percent with its standard error, a share of one, if that can be told: "81.0 % ± 3.9"."""
     return share if error is None else f"{share} ± {100 * error:.1f}"
+
+
+def measured_section(name: str, text: str) -> str:
+    """A section of a page that a script writes anew; the rest of the page is written by hand."""
+    return f"<!-- measured: {name} -->\n\n{text.strip()}\n\n<!-- end -->"
+
+
+def with_section(page: str, name: str, text: str) -> str:
+    """`page` with `text` in its measured section `name`. Raises LookupError if there is not exactly one."""
+    found = re.findall(rf"<!-- measured: {name} -->.*?<!-- end -->", page, flags=re.DOTALL)
+    if len(found) != 1:
+        raise LookupError(f"the page has {len(found)} sections {name}")
+    return page.replace(found[0], measured_section(name, text))
