@@ -114,7 +114,9 @@ def plan_of(count: int, *, samples: int = SAMPLES) -> OrderPlan:
     """
     code = [replace(each, group=NEW_CODE) for each in suites.requests(suites.Suite.mini, MOST)]
     holes = [FillProblem(BODY, each.before, each.text, each.after, each.tests) for each in bodies(3 * MOST)]
-    turns = [(request, *holes[3 * number : 3 * number + 3]) for number, request in enumerate(code)]
+    turns: list[tuple[Problem, ...]] = [
+        (request, *holes[3 * number : 3 * number + 3]) for number, request in enumerate(code)
+    ]
     return OrderPlan(list(chain.from_iterable(turns[:count])), samples=samples)
 
 

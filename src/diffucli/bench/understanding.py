@@ -96,7 +96,8 @@ class Understanding:
     def facts(self) -> dict[str, object]:
         """How much was measured."""
         counts = {group: sum(each.group == group for each in self.probes) for group in self.groups}
-        seconds = sum(each.seconds for each in (*self.samples, *self.probes))
+        records: list[OrderRecord] = [*self.samples, *self.probes]
+        seconds = sum(each.seconds for each in records)
         problems = ", ".join(f"{count} of {group}" for group, count in counts.items())
         most = max((each.seed + 1 for each in self.samples), default=0)
         return {
