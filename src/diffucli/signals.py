@@ -71,6 +71,21 @@ def deferred_signals() -> Iterator[None]:
 
 
 @contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Within, the first Ctrl-C or SIGTERM is only noted, and the function given tells of it; a second one acts."""
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        signal.signal(number, before[number])
+
+    numbers = _catchable(FATAL | CTRL_C)
+    before = {int(number): signal.getsignal(number) for number in numbers}
+    with _handling(numbers, note):
+        yield lambda: bool(came)
+
+
+@contextmanager
 def _handling(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[None]:
     previous = {number: signal.signal(number, handler) for number in numbers}
     try:

@@ -65,13 +65,15 @@ def load(
     device: str = "auto",
     quant: Quant = "auto",
     adapter: Path | None = None,
+    trained: bool = False,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Checkpoint:
     """The checkpoint in `folder`, checked and ready. tell: gets the name of each stage of loading when it begins.
 
     device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps". quant: "nf4" holds the layers in four bits
     (head and embedding stay as they are), "none" does not, whatever the files hold; "auto" is the fastest that fits,
-    see `memory.choose`. adapter: the folder of a LoRA adapter, computed beside the weights.
+    see `memory.choose`. adapter: the folder of a LoRA adapter, computed beside the weights. trained: gradients are to
+    flow through the layers, so that four bits stay in bitsandbytes' own order on a CPU as well.
     Raises BadCheckpoint, NoRoom (before anything is loaded), UsageError.
     """
     tell("reading its files")
@@ -81,7 +83,7 @@ def load(
     plan = memory.choose(config, quant=quant, device=str(place), adapter=beside.parameters if beside else 0)
     out_of_memory = as_out_of_memory(f"{folder} on {plan.device}", hint="try --quant nf4 or --device cpu")
     with as_bad_checkpoint(f"{folder} cannot be loaded"), out_of_memory:
-        model = materialise(folder, config, family, plan, tell)
+        model = materialise(folder, config, family, plan, tell, trained=trained)
         if beside:
             tell("reading the adapter")
             attach(model, read_updates(beside, first_device(plan), dtype_of(plan)))
@@ -157,9 +159,15 @@ class Weights:
 
 
 def materialise(
-    folder: Path, config: Config, family: Family, plan: Plan, tell: Callable[[str], object] = lambda _: None
+    folder: Path,
+    config: Config,
+    family: Family,
+    plan: Plan,
+    tell: Callable[[str], object] = lambda _: None,
+    *,
+    trained: bool = False,
 ) -> Transformer:
-    """The network of a checked folder in the form of `plan`, on its `first_device`. tell: as `load` has it.
+    """The network of a checked folder in the form of `plan`, on its `first_device`. tell, trained: as `load` has it.
 
     Raises UsageError if bitsandbytes is needed and missing; other errors are foreign.
     """
@@ -168,6 +176,7 @@ def materialise(
     with torch.device("meta"):
         model = Transformer(config)
     device, dtype, to_pack = first_device(plan), dtype_of(plan), config.packed_weights
+    fast = device == "cpu" and not trained
     done, total = 0, sum(parameter.numel() for parameter in model.parameters())
     with ExitStack() as files:
         weights = Weights(folder, family, files)
@@ -177,11 +186,11 @@ def materialise(
             stored = {part: weights.read(part, device) for part in config.split_fused(name, parameter)}
             packable = all(part in to_pack or matrix.quant_state for part, matrix in stored.items())
             if plan.quant == NF4 and packable:
-                _put_packed(model, name, [matrix.packed(dtype) for matrix in stored.values()], device)
+                _put_packed(model, name, [matrix.packed(dtype) for matrix in stored.values()], for_cpu=fast)
             else:
                 put(model, name, cat_rows([matrix.unpacked(dtype) for matrix in stored.values()]))
     model.tie()
-    model.eval()
+    model.train(trained)  # nothing here is random; bitsandbytes reorders a layer that is not trained
     return model
 
 
@@ -198,12 +207,12 @@ def read_updates(adapter: Adapter, device: str, dtype: torch.dtype) -> dict[str,
     return updates
 
 
-def _put_packed(model: Transformer, name: str, parts: list[Params4bit], device: str) -> None:
+def _put_packed(model: Transformer, name: str, parts: list[Params4bit], *, for_cpu: bool) -> None:
     """Replaces the layer with the weight `name` by one of packed `parts`, whose bias is on the meta device."""
     path, dtype = name.removesuffix(".weight"), parts[0].quant_state.dtype
     layer = model.get_submodule(path)
     assert isinstance(layer, nn.Linear)
-    model.set_submodule(path, nf4.packed_layer(layer, nf4.cat_packed(parts, for_cpu=device == "cpu"), dtype))
+    model.set_submodule(path, nf4.packed_layer(layer, nf4.cat_packed(parts, for_cpu=for_cpu), dtype))
 
 
 def cat_rows(parts: list[Tensor]) -> Tensor:

@@ -105,7 +105,8 @@ class MLP(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         gate, up = self.gate_up_proj(hidden).chunk(2, -1)
-        made: Tensor = self.down_proj(F.silu(gate, inplace=True).mul_(up))
+        gated = F.silu(gate) * up if gate.requires_grad else F.silu(gate, inplace=True).mul_(up)
+        made: Tensor = self.down_proj(gated)
         return made
 
 

@@ -60,14 +60,14 @@ def collate(rows: Sequence[tuple[Sequence[int], Sequence[Span], bool]], *, pad: 
     return Batch(tokens, holes, valid, torch.tensor([answers for _, _, answers in rows]))
 
 
-def times(count: int, rng: torch.Generator) -> Tensor:
-    """`count` masking probabilities in random order, spread evenly over (MIN_TIME, 1] from one random offset.
+def times(count: int, rng: torch.Generator, *, low: float = MIN_TIME, high: float = 1.0) -> Tensor:
+    """`count` masking probabilities in random order, spread evenly over (low, high] from one random offset.
 
     It is the low-discrepancy sampler of Kingma et al. 2021, "Variational Diffusion Models".
     """
     start = torch.rand(1, generator=rng)
     even = (start + torch.arange(count) / count) % 1
-    return MIN_TIME + (1 - MIN_TIME) * even[torch.randperm(count, generator=rng)]
+    return low + (high - low) * even[torch.randperm(count, generator=rng)]
 
 
 def corrupt(batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -106,17 +106,17 @@ def diffusion_loss(model: Qwen2ForCausalLM, batch: Batch, *, mask: int, pad: int
     hidden = model.model(
         input_ids=batch.tokens.masked_fill(masked, mask), attention_mask=batch.valid.long(), use_cache=False
     ).last_hidden_state
-    return _loss(model, hidden, batch.tokens, masked, weight * _padding_weight(batch.tokens, pad))
+    return _loss(model, hidden, batch.tokens, masked, weight * padding_weight(batch.tokens, pad))
 
 
 def causal_loss(model: Qwen2ForCausalLM, batch: Batch, *, pad: int) -> Tensor:
     """Weighted mean cross-entropy of every token after the first, given those to its left, in nats."""
     hidden = model.model(input_ids=batch.tokens, use_cache=False).last_hidden_state
-    weight = torch.where(batch.holes, 1.0, CAUSAL_CONTEXT_WEIGHT) * _padding_weight(batch.tokens, pad)
+    weight = torch.where(batch.holes, 1.0, CAUSAL_CONTEXT_WEIGHT) * padding_weight(batch.tokens, pad)
     return _loss(model, hidden, batch.tokens, batch.valid, weight)
 
 
-def _padding_weight(tokens: Tensor, pad: int) -> Tensor:
+def padding_weight(tokens: Tensor, pad: int) -> Tensor:
     """The weight `[B, L]` of each token: low for padding after padding; the first padding token ends the text."""
     pads = tokens == pad
     return torch.where(pads & pads.roll(1, dims=1), PAD_WEIGHT, 1.0)
