@@ -30,7 +30,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors here are tiny: thre
 settings.register_profile("here", deadline=None, max_examples=50, derandomize=True)  # a busy machine is no failure
 settings.load_profile("here")
 
-GOLDEN = Path(__file__).parent / "data" / "tiny-dream"
+DATA = Path(__file__).parent / "data"
+GOLDEN = DATA / "tiny-dream"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,6 +65,36 @@ def checkpoint(golden: Path) -> Checkpoint:
     from diffucli.model.load import load
 
     return load(golden, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def golden_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """golden_of("dreamon"): the golden checkpoint of a family; not to be changed."""
+    from safetensors.torch import load_file, save_file
+
+    p2 = tmp_path_factory.mktemp("golden") / "tiny-p2"
+
+    def folder(name: str) -> Path:
+        if name != "p2":
+            return DATA / f"tiny-{name}"
+        if not p2.exists():  # the weights of tiny-dreamon; the head is the embedding
+            shutil.copytree(DATA / "tiny-p2", p2)
+            weights = load_file(DATA / "tiny-dreamon" / "model.safetensors")
+            weights.pop("lm_head.weight")
+            save_file(weights, p2 / "model.safetensors", metadata={"format": "pt"})
+        return p2
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(golden_of: Callable[[str], Path]) -> Callable[[str], Checkpoint]:
+    """checkpoint_of("dreamon"): the golden checkpoint of a family, loaded."""
+    from functools import cache
+
+    from diffucli.model.load import load
+
+    return cache(lambda name: load(golden_of(name), device="cpu"))
 
 
 @pytest.fixture(scope="session")
@@ -171,7 +202,7 @@ class FakeNetwork:
         import torch
 
         rng = torch.Generator().manual_seed(7)
-        self.shift = shift
+        self.shift, self.block = shift, None
         self.forwards: list[tuple[int, int]] = []
         self.embed, self.place = torch.randn(vocab, 8, generator=rng), torch.randn(512, 8, generator=rng)
         self.head = torch.randn(8, vocab, generator=rng)

@@ -27,12 +27,13 @@ def test_show_tells_how_the_authors_sample(diffu, monkeypatch, golden):
     record = store.Record("diffucoder", "apple/DiffuCoder-7B-cpGRPO", "c0ffee", "none", "", "", "2026-11-23")
     pulled = Entry("diffucoder", golden, embedded=False, record=record)
     monkeypatch.setattr("diffucli.model.registry.find", lambda _: pulled)
-    assert "temperature 0.4, top-p 0.95, alg entropy (published)" in diffu("model", "show").out.decode()
+    assert "temperature 0.4, top-p 0.95, alg entropy, commits dream" in diffu("model", "show").out.decode()
     told = json.loads(diffu("model", "show", "--json").out)
-    assert told["sampling"] == {"temperature": 0.4, "top_p": 0.95, "order": "entropy"}
+    recipe = {"temperature": 0.4, "top_p": 0.95, "order": "entropy", "commits": "dream", "block": None, "ends": "free"}
+    assert told["published"] == recipe
     monkeypatch.undo()
-    assert "none published" in diffu("model", "show", "mini").out.decode()
-    assert json.loads(diffu("model", "show", "mini", "--json").out)["sampling"] is None
+    assert "no settings" in diffu("model", "show", "mini").out.decode()
+    assert json.loads(diffu("model", "show", "mini", "--json").out)["published"] is None
 
 
 def test_show_tells_of_a_checkpoint_that_cannot_be_run(diffu, tmp_path, golden):
@@ -41,7 +42,7 @@ def test_show_tells_of_a_checkpoint_that_cannot_be_run(diffu, tmp_path, golden):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
     told = json.loads(diffu("model", "show", str(folder), "--json").out)
-    assert (told["model_type"], told["num_hidden_layers"], told["sampling"]) == ("llama", 3, None)
+    assert (told["model_type"], told["num_hidden_layers"], told["published"]) == ("llama", 3, None)
 
 
 @pytest.mark.parametrize(("number", "text"), [(4_700_000, "4.7 M"), (10**8, "100.0 M"), (7_615_616_512, "7.62 B")])

@@ -148,6 +148,10 @@ class Tight:
         return self.network.shift
 
     @property
+    def block(self) -> int | None:
+        return self.network.block
+
+    @property
     def forwards(self) -> list[tuple[int, int]]:
         """Those that there was room for."""
         return self.network.forwards

@@ -188,7 +188,7 @@ class Script:
     asked: the positions of each forward of one canvas.
     """
 
-    shift = 0
+    shift, block = 0, None
 
     def __init__(self, wanted: dict[int, int] | None = None, vocab: int = 13) -> None:
         self.wanted, self.vocab = wanted or {}, vocab
@@ -774,7 +774,7 @@ def test_after_an_error_of_memory_the_runs_that_are_left_go_on(fake):
         """A network without memory for a cache of two canvases."""
 
         def __init__(self) -> None:
-            self.network, self.shift = fake(), 1
+            self.network, self.shift, self.block = fake(), 1, None
 
         def new_cache(self, slots, longest, *, old=None):
             if slots > 1:

@@ -277,7 +277,7 @@ class Slots:
     """A network that notes the caches it made and the slots it was given."""
 
     def __init__(self, network) -> None:
-        self.network, self.shift = network, network.shift
+        self.network, self.shift, self.block = network, network.shift, network.block
         self.made: list[tuple[int, int, bool]] = []
         self.given: list[list[int]] = []
 
@@ -424,7 +424,7 @@ def test_guesses_that_are_left_out_are_the_last_ones(fake):
         """Fails at the calls of these numbers."""
 
         def __init__(self, network, *fails: int) -> None:
-            self.network, self.shift, self.fails, self.calls = network, network.shift, fails, 0
+            self.network, self.shift, self.fails, self.calls, self.block = network, network.shift, fails, 0, None
 
         def __call__(self, tokens, rows, **settings):
             self.calls += 1

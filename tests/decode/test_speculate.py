@@ -186,7 +186,7 @@ def test_mini_writes_the_same_in_far_fewer_forwards(mini, kit, policy, gain):
 class Steady:
     """Never changes its mind: always of token 1, surer the further left. `given`: canvases in each forward."""
 
-    shift = 0
+    shift, block = 0, None
 
     def __init__(self) -> None:
         self.given: list[int] = []

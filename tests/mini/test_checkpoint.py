@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from diffucli.mini.checkpoint import config_of, learn_vocabulary, save, write_config
-from diffucli.model.family import END_OF_TEXT, MASK, PAD, TURN_END, TURN_START
+from diffucli.model.families import END_OF_TEXT, MASK, PAD, TURN_END, TURN_START
 from diffucli.model.tokenizer import read as read_tokenizer
 
 if TYPE_CHECKING:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model.checkpoint import OtherFormat
-from diffucli.model.config import FUSED, MOST, Config, read_config
+from diffucli.model.config import FUSED, MOST, Config
+from diffucli.model.families import read_config
+from diffucli.model.family import ConfigKeys
 from diffucli.model.transformer import Transformer
 
 SEVEN = Config(152_064, 3584, 18_944, num_layers=28, num_heads=28, num_kv_heads=4, max_position_embeddings=131_072)
@@ -77,7 +79,8 @@ def test_the_rotary_base_is_read_where_transformers_5_writes_it(values, given):
         ({"layer_types": ["full_attention", "sliding_attention"]}, "layer_types other than full_attention"),
         ({"rope_scaling": {"type": "dynamic"}}, "rope_scaling is not supported"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported"),
-        ({"head_dim": 32}, "head_dim 32 is not supported, only 16 is"),
+        ({"head_dim": 15}, "4 attention heads of 15 numbers"),
+        ({"head_dim": "x"}, "head_dim must be a positive number, not 'x'"),
         ({"num_attention_heads": 3}, "hidden_size 64, 3 attention heads"),
         ({"num_attention_heads": 64}, "64 attention heads"),
         ({"num_key_value_heads": 3}, "4 attention heads and 3 key/value heads do not fit"),
@@ -134,10 +137,9 @@ def test_a_scaling_that_scales_nothing_is_none(values, value):
     assert Config.from_json(values | {"rope_scaling": value}) == Config.from_json(values)
 
 
-def test_a_config_json_that_cannot_be_used_is_named(folder, values):
-    (folder / "config.json").write_text(json.dumps(values | {"vocab_size": "many"}))
+def test_a_config_json_that_cannot_be_used_is_named(values):
     with pytest.raises(BadCheckpoint, match=r"config\.json cannot be used \(vocab_size must be"):
-        read_config(folder)
+        read_config(values | {"vocab_size": "many"}, ConfigKeys(), name="it")
 
 
 def test_the_published_size_follows():

@@ -20,13 +20,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
-from diffucli.model import family as families
+from diffucli.model import families, memory, nf4, store
 from diffucli.model import load as module
-from diffucli.model import memory, nf4, store
-from diffucli.model.family import DefaultSampling
+from diffucli.model.family import Recipe
 from diffucli.model.load import DTYPES, find_device, load
 from diffucli.model.memory import width
 from diffucli.model.network import Network
+from diffucli.model.quantize import quantize
 from diffucli.model.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -168,10 +168,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "config is empty": (written("config.json", ""), "config.json is not JSON"),
     "config is a pipe": (a_pipe("config.json"), "config.json is no regular file"),
     "config is a folder": (a_folder("config.json"), "config.json is no regular file"),
-    "another family": (config(model_type="llama"), "model_type 'llama' is not supported"),
-    "one that predicts without the shift": (config(model_type="llada"), "predicts without the shift"),
-    "one whose holes grow": (written("added_tokens.json", '{"<|expand|>": 480}'), "lets holes grow"),
-    "no family": (config(model_type=None), "model_type None is not supported"),
+    "a llama": (config(model_type="llama"), "(model_type 'llama'): neither its architectures nor its auto_map name"),
+    "experts": (config(model_type="llada_moe"), "layers of several experts are not supported"),
+    "no family": (config(model_type=None), "(model_type None): the model_types that are supported are 'Dream'"),
     "no hidden size": (config(hidden_size=None), "hidden_size must be a positive number, not None"),
     "hidden size in words": (config(hidden_size="64"), "hidden_size must be a positive number, not '64'"),
     "no heads": (config(num_attention_heads=0), "num_attention_heads must be a positive number, not 0"),
@@ -318,6 +317,34 @@ def test_nf4_packs_the_layers_and_neither_embeddings_nor_head(checkpoint, golden
 
 
 @needs_bitsandbytes
+@pytest.mark.parametrize("family", ["p2", "blockwise", "llada"])
+def test_every_family_can_be_packed_and_loaded(golden_of, checkpoint_of, tmp_path, family):
+    """The layers are in four bits under their published names, and compute nearly what they did."""
+    for _ in quantize(golden_of(family), tmp_path / "packed"):
+        pass
+    packed, whole = load(tmp_path / "packed", device="cpu"), checkpoint_of(family)
+    assert packed.config.quantization == "nf4"
+    kept = load(tmp_path / "packed", device="cpu", quant="nf4").network
+    assert kept.model.get_parameter("model.layers.0.self_attn.o_proj.weight").dtype == torch.uint8
+    tokens, rows = torch.arange(40, 60)[None], [torch.arange(20)]
+    for network in (packed.network, kept):
+        likeness = torch.cosine_similarity(network(tokens, rows), whole.network(tokens, rows))
+        assert 0.85 < likeness.mean() < 0.9999
+
+
+def test_a_head_of_its_own_beside_a_tied_one_is_refused(golden_of, tmp_path):
+    """One that is the embedding is a copy."""
+    folder = shutil.copytree(golden_of("p2"), tmp_path / "it")
+    weights = load_file(folder / "model.safetensors")
+    embedding = weights["model.embed_tokens.weight"]
+    save_file(weights | {"lm_head.weight": embedding.clone()}, folder / "model.safetensors")
+    load(folder, device="cpu")
+    save_file(weights | {"lm_head.weight": embedding + 1}, folder / "model.safetensors")
+    with pytest.raises(BadCheckpoint, match=r"ties the head to the embedding, and lm_head\.weight is another one"):
+        load(folder, device="cpu")
+
+
+@needs_bitsandbytes
 def test_nf4_leaves_layers_alone_that_fill_no_whole_blocks(folder):
     """One key/value head of 16 rows: the CPU's kernel packs 32. What is joined with them stays whole too."""
     narrow = {}
@@ -413,8 +440,8 @@ def test_a_pulled_checkpoint_has_the_sampling_of_its_repository(golden, tmp_path
     folder = shutil.copytree(golden, tmp_path / "diffucoder")
     record = store.Record("diffucoder", "apple/DiffuCoder-7B-cpGRPO", "c0ffee", "none", "", "", "2026-11-23")
     store.swap_json(folder / store.RECORD, {"schema": store.SCHEMA} | asdict(record))
-    assert load(folder, device="cpu").family.sampling == DefaultSampling(0.4, 0.95)
-    assert load(golden, device="cpu").family.sampling is None
+    assert load(folder, device="cpu").family.published == Recipe(0.4, 0.95)
+    assert load(golden, device="cpu").family.published is None
 
 
 KERNELS = """

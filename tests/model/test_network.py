@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,16 @@ def test_logits_are_the_references_on_every_golden_canvas(checkpoint, golden, ca
     tensors = load_file(golden / "golden-logits.safetensors")
     found = everywhere(checkpoint.network, tensors[f"canvas.{case}"][0])
     torch.testing.assert_close(found, tensors[f"logits.{case}"][0], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["dreamon", "p2", "blockwise", "llada"])
+def test_logits_of_every_family_are_the_references(checkpoint_of, golden_of, family):
+    """As the network gives them, without the shift."""
+    tensors = load_file(golden_of(family) / "golden-logits.safetensors")
+    for case in ("0", "1"):
+        tokens = tensors[f"canvas.{case}"]
+        found = checkpoint_of(family).network(tokens[None], [torch.arange(len(tokens))])
+        torch.testing.assert_close(found, tensors[f"logits.{case}"], atol=1e-4, rtol=0)
 
 
 def one(network: Network, tokens: Tensor, rows: Tensor, *, start: int = 0, cache: KVCache | None = None) -> Tensor:
@@ -144,7 +155,7 @@ def test_whole_canvases_are_stored_in_their_slots_and_no_others(checkpoint, slot
 def test_slots_in_a_row_are_views_and_scattered_ones_copies(checkpoint):
     cache = checkpoint.network.new_cache(5, 24)
     for slots, shared in [([1, 2, 3], True), ([3], True), ([0, 2], False), ([2, 1], False), ([1, 1], False)]:
-        layers = cache.layers(slots, 20, torch.arange(20), None)
+        layers = cache.layers(slots, 20, torch.arange(20))
         assert len(layers) == 3
         assert layers[0].keys.shape == (len(slots), 2, 20, 16)
         storage = cache.keys.untyped_storage().data_ptr()
@@ -260,3 +271,75 @@ def test_outputs_that_overflow_are_seen(network, golden):
         network.model.model.norm.weight.fill_(1e30)
     with pytest.raises(BadCheckpoint, match="not finite"):
         self_check(network, golden)
+
+
+# Block-causal attention
+
+
+@pytest.fixture(scope="module")
+def causal(checkpoint_of) -> Network:
+    """Blocks of four."""
+    return checkpoint_of("blockwise").network
+
+
+def test_a_position_sees_its_own_block_and_those_before_it(causal):
+    tokens = torch.arange(40, 50)
+    before = one(causal, tokens, torch.arange(10))
+    for position in range(10):
+        changed = tokens.clone()
+        changed[position] = 300
+        after = one(causal, changed, torch.arange(10))
+        first = position // 4 * 4
+        assert torch.equal(before[:first], after[:first])
+        assert bool((before[first:] != after[first:]).any(-1).all())
+
+
+def test_blocks_computed_one_after_the_other_into_a_cache_are_those_of_the_whole(causal):
+    """What lies behind a block in the cache is not seen, whatever it is; rows may be any of a part."""
+    tokens = torch.arange(40, 54)
+    whole = one(causal, tokens, torch.arange(14))
+    cache = causal.new_cache(1, 14)
+    cache.keys.fill_(9.0)
+    for start, stop, rows in [(0, 4, [3, 0]), (4, 12, [0, 5, 7]), (12, 14, [1])]:
+        found = one(causal, tokens[start:stop], torch.tensor(rows), start=start, cache=cache)
+        torch.testing.assert_close(found, whole[start:stop][rows], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("slots", [[0, 1], [2, 0]], ids=str)
+def test_parts_of_canvases_are_stored_in_their_slots_wherever_they_stand(causal, slots):
+    """Canvases of different lengths at different places, together; the last block of one is not whole."""
+    canvases = [torch.arange(40, 50), torch.arange(90, 106)]
+    cache, lengths = causal.new_cache(3, 20), [10, 16]
+    cache.keys.fill_(9.0)
+    parts = torch.stack([tokens[:8] for tokens in canvases])
+    causal(parts, [torch.arange(0)] * 2, cache=(cache, slots), lengths=lengths)
+    ends = torch.stack([canvases[0][8:10], canvases[1][8:10]])
+    found = causal(ends, [torch.arange(2)] * 2, starts=[8, 8], cache=(cache, slots), lengths=lengths)
+    torch.testing.assert_close(found[:2], one(causal, canvases[0], torch.arange(8, 10)), atol=1e-4, rtol=0)
+
+
+def test_rows_that_share_a_slot_leave_the_keys_of_the_first_in_it(causal):
+    cache, tokens = causal.new_cache(2, 8), torch.arange(40, 48)
+    guesses = torch.stack([tokens, tokens + 100, tokens + 200])
+    causal(guesses, [torch.arange(0)] * 3, cache=(cache, [1, 1, 1]), lengths=[8] * 3)
+    own = causal.new_cache(1, 8)
+    one(causal, tokens, torch.arange(0), cache=own)
+    torch.testing.assert_close(cache.keys[:, 1], own.keys[:, 0], atol=1e-6, rtol=0)
+    assert not cache.keys[:, 0].any()
+
+
+def test_the_self_check_of_block_causal_attention_sees_a_wrong_mask(causal, golden_of):
+    self_check(causal, golden_of("blockwise"))
+    full = replace(causal, block=None)
+    self_check(full, golden_of("blockwise"))
+
+    class Wrong:
+        """Sees all, and is said not to."""
+
+        model, block = causal.model, 4
+
+        def __call__(self, *args: object) -> Tensor:
+            return full(*args)
+
+    with pytest.raises(BadCheckpoint, match="sees the next block"):
+        self_check(Wrong(), golden_of("blockwise"))

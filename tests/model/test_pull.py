@@ -217,15 +217,9 @@ def test_weights_in_another_form_are_refused_before_they_are_fetched_and_the_ori
     assert form in refused(BadCheckpoint, str(published))
 
 
-def test_variable_length_is_refused_by_its_token_before_the_weights(hub, published):
-    added = json.loads((published / "added_tokens.json").read_text())
-    added["<|expand|>"] = added.pop("<|dlm_pad|>")
-    (published / "added_tokens.json").write_text(json.dumps(added))
-    assert "<|expand|>" in refused(BadCheckpoint)
-    assert not hub.asked(FIRST)
-
-
-@pytest.mark.parametrize(("kind", "told"), [("llada", "without the shift"), ("qwen2", "'qwen2' is not supported")])
+@pytest.mark.parametrize(
+    ("kind", "told"), [("llada_moe", "layers of several experts"), ("llama", "no diffusion model")]
+)
 def test_other_families_are_refused_before_the_weights(hub, published, kind, told):
     edited(published, "config.json", model_type=kind)
     assert told in refused(BadCheckpoint)

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
+from diffucli.model import families
 from diffucli.model import quantize as module
 from diffucli.model.checkpoint import QUANT_STATE, QUANT_STATE_PARTS, tensor_shapes
-from diffucli.model.config import read_config
 from diffucli.model.load import DTYPES, dispatch, load
 from diffucli.model.memory import packed_bytes, width
 from diffucli.model.quantize import quantize
@@ -62,7 +62,7 @@ def test_the_size_is_as_reckoned(packed, checkpoint):
 
 
 def test_transformers_and_bitsandbytes_load_it_back_straight(packed):
-    config = configure(read_config(packed))
+    config = configure(families.read(packed)[0])
     config.quantization_config = json.loads((packed / "config.json").read_text())["quantization_config"]
     model = Qwen2ForCausalLM.from_pretrained(packed, config=config, dtype=torch.bfloat16, device_map={"": "cpu"}).eval()
     ours = load(packed, device="cpu", quant="nf4").network

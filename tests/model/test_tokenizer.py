@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tokenizers import models
 
 from diffucli.errors import BadCheckpoint
-from diffucli.model import tokenizer
-from diffucli.model.family import MASK, dream, special_tokens
+from diffucli.model import tokenizer as module
+from diffucli.model.families import DREAM, MASK
+from diffucli.model.special_tokens import special_tokens
 from diffucli.model.tokenizer import Tokenizer, build, check_alphabet, read
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def test_special_tokens_are_found_wherever_they_stand_in_a_text(words, parts):
 
 
 def test_a_vocabulary_without_special_tokens_encodes_all_the_same():
-    plain = Tokenizer(build(models.BPE({"a": 0, "b": 1}, []), {}), dream(chat=False))
+    plain = Tokenizer(build(models.BPE({"a": 0, "b": 1}, []), {}), DREAM)
     assert plain.encode("ab", special=True) == plain.encode("ab") == [0, 1]
 
 
@@ -149,7 +150,7 @@ def test_a_checkpoint_answers_turns_if_it_has_a_template_or_the_pad_token(folder
     assert read(folder).instruct
     renamed(folder, "<|dlm_pad|>", "<|expand|>")
     assert not read(folder).instruct
-    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages[-1].content }}"}')
     assert read(folder).instruct
 
 
@@ -194,10 +195,11 @@ def test_merges_may_be_pairs(full, words):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"normalizer": None}, "(normalizer)"),
-        ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}}, "(pre_tokenizer)"),
-        ({"model": {"type": "Unigram", "vocab": {}, "merges": []}}, "(its model)"),
-        ({"model": {"type": "BPE", "vocab": {}, "merges": [], "ignore_merges": True}}, "(ignore_merges)"),
+        ({"normalizer": {"type": "Lowercase"}}, "changes text (normalizer)"),
+        ({"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Strip"}]}}, "(normalizer)"),
+        ({"model": {"type": "Unigram", "vocab": {}, "merges": []}}, "no byte-level BPE but 'Unigram'"),
+        ({"model": {"type": "BPE", "vocab": {}, "merges": [], "dropout": 0.1}}, "changes text (dropout)"),
+        ({"pre_tokenizer": {"type": "Magic"}}, "holds no tokenizer"),
         ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, "no byte-level vocabulary"),
         ({"model": []}, "holds no tokenizer"),
         ({"model": None}, "holds no tokenizer"),
@@ -219,13 +221,13 @@ def test_a_chat_template_may_be_a_file_of_its_own(folder):
     settings.pop("chat_template", None)
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     assert not read(folder).instruct
-    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "chat_template.jinja").write_text("{{ messages[-1].content }}")
     assert read(folder).instruct
 
 
 def test_fences_are_the_ids_whose_bytes_begin_with_a_closing_fence():
     pieces = ["```", "```Ċ", "Ġ```", "``", "````"]
-    words = Tokenizer(build(models.BPE({piece: i for i, piece in enumerate(pieces)}, []), {}), dream(chat=False))
+    words = Tokenizer(build(models.BPE({piece: i for i, piece in enumerate(pieces)}, []), {}), DREAM)
     assert words.fences == {0, 1, 4}
     assert words.piece(1) == b"```\n"
 
@@ -251,7 +253,7 @@ def test_added_tokens_that_do_not_follow_the_vocabulary_are_refused():
 def test_a_tokenizer_of_our_own_can_be_built(words):
     tokenizer = build(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]), {MASK: 3})
     assert isinstance(tokenizer, tokenizers.Tokenizer)
-    assert Tokenizer(tokenizer, dream(chat=False)).encode("abba") == [2, 1, 0]
+    assert Tokenizer(tokenizer, DREAM).encode("abba") == [2, 1, 0]
 
 
 DAMAGES = {
@@ -315,7 +317,7 @@ def test_a_vocabulary_with_one_foreign_character_is_refused(folder, foreign):
 
 
 def test_the_byte_alphabet_is_a_bijection():
-    characters = tokenizer.byte_characters()
+    characters = module.byte_characters()
     assert sorted(characters) == list(range(256))
     assert len(set(characters.values())) == 256
     assert (characters[ord("a")], characters[ord(" ")], characters[ord("\n")]) == ("a", "Ġ", "Ċ")

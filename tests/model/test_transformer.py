@@ -81,14 +81,12 @@ def test_heads_of_a_group_share_keys_and_values(model):
 def test_a_mask_hides_keys_from_a_row(model):
     """As if they were not there."""
     attention, hidden = model.model.layers[0].self_attn, torch.randn(1, 6, 32)
-    cache = LayerCache(
-        torch.zeros(1, 2, 9, 8), torch.zeros(1, 2, 9, 8), torch.arange(6), (torch.arange(9) < 6)[None, None, None]
-    )
+    cache = LayerCache(torch.zeros(1, 2, 9, 8), torch.zeros(1, 2, 9, 8), torch.arange(6))
+    mask = (torch.arange(9) < 6)[None, None, None]
     rotary = model.model.rotary(torch.arange(6), torch.float32)
     hidden_alone = attention(hidden, rotary, None, None)
-    torch.testing.assert_close(attention(hidden, rotary, None, cache), hidden_alone, atol=1e-6, rtol=1e-5)
-    unmasked = replace(cache, mask=None)
-    assert not torch.allclose(attention(hidden, rotary, None, unmasked), hidden_alone, atol=1e-6)
+    torch.testing.assert_close(attention(hidden, rotary, None, cache, mask), hidden_alone, atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(attention(hidden, rotary, None, cache), hidden_alone, atol=1e-6)
 
 
 @pytest.mark.parametrize("rows", [torch.tensor([4, 0]), torch.tensor([[4, 0], [1, 1], [3, 2]])])

@@ -26,13 +26,15 @@ TOKENS, ROWS = torch.arange(1, 30), torch.arange(29)
         {"num_kv_heads": 4},
         {"num_heads": 2, "num_kv_heads": 2},
         {"num_kv_heads": 4, "tie_word_embeddings": True},
+        {"qkv_bias": False},
+        {"head_dim": 32},
     ],
 )
 def test_the_numbers_are_those_of_transformers_layers(checkpoint, changed):
     """On weights that are not read from a file, in shapes that no file here has."""
-    config = replace(checkpoint.config, **changed)
+    config = replace(checkpoint.config, **{"head_dim": 0, **changed})
     torch.manual_seed(0)
-    ours = Network(Transformer(config))
+    ours = Network(Transformer(config), block=8 if changed.get("head_dim") else None)
     for name, weight in ours.model.named_parameters():
         if "norm" in name or "bias" in name:
             torch.nn.init.normal_(weight)

@@ -90,6 +90,10 @@ class _TimedNetwork:
     def shift(self) -> int:
         return self.network.shift
 
+    @property
+    def block(self) -> int | None:
+        return self.network.block
+
     def new_cache(self, slots: int, longest: int, *, old: Any = None) -> Any:
         return self.network.new_cache(slots, longest, old=old)
 

@@ -10,6 +10,7 @@ from diffucli.cli.report import Report, tell
 from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
+    from diffucli.model.family import Recipe
     from diffucli.model.registry import Entry, Facts
 
 EXAMPLES = flag.examples(
@@ -82,7 +83,7 @@ def _values(facts: Facts) -> dict[str, object]:
         "num_key_value_heads": config.num_kv_heads,
         "context": facts.config.context,
         "hole_padding": config.hole_padding,
-        "sampling": facts.sampling and asdict(facts.sampling),
+        "published": facts.published and asdict(facts.published),
         "bits": facts.bits,
         "memory": facts.memory,
         "licence": facts.licence or None,
@@ -93,17 +94,22 @@ def _values(facts: Facts) -> dict[str, object]:
 
 def _worded(facts: Facts) -> dict[str, str]:
     """Those of the values that people read in another form."""
-    sampling = facts.sampling
-    published = sampling and f"temperature {sampling.temperature}, top-p {sampling.top_p}, alg {sampling.order}"
     return {
         "parameters": count(facts.config.parameters),
         "size": format_bytes(facts.size),
-        "sampling": f"{published} (published)" if published else "none published",
+        "published": recipe_in_words(facts.published) if facts.published else "no settings",
         "memory": f"{format_bytes(facts.memory)} at least",
         "licence": facts.licence or "unknown",
         "revision": facts.revision or "none",
         "special_tokens": ", ".join(f"{name} {token}" for name, token in facts.special.items()),
     }
+
+
+def recipe_in_words(recipe: Recipe) -> str:
+    """The settings of a recipe as options of the command line."""
+    parts = [f"temperature {recipe.temperature}", f"top-p {recipe.top_p}", f"alg {recipe.order}"]
+    parts += [f"commits {recipe.commits}", *([f"block {recipe.block}"] if recipe.block else [])]
+    return ", ".join([*parts, *([f"ends {recipe.ends}"] if recipe.ends != "free" else [])])
 
 
 def count(number: int) -> str:

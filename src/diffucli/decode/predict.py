@@ -34,6 +34,11 @@ class BatchNetwork(Protocol):
         """How far left of a position the output stands that predicts it."""
         ...
 
+    @property
+    def block(self) -> int | None:
+        """The block length of block-causal attention; None if every position sees all."""
+        ...
+
     def new_cache(self, slots: int, longest: int, *, old: Any = None) -> Any:
         """A cache for `slots` canvases of at most `longest` tokens, with what `old` holds; opaque here."""
         ...
@@ -77,7 +82,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cached:
-    """What the cache holds for a run: the canvas `tokens` as they were when all keys and values were computed."""
+    """What the cache holds for a run: the canvas `tokens` as they were when keys and values were computed.
+
+    All of them, or if attention is block-causal those up to the end of the window.
+    """
 
     window: Span
     tokens: Tensor
@@ -115,8 +123,13 @@ class Predictor:
 
     A run has a slot of the KV cache from its first query that may reuse keys and values until `release`. A window costs
     a full forward when it is new, and when anything outside of it has changed; after that only the window is computed,
-    with the position left of it, as the shift asks (Fast-dLLM's caches, arXiv 2505.22618). What memory does not suffice
-    for is done in smaller batches: first guesses are left out, then runs are split up, then the positions of a run.
+    with the position left of it, as the shift asks (Fast-dLLM's caches, arXiv 2505.22618).
+
+    Where attention is block-causal, nothing behind a window is computed at all, and keys and values are exact: they are
+    computed from the first block on that has changed, so a finished block is stored by the forward that opens the next.
+
+    What memory does not suffice for is done in smaller batches: first guesses are left out, then runs are split up,
+    then the positions of a run.
     """
 
     def __init__(self, network: BatchNetwork) -> None:
@@ -165,6 +178,8 @@ class Predictor:
             self._capacity, self._longest = slots, longest
 
     def _job(self, run: Asker, query: Query, *, is_guess: bool) -> _Job:
+        if self._network.block is not None:
+            return self._block_job(run, query, self._network.block, is_guess=is_guess)
         whole = Span(0, len(query.tokens))
         if query.cache == "none":
             return _Job(run, query, whole, None, is_guess)
@@ -174,6 +189,15 @@ class Predictor:
         if cached is not None and cached.serves(query, part):
             return _Job(run, query, part, self._slots[run], is_guess)
         return _Job(run, query, whole, None if is_guess else self._slots[run], is_guess)
+
+    def _block_job(self, run: Asker, query: Query, block: int, *, is_guess: bool) -> _Job:
+        """From the first block on that the cache does not hold, or that is asked about, to the end of the window."""
+        stop = min(-(-query.window.stop // block) * block, len(query.tokens))
+        if query.cache == "none":
+            return _Job(run, query, Span(0, stop), None, is_guess)
+        held = self._cached[run].tokens if run in self._cached else query.tokens[:0]
+        start = min([_same(held, query.tokens), *(query.positions - self._network.shift).clamp(min=0).tolist()])
+        return _Job(run, query, Span(start // block * block, stop), self._slots[run], is_guess)
 
     def _groups(self, jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
         """Jobs that share a forward, those of neighbouring slots side by side."""
@@ -236,6 +260,17 @@ class Predictor:
         )
         self.forwards += 1
         for job in group:
-            if job.slot is not None and job.is_whole:
+            if job.slot is None or job.is_guess:
+                continue
+            if self._network.block is not None:
+                self._cached[job.run] = _Cached(job.query.window, job.query.tokens[: job.part.stop])
+            elif job.is_whole:
                 self._cached[job.run] = _Cached(job.query.window, job.query.tokens)
         return dict(zip(group, torch.split(logits, [len(each) for each in rows]), strict=True))
+
+
+def _same(one: Tensor, other: Tensor) -> int:
+    """How many tokens two canvases have in common at their beginning."""
+    length = min(len(one), len(other))
+    differing = (one[:length] != other[:length]).nonzero()
+    return int(differing[0]) if len(differing) else length

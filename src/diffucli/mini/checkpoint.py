@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as BPETokenizer
 
-from diffucli.model.family import BEGIN_OF_TEXT, END_OF_TEXT, MASK, PAD, TURN_END, TURN_START
+from diffucli.model.families import BEGIN_OF_TEXT, END_OF_TEXT, MASK, PAD, TURN_END, TURN_START
 from diffucli.model.tokenizer import SPLIT
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from diffucli.mini.classics import classics, held_out_requests
 from diffucli.mini.rows import CAUSAL_PADDING, PADDING, POLISH_SHARES, SHARES, RowSampler, trained_composition
 from diffucli.mini.wording import normalize, to_request
 from diffucli.model.config import Config
-from diffucli.model.family import DREAM_CHAT
+from diffucli.model.families import DREAM_CHAT
 from diffucli.model.load import find_device
 from diffucli.model.tokenizer import read as read_tokenizer
 from diffucli.tasks import prompt

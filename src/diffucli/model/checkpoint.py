@@ -17,7 +17,7 @@ from diffucli import files
 from diffucli.errors import BadCheckpoint, DiffuError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 Shape = tuple[int, ...]
@@ -114,10 +114,10 @@ def check_index(path: Path, weights: frozenset[str]) -> None:
         raise BadCheckpoint(f"{path.name} names {missing[0]}, which is not there", hint=FETCH_AGAIN)
 
 
-def check_shapes(folder: Path, expected: Mapping[str, Shape]) -> None:
+def check_shapes(folder: Path, expected: Mapping[str, Shape], *, copies: Collection[str] = ()) -> None:
     """Raises BadCheckpoint unless the shards hold every expected tensor in its shape, and no other tensor.
 
-    A further tensor belongs to a network that computes something else. Rotary buffers and a tied head are allowed.
+    A further tensor belongs to a network that computes something else. Rotary buffers and `copies` are allowed.
     """
     found = {name: shape for shard in shards(folder) for name, shape in tensor_shapes(shard).items()}
     for name, shape in expected.items():
@@ -128,7 +128,7 @@ def check_shapes(folder: Path, expected: Mapping[str, Shape]) -> None:
                 f"{folder}: {name} has shape {list(found[name])}, config.json asks for {list(shape)}", hint=FETCH_AGAIN
             )
     for name in found.keys() - expected.keys():
-        if name != "lm_head.weight" and not is_rotary_buffer(name):
+        if name not in copies and not is_rotary_buffer(name):
             raise BadCheckpoint(f"{folder}: the network has no place for the tensor {name}", hint=FETCH_AGAIN)
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from math import inf, prod
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from diffucli.model.checkpoint import BLOCK_SIZE, CONFIG, NF4, OtherFormat, as_bad_checkpoint, read_object
+from diffucli.model.checkpoint import BLOCK_SIZE, NF4, OtherFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from typing import Self
 
     from torch import Tensor
@@ -36,6 +35,7 @@ MOST = {  # far beyond any published network, and little enough to be reckoned w
     "num_key_value_heads": 2**12,
     "max_position_embeddings": 2**30,
     "trained_length": 2**30,
+    "head_dim": 2**13,
 }
 UNSUPPORTED = ("rope_scaling", "use_sliding_window", "use_mrope")  # would change the logits without an error
 ROPE_THETA = 10000.0  # where config.json does not say
@@ -54,6 +54,8 @@ class Config:
 
     trained_length: tokens, prompt and canvas together. hole_padding: the checkpoint was trained to fill a hole's unused
     positions with pad tokens. mask_token_id: None if config.json does not say. initializer_range: for training.
+    head_dim: numbers of a position in one attention head; 0: hidden_size shared out among the heads. qkv_bias: whether
+    queries, keys and values have biases.
     """
 
     vocab_size: int
@@ -72,13 +74,19 @@ class Config:
     mask_token_id: int | None = None
     initializer_range: float = 0.02
     model_type: str | None = None
+    head_dim: int = 0
+    qkv_bias: bool = True
 
     def __post_init__(self) -> None:
-        if self.hidden_size % (2 * self.num_heads) or self.num_heads % self.num_kv_heads:
+        shared_out = not self.head_dim and self.hidden_size % (2 * self.num_heads)
+        if shared_out or self.head_dim % 2 or self.num_heads % self.num_kv_heads:
+            given = f" of {self.head_dim} numbers" if self.head_dim else ""
             raise ValueError(
-                f"hidden_size {self.hidden_size}, {self.num_heads} attention heads and {self.num_kv_heads} key/value "
-                "heads do not fit together"
+                f"hidden_size {self.hidden_size}, {self.num_heads} attention heads{given} and {self.num_kv_heads} "
+                "key/value heads do not fit together"
             )
+        if not self.head_dim:
+            object.__setattr__(self, "head_dim", self.hidden_size // self.num_heads)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -93,7 +101,7 @@ class Config:
             raise ValueError("layer_types other than full_attention are not supported")
         if (activation := values.get("hidden_act", ACTIVATION)) != ACTIVATION:
             raise ValueError(f"hidden_act {activation!r} is not supported")
-        config = cls(
+        return cls(
             vocab_size=_positive(values, "vocab_size"),
             hidden_size=_positive(values, "hidden_size"),
             intermediate_size=_positive(values, "intermediate_size"),
@@ -110,15 +118,14 @@ class Config:
             mask_token_id=_of_type(int, values, "mask_token_id"),
             initializer_range=_number(values, "initializer_range", 0.02),
             model_type=_of_type(str, values, "model_type"),
+            head_dim=0 if values.get("head_dim") is None else _positive(values, "head_dim"),
+            qkv_bias=bool(values.get("qkv_bias", True)),
         )
-        if (head_dim := values.get("head_dim") or config.head_dim) != config.head_dim:
-            raise ValueError(f"head_dim {head_dim} is not supported, only {config.head_dim} is")
-        return config
 
     @property
-    def head_dim(self) -> int:
-        """Numbers of a position in one attention head."""
-        return self.hidden_size // self.num_heads
+    def query_size(self) -> int:
+        """Numbers in the queries of one position, all heads together."""
+        return self.head_dim * self.num_heads
 
     @property
     def kv_size(self) -> int:
@@ -140,10 +147,10 @@ class Config:
         """Name within a layer → (rows, columns) of its weight matrices."""
         hidden, intermediate = self.hidden_size, self.intermediate_size
         return {
-            "self_attn.q_proj": (hidden, hidden),
+            "self_attn.q_proj": (self.query_size, hidden),
             "self_attn.k_proj": (self.kv_size, hidden),
             "self_attn.v_proj": (self.kv_size, hidden),
-            "self_attn.o_proj": (hidden, hidden),
+            "self_attn.o_proj": (hidden, self.query_size),
             "mlp.gate_proj": (intermediate, hidden),
             "mlp.up_proj": (intermediate, hidden),
             "mlp.down_proj": (hidden, intermediate),
@@ -153,7 +160,8 @@ class Config:
     def parameters(self) -> int:
         """How many numbers the network holds: matrices, embedding, head, norms and biases."""
         tables = 1 if self.tie_word_embeddings else 2
-        vectors = 3 * self.hidden_size + 2 * self.kv_size  # two norms, and the biases of queries, keys and values
+        biases = (self.query_size + 2 * self.kv_size) * self.qkv_bias
+        vectors = 2 * self.hidden_size + biases  # two norms
         layer = sum(map(prod, self.matrices.values())) + vectors
         return tables * self.vocab_size * self.hidden_size + self.num_layers * layer + self.hidden_size
 
@@ -179,7 +187,7 @@ class Config:
     @property
     def fused_rows(self) -> dict[str, dict[str, int]]:
         """Fused layer → the published layers in it, from the first row on, and how many rows each has."""
-        qkv, gate_up = (self.hidden_size, self.kv_size, self.kv_size), (self.intermediate_size,) * 2
+        qkv, gate_up = (self.query_size, self.kv_size, self.kv_size), (self.intermediate_size,) * 2
         return {
             layer: dict(zip(parts, rows, strict=True))
             for (layer, parts), rows in zip(FUSED.items(), (qkv, gate_up), strict=True)
@@ -197,13 +205,6 @@ class Config:
     def kv_cache_bytes(self, tokens: int, *, width: int) -> int:
         """Bytes of the keys and values of `tokens` positions in numbers of `width` bytes."""
         return 2 * self.num_layers * self.kv_size * tokens * width
-
-
-def read_config(folder: Path) -> Config:
-    """The config of a checkpoint of any family. Raises BadCheckpoint if this network cannot be built from it."""
-    path = folder / CONFIG
-    with as_bad_checkpoint(f"{path} cannot be used"):
-        return Config.from_json(read_object(path))
 
 
 def _positive(values: Mapping[str, Any], key: str, default: int | None = None) -> int:

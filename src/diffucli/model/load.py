@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from diffucli.errors import BadCheckpoint, UsageError, as_out_of_memory
 from diffucli.model import adapter as adapters
-from diffucli.model import family as families
-from diffucli.model import memory, nf4, store
+from diffucli.model import families, memory, nf4, store
 from diffucli.model import tokenizer as tokenizers
 from diffucli.model.checkpoint import (
     FETCH_AGAIN,
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from diffucli.model.tokenizer import Tokenizer
 
 DEVICES = ("cpu", "cuda", "mps")
-FIRST_LAYER = ".layers.0."
+FIRST_LAYER, HEAD, EMBEDDING = ".layers.0.", "lm_head.weight", "model.embed_tokens.weight"
 DTYPES = {2: torch.bfloat16, 4: torch.float32}
 
 
@@ -91,7 +90,7 @@ def load(
             tell(f"moving layers to {plan.device}")
             model = dispatch(model, device_map(config, plan))
         tell("computing a first time")
-        network = Network(model, shift=family.shift, recorder=recorder(plan))
+        network = Network(model, family.shift, recorder(plan), family.block)
         self_check(network, folder)
     return Checkpoint(folder, config, family, tokenizer, network, beside)
 
@@ -105,7 +104,8 @@ def check(folder: Path) -> tuple[Config, Family, Tokenizer]:
         raise BadCheckpoint(f"{folder}: config.json and the vocabulary name different mask tokens", hint=FETCH_AGAIN)
     if tokenizer.vocab_size > config.vocab_size:
         raise BadCheckpoint(f"{folder}: the vocabulary has more tokens than the network has rows", hint=FETCH_AGAIN)
-    check_shapes(folder, expected_shapes(config, family))
+    tied = {family.tensor_name(HEAD)} if config.tie_word_embeddings else set()
+    check_shapes(folder, expected_shapes(config, family), copies=tied)
     return config, family, tokenizer
 
 
@@ -120,7 +120,7 @@ def expected_shapes(config: Config, family: Family) -> dict[str, Shape]:
         for i in range(config.num_layers if FIRST_LAYER in name else 1)
     }
     if config.tie_word_embeddings:
-        shapes.pop(family.tensor_name("lm_head.weight"))
+        shapes.pop(family.tensor_name(HEAD))
     return shapes
 
 
@@ -153,6 +153,13 @@ class Weights:
         state = {part[1:]: self._tensor(published + part).to(device) for part in parts}
         return nf4.StoredMatrix(self._tensor(published).to(device), state)
 
+    def require_tied(self) -> None:
+        """Raises BadCheckpoint if there is a head that is not the embedding."""
+        names = [self._family.tensor_name(name) for name in (HEAD, EMBEDDING)]
+        if names[0] in self._files and not torch.equal(*map(self._tensor, names)):
+            message = f"config.json ties the head to the embedding, and {names[0]} is another one"
+            raise BadCheckpoint(message, hint=FETCH_AGAIN)
+
     def _tensor(self, published: str) -> Tensor:
         tensor: Tensor = self._files[published].get_tensor(published)
         return tensor
@@ -180,6 +187,8 @@ def materialise(
     done, total = 0, sum(parameter.numel() for parameter in model.parameters())
     with ExitStack() as files:
         weights = Weights(folder, family, files)
+        if config.tie_word_embeddings:
+            weights.require_tied()
         for name, parameter in list(model.named_parameters()):
             tell(f"reading weights {done / total:.0%}")
             done += parameter.numel()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 MOST_GRAPHS = 16
+CHECKED = 8  # tokens of the canvas of a self-check
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class KVCache:
         """Maximum number of tokens of a canvas."""
         return self.keys.shape[3]
 
-    def layers(self, slots: Sequence[int], length: int, positions: Tensor, mask: Tensor | None) -> list[LayerCache]:
+    def layers(self, slots: Sequence[int], length: int, positions: Tensor) -> list[LayerCache]:
         """The cache of each layer for rows in `slots`, up to `length`, to be written at `positions`.
 
         Consecutive slots are views of the cache. Other slots, such as one slot for several rows, are copies.
@@ -57,26 +58,30 @@ class KVCache:
         else:
             chosen = torch.tensor(slots, device=self.keys.device)
             keys, values = (part[:, chosen, :, :length] for part in (self.keys, self.values))
-        return [LayerCache(k, v, positions, mask) for k, v in zip(keys, values, strict=True)]
+        return [LayerCache(k, v, positions) for k, v in zip(keys, values, strict=True)]
 
     def store(self, slots: Sequence[int], layers: Sequence[LayerCache]) -> None:
-        """Writes `layers` back to `slots` if they are copies."""
+        """Writes `layers` back to `slots` if they are copies; of rows that share a slot, the first."""
         if not _consecutive(slots):
-            chosen, length = torch.tensor(slots, device=self.keys.device), layers[0].keys.shape[2]
-            self.keys[:, chosen, :, :length] = torch.stack([layer.keys for layer in layers])
-            self.values[:, chosen, :, :length] = torch.stack([layer.values for layer in layers])
+            first = list({slot: row for row, slot in reversed([*enumerate(slots)])}.items())
+            chosen, rows = torch.tensor(first, device=self.keys.device).T
+            length = layers[0].keys.shape[2]
+            self.keys[:, chosen, :, :length] = torch.stack([layer.keys[rows] for layer in layers])
+            self.values[:, chosen, :, :length] = torch.stack([layer.values[rows] for layer in layers])
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """Tokens → logits. shift: 1 if the output at i - 1 predicts position i (Dream), else 0.
 
-    recorder: records window steps as CUDA graphs; None on other devices.
+    recorder: records window steps as CUDA graphs; None on other devices. block: attention is block-causal: a position
+    sees those of its own and of earlier blocks, which lie at multiples of `block`; None: every position sees all.
     """
 
     model: Transformer
     shift: int = 1
     recorder: Recorder | None = None
+    block: int | None = None
 
     @property
     def device(self) -> torch.device:
@@ -113,7 +118,8 @@ class Network:
 
         rows: `[r]` indexes into the n tokens of each canvas. starts: position of each canvas's first token, 0 by
         default. cache: the KV cache and the slot of each canvas; without it, only `tokens` are attended to. Several
-        canvases may share a slot, which is then not written. lengths: of the whole canvases, required with a cache.
+        canvases may share a slot; it gets the keys and values of the first one if attention is block-causal, else it
+        stays as it is. lengths: of the whole canvases, required with a cache.
         """
         batch, start = tokens.to(self.device), starts[0] if starts else 0
         alike = all(other == start for other in starts)
@@ -122,25 +128,29 @@ class Network:
         if cache is not None and (step := self._recorded(batch, positions, cache, lengths)):
             return step(batch, positions)[0, rows[0].to(self.device)].float()
         wanted, real = _padded(rows, self.device)
-        caches = self._caches(cache, lengths, positions)
-        hidden = self.model.model(batch, positions, wanted, caches)
-        if cache is not None and caches is not None and batch.shape[1] == max(lengths):
+        caches = None if cache is None else cache[0].layers(cache[1], max(lengths), positions)
+        hidden = self.model.model(batch, positions, wanted, caches, self._mask(positions, lengths if cache else ()))
+        if cache is not None and caches is not None and (self.block or batch.shape[1] == max(lengths)):
             cache[0].store(cache[1], caches)
         chosen = hidden[0] if real is None else hidden.flatten(0, 1)[real]
         logits: Tensor = self.model.lm_head(chosen)
         return logits.float()
 
-    def _caches(
-        self, cache: tuple[KVCache, Sequence[int]] | None, lengths: Sequence[int], positions: Tensor
-    ) -> list[LayerCache] | None:
-        if cache is None:
-            return None
-        held, slots = cache
-        length, mask = max(lengths), None
-        if min(lengths) < length:
-            ends = torch.tensor(lengths, device=self.device)[:, None]
-            mask = (torch.arange(length, device=self.device) < ends)[:, None, None]
-        return held.layers(slots, length, positions, mask)
+    def _mask(self, positions: Tensor, lengths: Sequence[int]) -> Tensor | None:
+        """Which keys the queries at `positions` `[n]` or `[B, n]` see; see `Model.forward`.
+
+        lengths: of the canvases in the cache; without a cache the keys are those at `positions`.
+        """
+        keys, mask = positions, None
+        if lengths:
+            keys = torch.arange(max(lengths), device=self.device)
+            if min(lengths) < max(lengths):
+                mask = (keys < torch.tensor(lengths, device=self.device)[:, None])[:, None, None]
+        if self.block is None:
+            return mask
+        seen = keys[..., None, :] // self.block <= positions[..., :, None] // self.block
+        seen = seen.view(-1, 1, *seen.shape[-2:])
+        return seen if mask is None else seen & mask
 
     def _recorded(
         self, batch: Tensor, positions: Tensor, cache: tuple[KVCache, Sequence[int]], lengths: Sequence[int]
@@ -164,7 +174,8 @@ class Network:
         """Tokens and positions of a window → logits of all its rows. `cache` has no graphs, so there is no cycle."""
 
         def step(tokens: Tensor, positions: Tensor) -> Tensor:
-            logits: Tensor = self.model(tokens, positions, None, cache.layers([slot], length, positions, None))
+            caches, mask = cache.layers([slot], length, positions), self._mask(positions, (length,))
+            logits: Tensor = self.model(tokens, positions, None, caches, mask)
             return logits
 
         return step
@@ -188,20 +199,29 @@ def _padded(rows: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tenso
 
 
 def self_check(network: Network, folder: Path) -> None:
-    """Raises BadCheckpoint unless weights and outputs are finite and the first output depends on the last token.
+    """Raises BadCheckpoint unless weights and outputs are finite and the first output depends on what it should see.
 
-    It does not if all weights are zero, as in a file that was allocated but never written.
+    That is the last token, if attention is block-causal the last of the first block, and none behind it. It does not if
+    all weights are zero, as in a file that was allocated but never written.
     """
     if wrong := _not_finite(network.model):
         raise BadCheckpoint(f"{folder}: {wrong} holds values that are not finite (NaN)", hint=FETCH_AGAIN)
-    tokens = torch.arange(1, 9)
-    changed = tokens.clone()
-    changed[-1] = 0
-    before, after = (network(each[None], [torch.tensor([0])]) for each in (tokens, changed))
+    length = network.block or CHECKED
+    before = _first_output(network, length + 1)
     if not torch.isfinite(before).all():
         raise BadCheckpoint(f"{folder}: the network's outputs are not finite (NaN)", hint=FETCH_AGAIN)
-    if torch.equal(before, after):
+    if torch.equal(before, _first_output(network, length + 1, changed=length - 1)):
         raise BadCheckpoint(f"{folder}: the first position does not see the last", hint=FETCH_AGAIN)
+    if network.block and not torch.equal(before, _first_output(network, length + 1, changed=length)):
+        raise BadCheckpoint(f"{folder}: the first position sees the next block", hint=FETCH_AGAIN)
+
+
+def _first_output(network: Network, length: int, *, changed: int | None = None) -> Tensor:
+    """The logits of the first output of a canvas of so many tokens, of which one may be `changed`."""
+    tokens = torch.arange(1, length + 1)
+    if changed is not None:
+        tokens[changed] = 0
+    return network(tokens[None], [torch.tensor([0])])
 
 
 def _not_finite(model: Transformer) -> str | None:

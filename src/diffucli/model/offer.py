@@ -16,7 +16,7 @@ from diffucli.model import download, family, store
 from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NAME_AN_ADAPTER, PICKLE
 from diffucli.model.checkpoint import CONFIG, INDEX, SINGLE, OtherFormat, shards
 from diffucli.model.config import PULL_ORIGINAL
-from diffucli.model.family import PULL_ANOTHER
+from diffucli.model.families import PULL_ANOTHER
 from diffucli.model.hub import Listing, Remote, Unreachable, look
 from diffucli.model.names import PULL, is_same, origin, short_name
 from diffucli.units import format_bytes
@@ -160,7 +160,7 @@ def _top(listing: Listing) -> dict[str, Remote]:
 
 def _files_in(folder: Path) -> tuple[Remote, ...]:
     """The files of a folder that make a checkpoint. Raises BadCheckpoint if it is none."""
-    family.read(folder, name=HERE)
+    families.read(folder, name=HERE)
     weights = shards(folder)
     single = weights[0].name == SINGLE
     texts = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_text(path.name)]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
-from diffucli.model import adapter, download, family, store, tokenizer
+from diffucli.model import adapter, download, families, store, tokenizer
 from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, OtherFormat, check_index, tensor_sizes
 from diffucli.model.config import NO_BITSANDBYTES
 from diffucli.model.memory import has_bitsandbytes, packed_bytes
@@ -121,12 +121,12 @@ def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> It
     yield from _fetch(listing, _texts(files), source)
     yield from (step for step in _verify(listing, _texts(files), source) if step.stage == "fetching")
     try:
-        config = _examine(source, files)
+        config = _examine(source, files, offered.origin.repository)
     except OtherFormat as exc:
         raise OtherFormat(exc.message, hint=original(listing)) from exc
     packs = _packs(quant, config)
     quantization, stays = NF4 if packs else config.quantization, keep_original or is_linked
-    if staged.exists() and family.read(staged)[0].quantization != quantization:
+    if staged.exists() and families.read(staged)[0].quantization != quantization:
         store.discard(staged)
     if not staged.exists():
         check_room(_missing(files, source), packed_bytes(config, width=2) if packs else offered.total * stays)
@@ -221,9 +221,12 @@ def _copy(files: tuple[Remote, ...], source: Path, staged: Path) -> Iterator[Job
     unfinished.rename(staged)
 
 
-def _examine(folder: Path, files: Iterable[Remote]) -> Config:
-    """The config of a checkpoint whose small files are in `folder`. Raises BadCheckpoint if it cannot be run."""
-    config, found = family.read(folder, name=HERE)
+def _examine(folder: Path, files: Iterable[Remote], source: str = "") -> Config:
+    """The config of a checkpoint whose small files are in `folder`. Raises BadCheckpoint if it cannot be run.
+
+    source: the repository that they are from.
+    """
+    config, found = families.read(folder, name=HERE, source=source)
     tokenizer.read(folder, found)
     if (folder / INDEX).exists():
         check_index(folder / INDEX, frozenset(file.name for file in files if file.name.endswith(WEIGHTS)))

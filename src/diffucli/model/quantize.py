@@ -16,8 +16,7 @@ import torch
 from safetensors import safe_open
 
 from diffucli.errors import BadCheckpoint, ModelError, UsageError, WriteFailed
-from diffucli.model import family as families
-from diffucli.model import nf4
+from diffucli.model import families, nf4
 from diffucli.model.checkpoint import (
     CONFIG,
     FETCH_AGAIN,

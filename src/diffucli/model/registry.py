@@ -15,16 +15,17 @@ from diffucli import files, settings
 from diffucli.errors import BadCheckpoint, ModelError
 from diffucli.model import store
 from diffucli.model.adapter import is_adapter
-from diffucli.model.checkpoint import CONFIG, NF4, bits_per_weight, shards, tensor_sizes
-from diffucli.model.config import read_config
-from diffucli.model.family import read_family, special_tokens
+from diffucli.model.checkpoint import CONFIG, NF4, bits_per_weight, read_object, shards, tensor_sizes
+from diffucli.model.families import read_config, read_family
+from diffucli.model.family import ConfigKeys
 from diffucli.model.names import ALIASES, FIRST_CHOICE, MINI, PULL, is_repository, short_name, suggestion
+from diffucli.model.special_tokens import special_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from diffucli.model.config import Config
-    from diffucli.model.family import DefaultSampling, Family
+    from diffucli.model.family import Family, Recipe
 
 INVITATION = f"{PULL.format(FIRST_CHOICE)} brings a 7B model"
 DEFAULT_KEY = "model"  # of the user's settings
@@ -81,9 +82,9 @@ class Facts:
     special: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def sampling(self) -> DefaultSampling | None:
+    def published(self) -> Recipe | None:
         """How the authors sample; None if they published nothing, or if the checkpoint cannot be run."""
-        return self.family.sampling if self.family else None
+        return self.family.published if self.family else None
 
     @property
     def memory(self) -> int:
@@ -188,11 +189,12 @@ def remove(name: str, *, linked: bool = False) -> int:
 
 def facts(entry: Entry) -> Facts:
     """The facts of a checkpoint, from its small files and the headers of its weights. Raises BadCheckpoint."""
-    config = read_config(entry.folder)
-    sizes = {name: size for shard in shards(entry.folder) for name, size in tensor_sizes(shard).items()}
+    values, source = read_object(entry.folder / CONFIG), entry.record.source if entry.record else ""
     family = None
     with suppress(BadCheckpoint):
-        family = read_family(entry.folder, config.model_type, source=entry.record.source if entry.record else "")
+        family = read_family(entry.folder, values, source=source)
+    config = read_config(values, family.keys if family else ConfigKeys(), name=str(entry.folder))
+    sizes = {name: size for shard in shards(entry.folder) for name, size in tensor_sizes(shard).items()}
     return Facts(
         entry,
         config,

@@ -1,11 +1,10 @@
 """A checkpoint's tokenizer: text to token ids and back, the bytes of each token, chat prompts, special ids by name.
 
-Built from vocab.json, merges.txt and the added tokens; where these are missing, from what tokenizer.json has of them.
+Read from tokenizer.json where there is one, else built from vocab.json, merges.txt and the added tokens.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 
 from diffucli import files
 from diffucli.errors import BadCheckpoint
+from diffucli.model import chat_template
 from diffucli.model.checkpoint import (
     FETCH_AGAIN,
     TOKENIZER,
@@ -24,7 +24,9 @@ from diffucli.model.checkpoint import (
     read_object,
     read_text,
 )
-from diffucli.model.family import added_tokens, answers_chat, dream
+from diffucli.model.families import dream
+from diffucli.model.family import Clues
+from diffucli.model.special_tokens import added_tokens, role, special_tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,16 +39,10 @@ SPLIT = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 VOCAB, MERGES = "vocab.json", "merges.txt"
-OTHER_BPE = (
-    "dropout",
-    "unk_token",
-    "continuing_subword_prefix",
-    "end_of_word_suffix",
-    "byte_fallback",
-    "ignore_merges",
-)
+OTHER_BPE = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")  # would lose or change text
 FENCE = "```"
-OTHER_CHECKPOINT = "use a Dream or DiffuCoder checkpoint"
+REQUEST = "\ue000request\ue001"  # stands for the request in a chat; private characters, in no template
+OTHER_CHECKPOINT = "fetch the checkpoint again, or use another one"
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,7 @@ class Tokenizer:
 
     bpe: tokenizers.Tokenizer
     family: Family
+    chat_text: str = ""  # of the checkpoint's own template, with REQUEST in the place of the request
 
     @property
     def instruct(self) -> bool:
@@ -69,7 +66,7 @@ class Tokenizer:
     @cached_property
     def mask(self) -> int:
         """The id of the mask token."""
-        return self.special(self.family.mask)
+        return self.special(self.family.mask) if self.family.mask_id is None else self.family.mask_id
 
     @cached_property
     def pad(self) -> int:
@@ -81,6 +78,11 @@ class Tokenizer:
     def ends(self) -> frozenset[int]:
         """The ids that end an answer."""
         return frozenset(self._present(self.family.ends))
+
+    @cached_property
+    def padding(self) -> frozenset[int]:
+        """The ids that fill an answer up behind its end."""
+        return frozenset(self._present(self.family.pads))
 
     @cached_property
     def turn_end(self) -> int:
@@ -95,8 +97,9 @@ class Tokenizer:
 
     @cached_property
     def specials(self) -> frozenset[int]:
-        """The ids of all added tokens, which never stand for users' text."""
-        return frozenset(self.bpe.get_added_tokens_decoder())
+        """The ids of the mask and of all special tokens, which never stand for users' text."""
+        added = self.bpe.get_added_tokens_decoder().items()
+        return frozenset((self.mask, *(i for i, token in added if token.special)))
 
     @cached_property
     def line_ends(self) -> tuple[int, ...]:
@@ -136,56 +139,80 @@ class Tokenizer:
         Only for checkpoints that answer chat turns.
         """
         assert self.family.template is not None, "only instruct checkpoints have a template"
-        start, end = self.special(self.family.template.turn_start), self.turn_end
-        ids = []
-        for role, content in self.family.template.turns(query):
-            ids += [start, *self.encode(f"{role}\n{content}"), end, *self.encode("\n")]
-        return [*ids, start, *self.encode(f"assistant\n{prefill}")]
+        text = self.chat_text or self.family.template.text(REQUEST)
+        *parts, last = self._special_names.split(text)
+        ids = [i for part in parts for i in self._encode_part(part, query)]
+        return [*ids, *self.encode(last.replace(REQUEST, query) + prefill)]
 
     def _present(self, names: tuple[str, ...]) -> list[int]:
         """The ids of those of `names` that the vocabulary has."""
         found = (self.bpe.token_to_id(name) for name in names)
         return [token for token in found if token is not None]
 
-    def _encode_part(self, part: str) -> list[int]:
-        """The ids of a text that is the name of one special token, or holds none."""
-        return [self.special(part)] if self._special_names.fullmatch(part) else self.encode(part)
+    def _encode_part(self, part: str, request: str = REQUEST) -> list[int]:
+        """The ids of a text that is the name of one special token, or holds none; with `request` in its place."""
+        if self._special_names.fullmatch(part):
+            return [self.special(part)]
+        return self.encode(part.replace(REQUEST, request))
 
     @cached_property
     def _special_names(self) -> re.Pattern[str]:
         """Matches the name of any special token, the longest first, in a group."""
-        names = sorted((added.content for added in self.bpe.get_added_tokens_decoder().values()), key=len, reverse=True)
+        added = (token.content for token in self.bpe.get_added_tokens_decoder().values() if token.special)
+        names = sorted(added, key=len, reverse=True)
         return re.compile(f"({'|'.join(map(re.escape, names)) or '(?!)'})")
 
     @cached_property
     def _pieces(self) -> tuple[bytes, ...]:
         byte_of = {char: byte for byte, char in byte_characters().items()}
         pieces = [b""] * self.vocab_size
+        added = self.bpe.get_added_tokens_decoder()
         for token, i in self.bpe.get_vocab(with_added_tokens=False).items():
-            pieces[i] = bytes(byte_of[char] for char in token)
-        for i, added in self.bpe.get_added_tokens_decoder().items():
-            pieces[i] = added.content.encode()
+            if i not in added:
+                pieces[i] = bytes(byte_of[char] for char in token)
+        for i, each in added.items():
+            pieces[i] = each.content.encode()
         return tuple(pieces)
 
 
 def read(folder: Path, family: Family | None = None) -> Tokenizer:
     """The tokenizer of a checkpoint of `family` (Dream's by default). Raises BadCheckpoint if a file is damaged."""
     read_object(folder / TOKENIZER_CONFIG)
-    if files.exists(folder / TOKENIZER) and not (files.exists(folder / VOCAB) and files.exists(folder / MERGES)):
-        place, model = TOKENIZER, _read_full(folder / TOKENIZER)
-    else:
-        place = f"{VOCAB} and {MERGES}"
-        model = {"vocab": read_object(folder / VOCAB), "merges": _merges(read_text(folder / MERGES))}
-    check_alphabet(folder / place.split()[0], model["vocab"])
-    with as_bad_checkpoint(f"{folder}: the vocabulary and the merges of {place} do not fit together"):
-        bpe = models.BPE(model["vocab"], [_pair(merge) for merge in model["merges"]])
-    added = added_tokens(folder)
-    family = family or dream(chat=answers_chat(folder))
-    with as_bad_checkpoint(f"{folder}: the added tokens do not fit the vocabulary"):
-        tokenizer = Tokenizer(build(bpe, added), family)
-    if family.mask not in added:
+    family = family or dream(Clues(folder))
+    found = _read_full(folder) if files.exists(folder / TOKENIZER) else _read_parts(folder)
+    if family.mask_id is None and found.token_to_id(family.mask) is None:
         raise BadCheckpoint(f"{folder}: the vocabulary lacks {family.mask}", hint=OTHER_CHECKPOINT)
-    return tokenizer
+    return Tokenizer(found, family, _chat_text(folder, family))
+
+
+def _chat_text(folder: Path, family: Family) -> str:
+    """A chat by the checkpoint's own template, with REQUEST as the request; "" if it has none.
+
+    Raises BadCheckpoint if the template cannot be rendered, or loses the request.
+    """
+    template = family.template
+    if template is None or not template.source:
+        return ""
+    turns = [{"role": who, "content": content} for who, content in template.turns(REQUEST)]
+    names = {key: role(folder, key) or "" for key in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    try:
+        text = chat_template.render(template.source, turns, names)
+    except chat_template.Failed as exc:
+        raise BadCheckpoint(f"{folder}: the chat template cannot be rendered: {exc}", hint=FETCH_AGAIN) from exc
+    if REQUEST not in text:
+        raise BadCheckpoint(f"{folder}: the chat template leaves the request out", hint=FETCH_AGAIN)
+    return text
+
+
+def _read_parts(folder: Path) -> tokenizers.Tokenizer:
+    """The tokenizer by vocab.json, merges.txt and the lists of added tokens."""
+    vocab, merges = read_object(folder / VOCAB), _merges(read_text(folder / MERGES))
+    check_alphabet(folder / VOCAB, vocab)
+    with as_bad_checkpoint(f"{folder}: the vocabulary and the merges of {VOCAB} and {MERGES} do not fit together"):
+        bpe = models.BPE(vocab, [_pair(merge) for merge in merges])
+    added = added_tokens(folder)
+    with as_bad_checkpoint(f"{folder}: the added tokens do not fit the vocabulary"):
+        return build(bpe, added)
 
 
 def _merges(text: str) -> list[str]:
@@ -193,25 +220,47 @@ def _merges(text: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#version")]
 
 
-def _read_full(path: Path) -> dict[str, Any]:
-    """The vocab and merges of a tokenizer.json. Raises BadCheckpoint if it splits text in another way than `build`."""
+def _read_full(folder: Path) -> tokenizers.Tokenizer:
+    """The tokenizer by tokenizer.json. Raises BadCheckpoint unless it is a byte-level one that keeps text as it is."""
+    path = folder / TOKENIZER
     values = read_object(path)
     with as_bad_checkpoint(f"{path} holds no tokenizer"):
-        model, known = dict(values["model"]), json.loads(build(models.BPE(), {}).to_str())
-        is_bpe = model["type"] == "BPE" and isinstance(model["vocab"], dict) and isinstance(model["merges"], list)
-        changed = [name for name in OTHER_BPE if model.get(name)]
-        stages = [name for name in ("normalizer", "pre_tokenizer") if _stage(values[name]) != _stage(known[name])]
-    if not is_bpe or changed or stages:
-        what = ", ".join([*changed, *stages]) or "its model"
-        raise BadCheckpoint(f"{path} splits text in another way than Qwen2's ({what})", hint=OTHER_CHECKPOINT)
-    return model
+        model, changing = values["model"], [name for name in OTHER_BPE if values["model"].get(name)]
+        if not _is_nfc(values.get("normalizer") or {"type": "NFC"}):
+            changing.append("normalizer")
+        if model.get("type") != "BPE":
+            raise BadCheckpoint(f"{path} is no byte-level BPE but {model.get('type')!r:.40}", hint=OTHER_CHECKPOINT)
+        if changing:
+            raise BadCheckpoint(f"{path} changes text ({', '.join(changing)})", hint=OTHER_CHECKPOINT)
+        names = [token["content"] for token in values.get("added_tokens") or []]
+        check_alphabet(path, {name: i for name, i in model["vocab"].items() if name not in {*names}})
+        found: tokenizers.Tokenizer = tokenizers.Tokenizer.from_str(read_text(path))
+    special = (name for name in names if not name.isspace())
+    found.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+    found.encode_special_tokens = True
+    found.no_padding()
+    found.no_truncation()
+    _require_listed(folder, found)
+    return found
 
 
-def _stage(value: Any) -> Any:
-    """A stage of a tokenizer.json without what changes no ids."""
-    if isinstance(value, dict):
-        return {key: _stage(each) for key, each in value.items() if key != "trim_offsets"}
-    return [_stage(each) for each in value] if isinstance(value, list) else value
+def _require_listed(folder: Path, tokenizer: tokenizers.Tokenizer) -> None:
+    """Raises BadCheckpoint unless `tokenizer` has the tokens that other files list, with the same ids.
+
+    Those that follow its last id are added to it.
+    """
+    for name, number in special_tokens(folder).items():
+        if tokenizer.token_to_id(name) is None and number == tokenizer.get_vocab_size():
+            tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False)])
+        if tokenizer.token_to_id(name) != number:
+            other = f"{folder / TOKENIZER} is of another vocabulary: it has no token {name} with the id {number}"
+            raise BadCheckpoint(other, hint=FETCH_AGAIN)
+
+
+def _is_nfc(normalizer: dict[str, Any]) -> bool:
+    """Whether a normaliser composes characters and does nothing else."""
+    stages = normalizer.get("normalizers", [normalizer])
+    return all(stage.get("type") == "NFC" for stage in stages)
 
 
 def check_alphabet(path: Path, vocab: dict[str, Any]) -> None:

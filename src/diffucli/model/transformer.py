@@ -1,7 +1,8 @@
-"""The layers of Qwen2 with full attention. The last layer computes only the requested rows.
+"""The layers of Qwen2, Llama and LLaDA. Each position attends to all others, but for those that a mask hides.
 
-Names and numbers are those of transformers' `Qwen2ForCausalLM` with `is_causal=False`, which tests and `diffu bench`
-compare with, except that layers with the same input are fused (`config.FUSED`). That class is not used because its
+The last layer computes only the requested rows. Names are Qwen2's, and numbers those of transformers'
+`Qwen2ForCausalLM` with `is_causal=False`, which tests and `diffu bench` compare with, except that layers with the same
+input are fused (`config.FUSED`). That class is not used because its
 import takes longer than an answer of a small model.
 """
 
@@ -26,14 +27,12 @@ Rotary = tuple[Tensor, Tensor]
 class LayerCache:
     """The keys and values `[B, key heads, length, head]` of a layer.
 
-    positions: `[n]` or `[B, n]`, of the evaluated tokens. mask: `[B, 1, 1, length]`, true where a row has a key; None
-    if every row has all keys.
+    positions: `[n]` or `[B, n]`, of the evaluated tokens.
     """
 
     keys: Tensor
     values: Tensor
     positions: Tensor
-    mask: Tensor | None = None
 
     def update(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Writes `keys` and `values` `[B, key heads, n, head]` at `positions`; returns those of the whole canvas."""
@@ -66,17 +65,27 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every position attends to every other; heads share keys and values in groups (arXiv 2305.13245)."""
+    """Positions attend to each other; heads share keys and values in groups (arXiv 2305.13245)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.groups = (config.num_kv_heads, config.num_heads // config.num_kv_heads, config.head_dim)
         self.widths = tuple(config.fused_rows["qkv_proj"].values())
-        self.qkv_proj = nn.Linear(config.hidden_size, sum(self.widths))
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.qkv_proj = nn.Linear(config.hidden_size, sum(self.widths), bias=config.qkv_bias)
+        self.o_proj = nn.Linear(self.widths[0], config.hidden_size, bias=False)
 
-    def forward(self, hidden: Tensor, rotary: Rotary, rows: Tensor | None, cache: LayerCache | None) -> Tensor:
-        """`[B, r, hidden]` of `hidden` `[B, n, hidden]`: the outputs at `rows`; None: at all positions."""
+    def forward(
+        self,
+        hidden: Tensor,
+        rotary: Rotary,
+        rows: Tensor | None,
+        cache: LayerCache | None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """`[B, r, hidden]` of `hidden` `[B, n, hidden]`: the outputs at `rows`; None: at all positions.
+
+        mask: as `Model.forward` has it.
+        """
         (key_heads, shared, head), (cos, sin) = self.groups, rotary
         queries, keys, values = self.qkv_proj(hidden).split(self.widths, -1)
         keys = apply_rotary(keys.unflatten(-1, (key_heads, head)), cos[..., None, :], sin[..., None, :])
@@ -87,8 +96,9 @@ class Attention(nn.Module):
             queries, cos, sin = take(queries, rows), take(cos, rows), take(sin, rows)
         queries = apply_rotary(queries.unflatten(-1, self.groups), cos[..., None, None, :], sin[..., None, None, :])
         queries = queries.permute(0, 2, 3, 1, 4)
-        # attention is full, so the heads of a group are further rows of queries for the same keys
-        mask = None if cache is None else cache.mask
+        # the heads of a group are further rows of queries for the same keys
+        if mask is not None:
+            mask = _of_rows(mask, rows, shared)
         mixed = F.scaled_dot_product_attention(queries.flatten(2, 3), keys, values, mask)
         mixed = mixed.view(len(mixed), key_heads, shared, -1, head).permute(0, 3, 1, 2, 4)
         output: Tensor = self.o_proj(mixed.flatten(2))
@@ -118,9 +128,16 @@ class Layer(nn.Module):
         self.self_attn, self.mlp = Attention(config), MLP(config)
         self.input_layernorm, self.post_attention_layernorm = Norm(config), Norm(config)
 
-    def forward(self, hidden: Tensor, rotary: Rotary, rows: Tensor | None, cache: LayerCache | None) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        rotary: Rotary,
+        rows: Tensor | None,
+        cache: LayerCache | None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """`[B, r, hidden]` at `rows`; None: at all positions."""
-        mixed = self.self_attn(self.input_layernorm(hidden), rotary, rows, cache)
+        mixed = self.self_attn(self.input_layernorm(hidden), rotary, rows, cache, mask)
         hidden = (hidden if rows is None else take(hidden, rows)) + mixed
         return hidden + self.mlp(self.post_attention_layernorm(hidden))  # type: ignore[no-any-return]
 
@@ -136,14 +153,23 @@ class Model(nn.Module):
         self.norm = Norm(config)
 
     def forward(
-        self, tokens: Tensor, positions: Tensor, rows: Tensor | None, caches: Sequence[LayerCache] | None
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        rows: Tensor | None,
+        caches: Sequence[LayerCache] | None,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        """`[B, r, hidden]` of `tokens` `[B, n]` at `positions`; the last layer computes only `rows`."""
+        """`[B, r, hidden]` of `tokens` `[B, n]` at `positions`; the last layer computes only `rows`.
+
+        mask: true where a query sees a key: `[B, 1, 1, keys]` for all queries of a row, or `[1 or B, 1, n, keys]`;
+        None if every query sees all keys.
+        """
         hidden = self.embed_tokens(tokens)
         rotary = self.rotary(positions, hidden.dtype)
         for i, layer in enumerate(self.layers):
             wanted = rows if i == self.config.num_layers - 1 else None
-            hidden = layer(hidden, rotary, wanted, None if caches is None else caches[i])
+            hidden = layer(hidden, rotary, wanted, None if caches is None else caches[i], mask)
         normed: Tensor = self.norm(hidden)
         return normed
 
@@ -169,10 +195,15 @@ class Transformer(nn.Module):
             self.lm_head.weight = self.model.embed_tokens.weight
 
     def forward(
-        self, tokens: Tensor, positions: Tensor, rows: Tensor | None, caches: Sequence[LayerCache] | None
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        rows: Tensor | None,
+        caches: Sequence[LayerCache] | None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Logits `[B, r, V]` of `tokens` `[B, n]`, at `rows` `[r]` or `[B, r]`; None: at all positions."""
-        logits: Tensor = self.lm_head(self.model(tokens, positions, rows, caches))
+        logits: Tensor = self.lm_head(self.model(tokens, positions, rows, caches, mask))
         return logits
 
 
@@ -183,6 +214,15 @@ def take(values: Tensor, rows: Tensor) -> Tensor:
     if rows.ndim == 1:
         return values[:, rows]
     return values[torch.arange(len(rows), device=rows.device)[:, None], rows]
+
+
+def _of_rows(mask: Tensor, rows: Tensor | None, shared: int) -> Tensor:
+    """`mask` for the queries at `rows`, `shared` times one after the other: once for each head of a group."""
+    if mask.shape[2] == 1:
+        return mask
+    if rows is not None:
+        mask = take(mask[:, 0].expand(len(rows) if rows.ndim > 1 else -1, -1, -1), rows)[:, None]
+    return mask.repeat(1, 1, shared, 1)
 
 
 def apply_rotary(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -34,11 +34,14 @@ class PublishedNetwork:
 
     model: Qwen2ForCausalLM
     shift: int
+    block: int | None = None
 
     @torch.no_grad()
     def __call__(self, tokens: Tensor, rows: Tensor) -> Tensor:
         """Logits `[len(rows), V]`, float32, of the outputs `rows` of `tokens` `[n]`."""
-        logits: Tensor = self.model(input_ids=tokens[None], use_cache=False, logits_to_keep=rows).logits[0]
+        mask = None if self.block is None else _block_mask(len(tokens), self.block, self.model.dtype).to(tokens.device)
+        outputs = self.model(input_ids=tokens[None], attention_mask=mask, use_cache=False, logits_to_keep=rows)
+        logits: Tensor = outputs.logits[0]
         return logits.float()
 
 
@@ -61,7 +64,7 @@ def configure(config: Config) -> Qwen2Config:
         rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
         use_cache=False,
     )
-    configuration.is_causal = False
+    configuration.is_causal, configuration.head_dim = False, config.head_dim
     return configuration
 
 
@@ -91,8 +94,17 @@ def published(network: Network, config: Config) -> PublishedNetwork:
             model.get_submodule(name).weight = module.weight
     with network.device:
         model.model.rotary_emb = Qwen2RotaryEmbedding(configuration)
+    for layer in () if config.qkv_bias else model.model.layers:
+        for name in FUSED["qkv_proj"]:
+            layer.self_attn.get_submodule(name).bias = None
     model.eval()  # type: ignore[no-untyped-call]
-    return PublishedNetwork(model, network.shift)
+    return PublishedNetwork(model, network.shift, network.block)
+
+
+def _block_mask(length: int, block: int, dtype: torch.dtype) -> Tensor:
+    """What transformers adds to attention's scores `[1, 1, n, n]` where attention is block-causal."""
+    blocks = torch.arange(length) // block
+    return torch.zeros(1, 1, length, length, dtype=dtype).masked_fill(blocks[:, None] < blocks, torch.finfo(dtype).min)
 
 
 def attention_error() -> float:
