@@ -14,8 +14,7 @@ from adapters import SETTINGS, write_adapter
 from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom
-from diffucli.model import family as families
-from diffucli.model import memory, nf4
+from diffucli.model import families, memory, nf4
 from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read
 from diffucli.model.load import load
 from diffucli.train.hf_reference import published
