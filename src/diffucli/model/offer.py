@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from diffucli.errors import BadCheckpoint, UsageError
 from diffucli.files import MAX_JSON_BYTES
-from diffucli.model import download, family, store
+from diffucli.model import download, families, store
 from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NAME_AN_ADAPTER, PICKLE
 from diffucli.model.checkpoint import CONFIG, INDEX, SINGLE, OtherFormat, shards
 from diffucli.model.config import PULL_ORIGINAL

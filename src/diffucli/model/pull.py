@@ -67,7 +67,7 @@ def pull_adapter(offered: Offer, base: Path) -> Iterator[JobProgress]:
             yield from _fetch(listing, part, source)
             yield from _verify(listing, part, source)
             adapter.read_settings(source, name=offered.origin.name)
-        adapter.read(source, *family.read(base))
+        adapter.read(source, *families.read(base))
         store.install(source, _record(offered, "none"))
         store.discard_downloads(name)
 
