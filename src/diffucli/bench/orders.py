@@ -241,6 +241,11 @@ class DistinctCanvases:
         """As the network's."""
         return self.network.shift
 
+    @property
+    def block(self) -> int | None:
+        """As the network's."""
+        return self.network.block
+
     def new_cache(self, slots: int, longest: int, *, old: Any = None) -> Any:
         """As the network's."""
         return self.network.new_cache(slots, longest, old=old)
