@@ -43,7 +43,12 @@ def test_json_tells_the_same_and_its_status_is_the_exit_code(diffu):
     told = json.loads(done.out)
     assert (told["schema"], told["status"], done.code) == ("diffu.check/1", 1, 1)
     assert told["files"] == [
-        {"file": "bad.py", "parses": False, "problems": [{"line": 1, "column": 7, "message": "invalid syntax"}]}
+        {
+            "file": "bad.py",
+            "parses": False,
+            "problems": [{"line": 1, "column": 7, "message": "invalid syntax"}],
+            "notes": [],
+        }
     ]
     assert done.err == ""
 
@@ -96,6 +101,19 @@ def test_a_file_newer_than_the_interpreter_is_told_and_no_error(diffu, monkeypat
     assert (done.code, done.out) == (0, b"")
     if sys.version_info < (3, 12):
         assert done.err == "diffu: a.py: judged by Python 3.x, for which the text is too new\n"
+
+
+def test_a_file_newer_than_its_project_is_told_and_no_error(diffu):
+    Path("pyproject.toml").write_text('[project]\nrequires-python = ">=3.7"\n')
+    Path("a.py").write_text("x = (a := 1)\n")
+    note = (
+        "line 1 has `:=`, which needs Python 3.8; the lowest of this project is 3.7 (requires-python in pyproject.toml)"
+    )
+    done = diffu("check", "a.py")
+    assert (done.code, done.out, done.err) == (0, b"", f"diffu: a.py: {note}\n")
+    assert json.loads(diffu("check", "a.py", "--json").out)["files"][0]["notes"] == [note]
+    assert diffu("check", "-", "--stdin-filename", "a.py", stdin=b"(a := 1)\n").err == f"diffu: a.py: {note}\n"
+    assert diffu("check", "-", stdin=b"(a := 1)\n").err == ""
 
 
 def test_the_name_tells_the_dialect(diffu):

@@ -505,3 +505,17 @@ def test_nothing_is_repaired_where_the_steps_are_given_or_nothing_is_verified(di
     put("x = ???4\n")
     done = diffu("fill", "f.py", *flags)
     assert (done.code, done.out) == (code, b"" if code else b"x = f(1\n")
+
+
+def test_new_text_that_needs_a_higher_python_than_the_project_is_told_and_written(diffu, says):
+    Path("pyproject.toml").write_text('[project]\nrequires-python = ">=3.7"\n')
+    says("(y := 1)", "(y := 1)", "1")
+    put(HOLE)
+    done = diffu("fill", "f.py")
+    assert (done.code, done.out) == (0, b"x = (y := 1)\n")
+    assert done.err.startswith(
+        "diffu: f.py: line 1 has `:=`, which needs Python 3.8; the lowest of this project is 3.7 ("
+    )
+    assert json.loads(diffu("fill", "f.py", "--json").out)["files"][0]["notes"] == [done.err[len("diffu: f.py: ") : -1]]
+    put("(a := 1)\n" + HOLE)
+    assert diffu("fill", "f.py").err == ""

@@ -185,3 +185,12 @@ def test_an_answer_that_does_not_parse_is_repaired(diffu, says):
 def test_an_answer_is_not_repaired_where_the_steps_were_given(diffu, says):
     says("x = (1\n```", repair=")")
     assert diffu("gen", "set x", "--steps", "9").code == 3
+
+
+def test_an_answer_for_a_file_is_told_to_need_a_higher_python_than_the_project(diffu, says):
+    Path("pyproject.toml").write_text('[project]\nrequires-python = ">=3.7"\n')
+    says(*["(y := 1)\n```<|im_end|>"] * 2)
+    done = diffu("gen", "set y", "-o", "x.py", "--json")
+    (note,) = json.loads(done.out)["notes"]
+    assert note.startswith("line 1 has `:=`, which needs Python 3.8; the lowest of this project is 3.7")
+    assert diffu("gen", "set y").err == ""

@@ -11,7 +11,7 @@ import typer
 from diffucli.cli import failure, streams, walk
 from diffucli.cli import options as flag
 from diffucli.cli.groups import grouped
-from diffucli.cli.report import Report, places, tell
+from diffucli.cli.report import Report, notes_of, places, tell
 from diffucli.errors import UsageError
 
 FILES_HELP = "Files or folders to check; `-` is stdin."
@@ -33,6 +33,7 @@ def check(
     """
     from diffucli.syntax import languages
     from diffucli.syntax.check import check as judge
+    from diffucli.tasks import lowest
 
     results: list[dict[str, object]] = []
     status, paths = 0, walk.expanded(streams.inputs(files, purpose="check"))
@@ -47,16 +48,19 @@ def check(
                 raise
             if not report.json:
                 failure.line(refused, quiet=report.quiet)
-            results.append({"file": name, "parses": None, "problems": [], "error": refused.message})
+            results.append({"file": name, "parses": None, "problems": [], "notes": [], "error": refused.message})
             status = UsageError.exit_code
             continue
         verdict = judge(read.text, language, name=name)
-        results.append({"file": name, "parses": verdict.parses, "problems": places(verdict.diagnostics)})
+        python = lowest.of(named, language)
+        notes = notes_of(verdict.note, python.note(read.text) if python and verdict.ok else "")
+        values = {"parses": verdict.parses, "problems": places(verdict.diagnostics), "notes": notes}
+        results.append({"file": name, **values})
         status = status or int(not verdict.ok)
         for problem in () if report.json else verdict.diagnostics:
             tell(f"{name}:{problem.line}:{problem.column}: {problem.message}")
-        if verdict.note:
-            report.warn(f"{name}: {verdict.note}")
+        for note in notes:
+            report.warn(f"{name}: {note}")
     if report.json:
         report.object("diffu.check/1", status, files=results)
     elif not status:

@@ -208,4 +208,4 @@ class Destination:
         shown = {"diff": one.diff().decode("utf-8", "replace")} if self.diff else {"text": one.result.text}
         about = {"file": one.job.name, "language": one.job.language.name}
         values = {**about, "changed": one.changed, "undo": undo, **({} if self.check else shown)}
-        return {**values, **run_values(one.result, load_seconds)}
+        return {**values, **run_values(one.result, load_seconds, too_new=one.too_new)}

@@ -140,7 +140,7 @@ def fill(
                     at_work.checkpoint, job, at_work.policy, instruction=instruction, verify=verify, effort=effort
                 )
                 done = at_work.run(run, language=job.language.name, file=job.name, candidates=trying.candidates)
-                report.of_run(done.result, job.name, strict=strict)
+                report.of_run(done.result, job.name, strict=strict, too_new=done.too_new)
                 done.result.accepted(strict=strict)
                 filled.append(candidates.ask(done, at_work) if destination.ask else done)
         if trying.is_all:

@@ -55,10 +55,12 @@ def gen(
     if output is not None:
         language = language if lang else languages.of_path(output) or language
     language = replace(language, tools=not no_tools)
-    name = f"answer{language.suffixes[0]}" if output is None or isinstance(targets[0], Outlet) else output.name
+    file = None if output is None or isinstance(targets[0], Outlet) else output
+    name = file.name if file else f"answer{language.suffixes[0]}"
     project = trying.project(None, name)
     words, contexts = given.parts(report)
     at_work = session.begin(choice, report, showing)
+    from diffucli.tasks import lowest
     from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS, Request, generate
 
     at_work.tell_limits(language, words, [context.text for context in contexts])
@@ -68,8 +70,10 @@ def gen(
         result = at_work.run(run, language=language.name, candidates=trying.candidates)
         if not result.ended and not result.chosen.written.masks_left:
             report.warn("the canvas is full before the code came to its end; try a larger --length")
-        report.of_run(result, strict=strict)
-        figures = run_values(result, at_work.load_seconds)
+        python = lowest.of(file, language)
+        too_new = python.note(result.text) if python else ""
+        report.of_run(result, strict=strict, too_new=too_new)
+        figures = run_values(result, at_work.load_seconds, too_new=too_new)
         about = {"language": language.name, "context": [each.values() for each in contexts]}
         values = {**about, "file": output and str(output), "undo": None, "ended": result.ended, **figures}
         if trying.is_all:

@@ -85,10 +85,10 @@ class Report:
             line += f" · test: {tested}"
         self.notice(_spelled(line))
 
-    def of_run(self, result: Result, name: str = "", *, strict: bool = False) -> None:
+    def of_run(self, result: Result, name: str = "", *, strict: bool = False, too_new: str = "") -> None:
         """Tells the notes of a run, and what may be wrong with a text that is accepted all the same.
 
-        name: of the file. strict: doubt is refused, which says it as well.
+        name: of the file. strict: doubt is refused, which says it as well. too_new: what needs a higher Python.
         """
         for note in result.notes:
             self.note(note)
@@ -108,6 +108,8 @@ class Report:
             self.warn(check.message)
         if check.warning:
             self.warn(check.warning)
+        if too_new:
+            self.warn(f"{name}: {too_new}" if name else too_new)
         if result.doubt.doubtful and not strict and not check.refused:
             self.warn(f"{result.doubt.message}; read it, or choose among others with -n 8")
 
@@ -161,11 +163,17 @@ def attempt_values(attempt: Attempt) -> dict[str, object]:
     }
 
 
-def run_values(result: Result, load_seconds: float) -> dict[str, object]:
-    """What --json says of a run."""
+def run_values(result: Result, load_seconds: float, *, too_new: str = "") -> dict[str, object]:
+    """What --json says of a run. too_new: what needs a higher Python than the project has."""
     counts = {"candidates": len(result.candidates), "attempts": len(result.attempts)}
     chosen, doubt = attempt_values(result.chosen), doubt_values(result.doubt)
-    return {"run": figures(result, load_seconds), **counts, **chosen, "doubt": doubt}
+    notes = notes_of(result.check.result.note, too_new)
+    return {"run": figures(result, load_seconds), **counts, **chosen, "notes": notes, "doubt": doubt}
+
+
+def notes_of(*notes: str) -> list[str]:
+    """Those that say something: what is to be known of a verdict."""
+    return [note for note in notes if note]
 
 
 def doubt_values(doubt: Doubt) -> dict[str, object]:

@@ -11,7 +11,7 @@ from diffucli.edit import patch
 from diffucli.edit import source as sources
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
-from diffucli.tasks import targets
+from diffucli.tasks import lowest, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from diffucli.edit.source import Source
     from diffucli.syntax.languages import Language
     from diffucli.tasks.engine import Result
+    from diffucli.tasks.lowest import Lowest
     from diffucli.tasks.targets import Targets
 
 
@@ -43,12 +44,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file as it was read, its name in messages, its language, and what to fill in it."""
+    """A file as it was read, its name in messages, its language, and what to fill in it.
+
+    lowest: the Python of the project; None if it says none, and of other languages.
+    """
 
     source: Source
     name: str
     language: Language
     targets: Targets
+    lowest: Lowest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,11 @@ class Filled:
     def changed(self) -> bool:
         """Whether the new content differs from what was read."""
         return self.new != self.job.source.raw
+
+    @property
+    def too_new(self) -> str:
+        """A note where the new text needs a higher Python than the old one and the project; else ""."""
+        return self.job.lowest.note(self.result.text, self.job.targets.plain) if self.job.lowest else ""
 
     def diff(self) -> bytes:
         """A patch for `git apply` in the current folder; it changes the file that a symlink leads to."""
@@ -105,7 +115,8 @@ def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
         )
     except UsageError as error:
         raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
-    return Job(source, name, language, found.bounded(wanted.length) if wanted.length else found)
+    bounded = found.bounded(wanted.length) if wanted.length else found
+    return Job(source, name, language, bounded, lowest.of(path, language))
 
 
 def _in_patch(name: str) -> str:
