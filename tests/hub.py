@@ -61,7 +61,7 @@ class Request:
 
 @dataclass(slots=True)
 class Repository:
-    """A folder as a repository. token: who has it may read a gated or private one."""
+    """A folder as a repository. token: who has it may read a gated or private one. parameters: numbers by dtype."""
 
     folder: Path
     card: dict[str, Any] = field(default_factory=lambda: {"license": "apache-2.0"})
@@ -69,6 +69,7 @@ class Repository:
     gated: bool = False
     private: bool = False
     tags: tuple[str, ...] = ()
+    parameters: dict[str, int] = field(default_factory=dict)
 
     @property
     def files(self) -> dict[str, Path]:
@@ -80,7 +81,9 @@ class Repository:
 
     def info(self, name: str) -> dict[str, Any]:
         siblings = [_sibling(file, path) for file, path in self.files.items()]
+        weights = {"safetensors": {"parameters": self.parameters, "total": sum(self.parameters.values())}}
         described = {"id": name, "modelId": name, "sha": self.commit, "private": self.private, "cardData": self.card}
+        described |= weights if self.parameters else {}
         return described | {"gated": "manual" if self.gated else False, "tags": [], "siblings": siblings}
 
 

@@ -8,6 +8,7 @@ DiffuError
 │   └── NoRoom              the machine has too little memory for it
 ├── TargetChanged        5  the file changed on disk since it was read; refused to write
 └── WriteFailed          2  the system refused the write; the file is as it was
+    └── NotPrinted          stdout refused what was to be printed
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class TargetChanged(DiffuError):
 
 class WriteFailed(DiffuError):
     """The system refused the write; the file is as it was."""
+
+
+class NotPrinted(WriteFailed):
+    """Stdout refused what was to be printed, so that an error cannot be told there either."""
 
 
 def is_out_of_memory(exc: BaseException) -> bool:

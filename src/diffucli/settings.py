@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,10 @@ from diffucli import atomic, files
 from diffucli.errors import UsageError, WriteFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 NAME, FORMER = "config.toml", "config.json"  # FORMER is read where there is no NAME, and goes with the first write
+LOCK, LOCK_SECONDS = ".config.lock", 10.0
 PROJECT, TABLE = "pyproject.toml", "tool.diffu"
 MOST_BYTES, NEWLINE = 1_000_000, "\n"
 
@@ -97,14 +99,27 @@ def store(key: str, value: object) -> None:
     """Sets `key` in the user's file, or takes it out (None); all else there stays. UsageError, WriteFailed."""
     import tomlkit
 
-    found = user()
-    if value is None and key not in found.values:
+    if value is None and key not in user().values:
         return
-    document = tomlkit.parse(found.text if found.path.name == NAME else "")
-    if found.path.name == FORMER:
-        document.update(found.values)
-    document.pop(key, None) if value is None else document.update({key: value})
-    write(tomlkit.dumps(document).rstrip(NEWLINE) + NEWLINE)
+    with _locked():
+        found = user()
+        document = tomlkit.parse(found.text if found.path.name == NAME else "")
+        if found.path.name == FORMER:
+            document.update(found.values)
+        document.pop(key, None) if value is None else document.update({key: value})
+        write(tomlkit.dumps(document).rstrip(NEWLINE) + NEWLINE)
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Nobody else changes the user's file inside. WriteFailed: somebody else does for too long, or it cannot be."""
+    path = user_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic.locked(path.with_name(LOCK), str(path), seconds=LOCK_SECONDS):
+            yield
+    except OSError as exc:
+        raise _not_written(path, exc) from exc
 
 
 def write(text: str) -> None:
@@ -120,8 +135,12 @@ def write(text: str) -> None:
     except UnicodeEncodeError as exc:
         raise UsageError("the value is not valid UTF-8", hint="give it in UTF-8") from exc
     except OSError as exc:
-        hint = "make its folder writable, or set DIFFU_HOME to another one"
-        raise WriteFailed(f"{path} cannot be written ({files.reason(exc)})", hint=hint) from exc
+        raise _not_written(path, exc) from exc
+
+
+def _not_written(path: Path, exc: OSError) -> WriteFailed:
+    hint = "make its folder writable, or set DIFFU_HOME to another one"
+    return WriteFailed(f"{path} cannot be written ({files.reason(exc)})", hint=hint)
 
 
 def _read(path: Path) -> str | None:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import tomlkit
 import typer
 
 from diffucli import settings
 from diffucli.cli import configured
 from diffucli.cli.app import app
 from diffucli.cli.configured import Configured
+from diffucli.errors import WriteFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +126,23 @@ def test_writing_keeps_comments_order_and_the_link(diffu, user, tmp_path):
     assert real.read_text() == '# mine\npreset = "fast"  # slow\n\n# last\nby-line = true\n'
     assert user.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o600
+
+
+def test_who_sets_another_key_at_the_same_moment_is_waited_for(diffu, user, monkeypatch):
+    parse = tomlkit.parse
+
+    def beside(text: str) -> tomlkit.TOMLDocument:
+        """Another process has read the file, and now wants to write it."""
+        monkeypatch.setattr(tomlkit, "parse", parse)
+        monkeypatch.setattr(settings, "LOCK_SECONDS", 0)
+        with pytest.raises(WriteFailed, match=r"config\.toml is held by process [0-9]+$"):
+            settings.store("fps", 9)
+        return parse(text)
+
+    monkeypatch.setattr(tomlkit, "parse", beside)
+    assert diffu("config", "set", "preset", "fast").code == 0
+    settings.store("fps", 9)
+    assert user.read_text() == 'preset = "fast"\nfps = 9\n'
 
 
 def test_what_is_set_is_got_and_may_be_any_text(diffu):

@@ -62,3 +62,10 @@ def test_strict_leaves_a_file_as_it_was(
     done = diffu("fill", file, "-w", "--strict")
     assert done.code == (3 if in_doubt else 0)
     assert file.read_text(encoding="utf-8") == ("x = ???3\n" if in_doubt else "x = 2\n")
+
+
+def test_strict_leaves_candidates_in_doubt_out(diffu: Diffu, says: Callable[..., list[str]], in_doubt: bool) -> None:
+    says("x = 1\n```<|im_end|>")
+    done = diffu("gen", "one", "--length", "20", "--pick", "all", "-n", "2", "--strict")
+    assert (done.code, done.out.count(b"\n")) == ((3, 0) if in_doubt else (0, 1))
+    assert done.err.count("nothing was written") == int(in_doubt)

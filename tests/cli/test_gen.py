@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from diffucli import units
 from diffucli.tasks.verify import remedy
 
 CODE = "x = 1\n"
@@ -19,7 +20,8 @@ def test_the_code_alone_goes_to_stdout(diffu, says):
     assert (done.code, done.out, done.err) == (0, CODE.encode(), "")
 
 
-def test_numbers_count_text_alone_and_come_for_those_who_ask(diffu, says, loaded):
+def test_numbers_count_text_alone_and_come_for_those_who_ask(diffu, says, loaded, monkeypatch):
+    monkeypatch.setattr(units, "SHORTEST", 1e9)  # of seconds
     says("x = 1\n<|im_end|>")
     done = diffu("gen", "set x", "-v", "--seed", "8", "--length", "60")
     tokens = len(loaded.tokenizer.encode(CODE))

@@ -180,7 +180,23 @@ def test_a_full_disk_behind_stdout_is_a_failure_in_one_line(command, environment
 def test_closed_streams_are_no_traceback(command, environment):
     Path("bad.py").write_text(BAD)
     line = f"{' '.join(command)} check bad.py <&- >&- 2>&-"
-    assert subprocess.run(["bash", "-c", line], env=environment, check=False).returncode == 1
+    assert subprocess.run(["bash", "-c", line], env=environment, check=False).returncode == 2
+
+
+@pytest.mark.parametrize(("where", "reason"), [("&-", " is closed"), ("/dev/full", ": No space left on device")])
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_a_result_that_stdout_does_not_take_is_not_lost_in_silence(command, environment, where, reason, json_):
+    Path("bad.py").write_text(BAD)
+    line = f"{' '.join([*command, 'check', 'bad.py', *json_])} >{where}"
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"diffu: stdout{reason} (")
+
+
+def test_a_closed_stdout_is_no_matter_where_nothing_is_printed(command, environment):
+    Path("good.py").write_text("x = 1\n")
+    line = f"{' '.join(command)} check good.py >&-"
+    assert subprocess.run(["bash", "-c", line], env=environment, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("sound", [True, False])

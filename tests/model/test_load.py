@@ -220,6 +220,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no tensor": (overwritten(FIRST, LAYER, lambda _: None), f"lack the tensor {LAYER}"),
     "a tensor of another shape": (overwritten(FIRST, LAYER, lambda t: t[:3].clone()), f"{LAYER} has shape [3, 64]"),
     "a tensor of whole numbers": (overwritten(FIRST, LAYER, torch.Tensor.char), f"{LAYER} holds I8, no floats"),
+    "a tensor in FP8": (
+        overwritten(FIRST, LAYER, lambda t: t.to(torch.float8_e4m3fn)),
+        f"{LAYER} holds F8_E4M3, which diffu does not read",
+    ),
     "an unknown dtype": (unknown_dtype, f"{SECOND} is damaged, truncated"),
     "NaN in a layer": (overwritten(FIRST, LAYER, nan_row), f"{LAYER} holds values that are not finite"),
     "NaN in one embedding row": (

@@ -197,6 +197,18 @@ def test_an_adapter_is_told_from_a_checkpoint(hub, published):
     )
 
 
+def test_weights_in_fp8_are_refused_by_what_the_hub_says_of_them_though_the_config_is_silent(hub, published):
+    hub.repositories[NAME].parameters = {"BF16": 9, "F8_E4M3": 90}
+    hub.repositories[NAME].card = {"base_model": "org/original"}
+    told = refused(BadCheckpoint)
+    assert (
+        "holds weights in F8_E4M3, which diffu does not read (pull the original: diffu model pull org/original)" in told
+    )
+    assert {request.path for request in hub.requests} == {f"/api/models/{NAME}"}
+    hub.repositories[NAME].parameters = {"BF16": 99}
+    pulled()
+
+
 @pytest.mark.parametrize(
     ("changes", "form"),
     [

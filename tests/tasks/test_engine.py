@@ -177,6 +177,9 @@ def test_acceptable_candidates_are_told_once_the_best_first(solved):
     firsts = [attempt("b"), attempt("bad(", 1), attempt("a", logprob=-0.1), attempt("b", logprob=-0.2)]
     result, _, _ = solved(firsts, effort=Effort(4, 0))
     assert [each.text for each in result.acceptable()] == ["a", "b"]
+    first, *rest = result.candidates
+    doubted = replace(result, candidates=(replace(first, doubt=replace(result.doubt, doubtful=True)), *rest))
+    assert [each.text for each in doubted.acceptable(strict=True)] == ["b"]
 
 
 @pytest.mark.parametrize(("candidates", "repair"), [(0, 2), (33, 2), (1, -1)])

@@ -60,10 +60,16 @@ def _end_stderr() -> None:
 
 
 def _open_what_is_closed() -> None:
-    """Standard streams that the caller has closed are /dev/null, lest a file we open takes their number."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 — stderr's number
+    """Standard streams that the caller has closed are /dev/null, lest a file we open takes their number.
+
+    Stdout refuses what is written to it then, so that a text is not lost in silence.
+    """
+    for wanted, flags in ((0, os.O_RDWR), (1, os.O_RDONLY), (2, os.O_RDWR)):
+        descriptor = os.open(os.devnull, flags)
+        if descriptor != wanted:
+            os.close(descriptor)
+            continue
         os.set_inheritable(descriptor, True)
-    os.close(descriptor)
     sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 — as long as the process
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115

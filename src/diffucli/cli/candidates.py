@@ -32,13 +32,14 @@ def put_all(
     *,
     encode: Callable[[str], bytes],
     name: str | None = None,
+    strict: bool = False,
 ) -> None:
     """The candidates that may be written, those of equal text once, the best one first.
 
     They go to stdout as JSON lines, or into the numbered files of `output`. targets: these as they were before the run.
-    name: of the file that was filled.
+    name: of the file that was filled. strict: those in doubt may not.
     """
-    accepted = result.acceptable()
+    accepted = result.acceptable(strict=strict)
     kept = {each.text for each in accepted}
     if refused := sum(each.text not in kept for each in result.candidates):
         report.warn(f"{refused} of {len(result.candidates)} candidates were refused and left out")
@@ -60,12 +61,12 @@ def put_all(
             streams.put("".join(lines).encode())
 
 
-def ask(filled: Filled, at_work: Session) -> Filled:
+def ask(filled: Filled, at_work: Session, *, strict: bool = False) -> Filled:
     """Shows each candidate that may be written as a diff, until one is accepted; `filled` with that one.
 
     typer.Exit: none was, so nothing is written.
     """
-    accepted = filled.result.acceptable()
+    accepted = filled.result.acceptable(strict=strict)
     for number, each in enumerate(accepted, 1):
         one = replace(filled, result=replace(filled.result, candidates=(each,)))
         doubt = each.doubt.message if each.doubt else ""

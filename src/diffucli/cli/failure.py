@@ -26,6 +26,7 @@ from diffucli.errors import (
     DiffuError,
     ModelError,
     NoRoom,
+    NotPrinted,
     Unparsable,
     UsageError,
     WriteFailed,
@@ -101,7 +102,7 @@ def tell(error: Exception, asked: Asked) -> int:
     known = error if isinstance(error, DiffuError) else _of_system(error)
     code = INTERNAL if known is None else known.exit_code
     known = known or _internal(error)
-    if asked.json:
+    if asked.json and not isinstance(known, NotPrinted):
         with contextlib.suppress(OSError, WriteFailed):
             streams.put(json.dumps(values_of(known, code)).encode() + b"\n")
             return code

@@ -141,12 +141,15 @@ def fill(
                 )
                 done = at_work.run(run, language=job.language.name, file=job.name, candidates=trying.candidates)
                 report.of_run(done.result, job.name, strict=strict, too_new=done.too_new)
-                done.result.accepted(strict=strict)
-                filled.append(candidates.ask(done, at_work) if destination.ask else done)
+                require = done.result.acceptable if trying.is_all or destination.ask else done.result.accepted
+                require(strict=strict)
+                filled.append(candidates.ask(done, at_work, strict=strict) if destination.ask else done)
         if trying.is_all:
             for one in filled:
                 encode, name = one.job.source.encode, one.job.name
-                candidates.put_all(one.result, destination.output, targets, report, encode=encode, name=name)
+                candidates.put_all(
+                    one.result, destination.output, targets, report, encode=encode, name=name, strict=strict
+                )
                 report.figures(one.result, at_work.load_seconds)
             values = [destination.values(one, None, at_work.load_seconds) for one in filled]
             at_work.end(0, {"files": values}, told=showing.jsonl)

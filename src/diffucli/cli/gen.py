@@ -77,7 +77,7 @@ def gen(
         about = {"language": language.name, "context": [each.values() for each in contexts]}
         values = {**about, "file": output and str(output), "undo": None, "ended": result.ended, **figures}
         if trying.is_all:
-            candidates.put_all(result, output, targets, report, encode=str.encode)
+            candidates.put_all(result, output, targets, report, encode=str.encode, strict=strict)
             at_work.end(0, {"text": result.text, **values}, told=showing.jsonl)
             report.figures(result, at_work.load_seconds)
             return

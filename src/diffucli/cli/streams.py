@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from diffucli import files
-from diffucli.errors import UsageError, WriteFailed
+from diffucli.errors import NotPrinted, UsageError, WriteFailed
 from diffucli.signals import deferred_signals, unwinding_on_kill
 
 if TYPE_CHECKING:
@@ -195,8 +195,11 @@ def as_write_failed(name: str, *, abandoned: TextIO | None = None) -> Iterator[N
     except OSError as exc:
         if abandoned:
             abandon(abandoned)
+        refusal = NotPrinted if abandoned else WriteFailed
         hint = "make room there, or write to another file" if exc.errno in FULL else "write to a file, with -o"
-        raise WriteFailed(f"{name}: {exc.strerror or exc}", hint=hint) from exc
+        if exc.errno == errno.EBADF:
+            raise refusal(f"{name} is closed", hint="open it, such as with > FILE") from exc
+        raise refusal(f"{name}: {exc.strerror or exc}", hint=hint) from exc
 
 
 def _for_terminal(data: bytes, encoding: str, paint: Callable[[str], str] | None) -> bytes:

@@ -7,6 +7,7 @@ the vocabulary mean.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ Shape = tuple[int, ...]
 CONFIG, INDEX, SINGLE = "config.json", "model.safetensors.index.json", "model.safetensors"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 FETCH_AGAIN, PACK_AGAIN = "fetch the checkpoint again", "fetch or quantise the checkpoint again"
+ORIGINAL = "take the original, whose weights are floats of 16 or 32 bits"
 MESSAGE_LENGTH = 200  # characters of a foreign error's message that are shown
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 DTYPE_BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}  # of floats
@@ -158,6 +160,11 @@ def tensor_shapes(shard: Path) -> dict[str, Shape]:
     return shapes
 
 
+def is_low_float(dtype: str) -> bool:
+    """Whether tensors of `dtype` are floats of 8 bits or fewer, such as F8_E4M3, which need scales of their own."""
+    return re.match(r"F[468]_", dtype) is not None
+
+
 def tensor_sizes(shard: Path) -> dict[str, tuple[str, int]]:
     """Name → (dtype, bytes) of the tensors in a safetensors file. Raises BadCheckpoint if it is damaged."""
     with _opened(shard) as file:
@@ -167,12 +174,18 @@ def tensor_sizes(shard: Path) -> dict[str, tuple[str, int]]:
 
 @contextmanager
 def _opened(shard: Path) -> Iterator[Any]:
-    """The safetensors file `shard`. numpy rather than torch reads it, whose import takes a second."""
+    """The safetensors file `shard`. numpy rather than torch reads it, whose import takes a second.
+
+    Raises BadCheckpoint if it is damaged, OtherFormat if it holds floats that are not read.
+    """
     require_file(shard)
     with (
         as_bad_checkpoint(f"{shard} is damaged, truncated or no safetensors file"),
         safe_open(shard, framework="np") as file,
     ):
+        for name in file.keys():  # noqa: SIM118 — no mapping
+            if is_low_float(dtype := _layout(file, name)[0]):
+                raise OtherFormat(f"{shard}: {name} holds {dtype}, which diffu does not read", hint=ORIGINAL)
         yield file
 
 

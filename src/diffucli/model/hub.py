@@ -64,7 +64,7 @@ class Listing:
     """What a repository holds at a commit. licence: by the model card; "" if it names none.
 
     repository: as the hub calls it, which may have been renamed. base: the repository that the model card says it was
-    made from, or "".
+    made from, or "". dtypes: of its tensors, as far as the hub says them.
     """
 
     repository: str
@@ -73,6 +73,7 @@ class Listing:
     licence_link: str
     files: tuple[Remote, ...]
     base: str = ""
+    dtypes: tuple[str, ...] = ()
 
 
 class Unreachable(ModelError):
@@ -104,7 +105,8 @@ def look(repository: str, revision: str | None) -> Listing:
         siblings = [each for each in info.get("siblings") or [] if _FILE.fullmatch(str(each["rfilename"]))]
         card = info["cardData"] if isinstance(info.get("cardData"), dict) else {}
         licence, link = _licence(card, name, [each["rfilename"] for each in siblings])
-        return Listing(name, str(info["sha"]), licence, link, tuple(map(_remote, siblings)), _base(card))
+        remotes = tuple(map(_remote, siblings))
+        return Listing(name, str(info["sha"]), licence, link, remotes, _base(card), _dtypes(info.get("safetensors")))
 
 
 def settings() -> str:
@@ -182,6 +184,12 @@ def _base(card: Mapping[str, Any]) -> str:
     base = card.get("base_model")
     base = base[0] if isinstance(base, list) and len(base) == 1 else base
     return base if isinstance(base, str) and _NAME.fullmatch(base) else ""
+
+
+def _dtypes(weights: object) -> tuple[str, ...]:
+    """The dtypes in what the hub says of a repository's safetensors: {"parameters": {"BF16": 7615616512}}."""
+    counts = weights.get("parameters") if isinstance(weights, dict) else None
+    return tuple(map(str, counts)) if isinstance(counts, dict) else ()
 
 
 # requests

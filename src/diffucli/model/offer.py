@@ -14,7 +14,7 @@ from diffucli.errors import BadCheckpoint, UsageError
 from diffucli.files import MAX_JSON_BYTES
 from diffucli.model import download, families, store
 from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, NAME_AN_ADAPTER, PICKLE
-from diffucli.model.checkpoint import CONFIG, INDEX, SINGLE, OtherFormat, shards
+from diffucli.model.checkpoint import CONFIG, INDEX, SINGLE, OtherFormat, is_low_float, shards
 from diffucli.model.config import PULL_ORIGINAL
 from diffucli.model.families import PULL_ANOTHER
 from diffucli.model.hub import Listing, Remote, Unreachable, look
@@ -138,6 +138,8 @@ def files_of(listing: Listing) -> tuple[Remote, ...]:
         pickles = sorted(name for name in top if name.endswith(PICKLES))
         holds = f"only {pickles[0]}, a pickle, which can run code" if pickles else "no weights"
         raise _not_read(listing, top) or BadCheckpoint(f"{where} has no safetensors but {holds}", hint=PULL_ANOTHER)
+    if low := next(filter(is_low_float, listing.dtypes), ""):
+        raise OtherFormat(f"{where} holds weights in {low}, which diffu does not read", hint=original(listing))
     texts = [top[name] for name in sorted(top) if _is_text(name) and (name != INDEX or SINGLE not in top)]
     return (*_small(texts), *(top[name] for name in names))
 

@@ -150,10 +150,10 @@ class Result:
             raise Doubted(self.text, self.doubt)
         return self
 
-    def acceptable(self) -> list[Attempt]:
+    def acceptable(self, *, strict: bool = False) -> list[Attempt]:
         """The candidates that may be written, those of equal text once. Raises as `accepted` if there are none."""
-        chosen = {each.text: each for each in reversed(self.candidates) if not _is_refused(each)}
-        return list(reversed(chosen.values())) or [self.accepted().chosen]
+        chosen = {each.text: each for each in reversed(self.candidates) if not _is_refused(each, strict=strict)}
+        return list(reversed(chosen.values())) or [self.accepted(strict=strict).chosen]
 
 
 def solve(
@@ -193,8 +193,9 @@ def _tested(candidates: list[Attempt], effort: Effort) -> list[Attempt]:
     return [replace(each, tested=found.get(each.text)) for each in candidates]
 
 
-def _is_refused(attempt: Attempt) -> bool:
-    return attempt.check.refused or (attempt.tested is not None and attempt.tested.refused)
+def _is_refused(attempt: Attempt, *, strict: bool) -> bool:
+    is_doubtful = strict and attempt.doubt is not None and attempt.doubt.doubtful
+    return is_doubtful or attempt.check.refused or (attempt.tested is not None and attempt.tested.refused)
 
 
 def policies(policy: Policy, count: int) -> list[Policy]:
