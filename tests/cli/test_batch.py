@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Diffu
 
+    from diffucli.model.load import Checkpoint
+
 RIGHT, BROKEN = "def f(x):\n    return x\n```<|im_end|>", "def f(:\n```<|im_end|>"
 BEGIN = ("batch", "tasks.jsonl", "-o", "answers.jsonl")
 
@@ -94,6 +96,19 @@ def test_the_seed_of_the_first_run_stays_and_other_settings_are_refused(
 
 
 @pytest.mark.usefixtures("tasks")
+def test_the_model_is_loaded_with_the_adapter(
+    diffu: Diffu, loaded: Checkpoint, says: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    says(RIGHT, RIGHT, "f()")
+    monkeypatch.setattr("diffucli.model.load.load", lambda _, **given: seen.append(given) or loaded)  # type: ignore[func-returns-value]
+    Path("adapter").mkdir()
+    assert diffu(*BEGIN, "--adapter", "adapter", "-q").code == 0
+    assert [given["adapter"] for given in seen] == [Path("adapter")]
+    assert "was begun with adapter adapter, and now it is unset" in diffu(*BEGIN).err
+
+
+@pytest.mark.usefixtures("tasks")
 def test_samples_and_shards_make_up_all_rows(diffu: Diffu, says: Callable[..., list[str]]) -> None:
     says(RIGHT)
     for part in ("1/2", "2/2"):
@@ -126,6 +141,7 @@ def test_rows_may_come_on_stdin(diffu: Diffu, says: Callable[..., list[str]]) ->
         ((*BEGIN, "--workers", "many"), "--workers many is neither a number nor a cluster"),
         ((*BEGIN, "-n", "2"), "all samples of a problem are the same"),
         ((*BEGIN, "-m", "nowhere"), "there is no model 'nowhere'"),
+        ((*BEGIN, "--adapter", "nowhere"), "there is no adapter 'nowhere'"),
     ],
 )
 def test_what_cannot_work_is_one_line_and_loads_no_model(

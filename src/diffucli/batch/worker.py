@@ -64,7 +64,7 @@ class Written:
 class RowWorker:
     """Writes seeded rows.
 
-    model: a name or folder. policy: how they are written, but for their seeds. effort: candidates and repairs.
+    model, adapter: names or folders. policy: how they are written, but for their seeds. effort: candidates and repairs.
     together: rows that are written at a time, if memory suffices.
     """
 
@@ -75,10 +75,13 @@ class RowWorker:
     quant: Quant = "auto"
     verify: Verify = "error"
     together: int = TOGETHER
+    adapter: str | None = None
 
     def __call__(self, items: Iterable[tuple[str, SeededRow] | None]) -> Iterator[tuple[str, Written | Failure]]:
         """The outcomes of rows by their keys. Raises ModelError: the model cannot be loaded."""
-        checkpoint = loading.load(registry.find(self.model).folder, device=self.device, quant=self.quant)
+        adapter = registry.find_adapter(self.adapter).folder if self.adapter else None
+        folder = registry.find(self.model).folder
+        checkpoint = loading.load(folder, device=self.device, quant=self.quant, adapter=adapter)
         yield from _Writing(self, checkpoint).rows(iter(items))
 
 

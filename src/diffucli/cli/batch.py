@@ -102,9 +102,20 @@ def batch(
     from diffucli.batch.worker import RowWorker
     from diffucli.tasks.engine import Effort
 
-    of_model = {"model": entry.name, "revision": entry.record.revision if entry.record else None}
+    adapter = registry.find_adapter(choice.adapter).name if choice.adapter else None
+    revision = entry.record.revision if entry.record else None
+    of_model = {"model": entry.name, "revision": revision, "adapter": adapter}
     of_texts = {"quant": choice.quant, "samples": samples, "verify": verify, "repair": repair}
-    worker = RowWorker(entry.name, policy, Effort(repair=repair), choice.device, choice.quant, verify, together)
+    worker = RowWorker(
+        entry.name,
+        policy,
+        Effort(repair=repair),
+        device=choice.device,
+        quant=choice.quant,
+        verify=verify,
+        together=together,
+        adapter=adapter,
+    )
     begun = time.monotonic()
     with opened(output) as file:
         seed = choice.seed if choice.seed is not None else (settings_of(file) or {}).get("seed", policy.seed)
