@@ -84,7 +84,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 app.command("eval", cls=Configured, epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.add_typer(bench.app, name="bench")
-app.command("train", cls=Configured, epilog=train.EXAMPLES)(train.train)
+app.add_typer(train.app, name="train")
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("completion", epilog=completion.EXAMPLES)(completion.completion)
 

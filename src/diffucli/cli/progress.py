@@ -81,22 +81,29 @@ def _bar(title: str, total: float, rate: Rate | None) -> Iterator[Show]:
 @contextmanager
 def loading(report: Report, live: Live) -> Iterator[Callable[[str], None]]:
     """Gives a function that shows a stage of loading in one row, where a run would be shown; it is gone at the end."""
+    with status(report, live) as show:
+        show("loading the model …")
+        yield lambda stage: show(f"loading {stage} …")
+
+
+@contextmanager
+def status(report: Report, live: Live) -> Iterator[Callable[[str], None]]:
+    """Gives a function that shows a text in one row on a terminal, in place of the one before; "" takes it away."""
     from diffucli.ui import size_of, wants_live
 
     if report.quiet or report.json or not wants_live(sys.stderr, live, environ):
-        yield lambda _stage: None
+        yield lambda _text: None
         return
     last = ""
 
-    def show(stage: str) -> None:
+    def show(text: str) -> None:
         nonlocal last
-        if stage != last:
-            last = stage
-            _overwrite(shown(f"loading {stage} …", sys.stderr.encoding)[: size_of(sys.stderr)[0] - 1])
+        if text != last:
+            last = text
+            _overwrite(shown(text, sys.stderr.encoding)[: size_of(sys.stderr)[0] - 1])
 
     with unwinding_on_kill():
         try:
-            show("the model")
             yield show
         finally:
             _overwrite("")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from diffucli.train.weights import TrainedWeights
 
+    Processes = Accelerator
+
 BARREN = 10  # batches without a difference in rewards after which there is no use in going on
 LAST_RATE = 0.1  # share of the learning rate at the end of its cosine
 LESS_TO_DO = "give a smaller --micro-batch or --length, --lora 16, or --recompute"

@@ -35,13 +35,15 @@ def by_tests(confinement: Confinement, *, workers: int | None = None, seconds: f
     share = partial(_share, confinement=confinement, seconds=seconds)
 
     def reward(tasks: Sequence[TrainingTask], completions: Sequence[Completion]) -> Rewards:
-        asked = [(each.text, task.tests) for task, each in zip(tasks, completions, strict=True) if _form(each) == 1]
-        distinct = list(dict.fromkeys(asked))
+        asked = [
+            (each.text, task.tests) if _form(each) == 1 else None for task, each in zip(tasks, completions, strict=True)
+        ]
+        distinct = [each for each in dict.fromkeys(asked) if each]
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             shares = dict(zip(distinct, pool.map(share, distinct), strict=True))
         return [
-            CODE_WEIGHT * shares.get((each.text, task.tests), 0.0) + FORMAT_WEIGHT * _form(each)
-            for task, each in zip(tasks, completions, strict=True)
+            FORMAT_WEIGHT * _form(each) + (CODE_WEIGHT * shares[test] if test else 0.0)
+            for test, each in zip(asked, completions, strict=True)
         ]
 
     return reward

@@ -24,8 +24,13 @@ LOG, MODEL, ADAPTER = "log.jsonl", "model", "adapter"
 FREE = frozenset({"updates"})  # settings that may change when a training is resumed
 
 
-def require_folder(folder: Path, *, resume: bool) -> None:
-    """UsageError: `folder` has a training that is not to be resumed, or none although one is, or cannot be made."""
+def require_folder(folder: Path, *, resume: bool, first: bool = True) -> None:
+    """UsageError: `folder` has a training that is not to be resumed, or none although one is, or cannot be made.
+
+    first: this process makes it; the others only read.
+    """
+    if not first:
+        return
     if state.exists(folder) and not resume:
         raise UsageError(f"{folder} has a training in it", hint="name another folder, or add --resume")
     if resume and not state.exists(folder):

@@ -89,13 +89,16 @@ class Sft:
         return -(found * weight[:, inside].to(found.device)).sum()
 
 
-def require_short(examples: Sequence[Example], tokenizer: Tokenizer, config: Config) -> None:
-    """UsageError: an example is longer than what the checkpoint was trained for."""
+def longest_row(examples: Sequence[Example], tokenizer: Tokenizer, config: Config) -> int:
+    """Tokens of the longest example, padding included. UsageError: one is longer than the model takes."""
+    longest = 0
     for number, example in enumerate(examples, start=1):
         tokens, _, _ = row_of(tokenizer, config, example, random.Random(0))
         if len(tokens) > config.context:
             message = f"example {number} has {len(tokens)} tokens, more than the {config.context} of the model"
             raise UsageError(message, hint="split it, or leave it out")
+        longest = max(longest, len(tokens))
+    return longest + max(*ANSWER_PADDING, HOLES * max(HOLE_PADDING))
 
 
 def row_of(tokenizer: Tokenizer, config: Config, example: Example, rng: random.Random) -> Row:

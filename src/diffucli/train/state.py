@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from diffucli import files
@@ -41,8 +42,8 @@ def save(trainer: Trainer, folder: Path, settings: Mapping[str, Any]) -> None:
     save_file(dict(_tensors(trainer)), made / TENSORS)
     about = {"schema": SCHEMA, "position": asdict(trainer.position), "settings": dict(settings)}
     (made / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(before, ignore_errors=True)
     if state.exists():
+        shutil.rmtree(before, ignore_errors=True)
         state.rename(before)
     made.rename(state)
     shutil.rmtree(before, ignore_errors=True)
@@ -60,11 +61,12 @@ def restore(trainer: Trainer, folder: Path, settings: Mapping[str, Any], free: f
         about = files.read_json(place / ABOUT)
         position, before = Position(**about["position"]), about["settings"]
         stored = load_file(place / TENSORS)
-    except (OSError, ValueError, KeyError, TypeError, Exception) as exc:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as exc:
         raise UsageError(f"{folder} has no state to resume from ({exc})", hint="leave --resume out") from exc
-    changed = [key for key in settings if key not in free and before.get(key) != settings[key]]
+    wanted = json.loads(json.dumps(dict(settings)))
+    changed = [key for key in wanted if key not in free and before.get(key) != wanted[key]]
     if changed:
-        was = "; ".join(f"{key} was {before.get(key)}, now {settings[key]}" for key in changed[:3])
+        was = "; ".join(f"{key} was {before.get(key)}, now {wanted[key]}" for key in changed[:3])
         raise UsageError(f"{folder} was trained otherwise ({was})", hint="repeat its options, or name another folder")
     _put(trainer, stored)
     trainer.position = position
@@ -78,7 +80,7 @@ def fingerprint(folder: Path) -> str:
         found.update(f"{shard.name} {size}".encode())
         with shard.open("rb") as file:
             for i in range(SAMPLES):
-                file.seek(size * i // SAMPLES)
+                file.seek(max(size - SAMPLE_BYTES, 0) * i // (SAMPLES - 1))
                 found.update(file.read(SAMPLE_BYTES))
     return found.hexdigest()[:16]
 

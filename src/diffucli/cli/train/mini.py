@@ -1,4 +1,4 @@
-"""`diffu train`: trains a model; so far only mini, from its data to its model card."""
+"""`diffu train mini`: trains the embedded model, from its data to its model card."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ CARD_HELP = "File of the model card. (default: mini.md in the checkpoint folder)
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """How to train."""
+class MiniTraining:
+    """How to train mini."""
 
     minutes: Annotated[float, typer.Option("--minutes", metavar="N", min=0.1, help=MINUTES_HELP)] = 120.0
     size: Annotated[Literal["small", "large"], typer.Option("--size", help=SIZE_HELP)] = "small"
@@ -38,10 +38,9 @@ class Training:
 
 
 @grouped
-def train(
-    what: Annotated[Literal["mini"], typer.Argument(help="Model to train.")],
+def mini(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Write the checkpoint here.")],
-    training: Training,
+    training: MiniTraining,
     report: Report,
     card: Annotated[Path | None, of_card("--card", metavar="FILE", help=CARD_HELP)] = None,
     picture: Annotated[bool, of_card("--picture/--no-picture", help="Draw the loss; needs matplotlib.")] = True,
@@ -71,7 +70,7 @@ def train(
         with meter("training", report) as show:
             for event in events:
                 show(*trainings.progress(event))
-    card = card or output / f"{what}.md"
+    card = card or output / "mini.md"
     make(output, card, confinement=confinement, watch=partial(watched, report=report), limit=limit, picture=picture)
     if report.json:
         report.object("diffu.train/1", 0, folder=str(output), card=str(card))
