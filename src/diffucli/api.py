@@ -81,7 +81,7 @@ def generate_many(
 
     The texts are those that `generate` writes for each request. Parameters and errors are those of `generate`.
     """
-    chosen, policy = languages.by_name(language), options.policy()
+    chosen, policy = languages.by_name(language), options.policy(model.family)
     runs = [
         generation.generate(model, generation.Request(text, chosen, length, verify=verify), policy, effort=effort)
         for text in requests
@@ -111,7 +111,7 @@ def fill(
     bounds = None if length is None else holes.length(length, label=f"length {length}")
     wanted = Wanted(tuple(regions), language=language, length=bounds)
     (job,) = jobs_of([(source.from_bytes(text.encode()), None)], wanted)
-    run = fill_job(model, job, options.policy(), instruction=instruction, verify=verify, effort=effort)
+    run = fill_job(model, job, options.policy(model.family), instruction=instruction, verify=verify, effort=effort)
     return _result(alone(model.network, run)).result
 
 

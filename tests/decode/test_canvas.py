@@ -337,3 +337,26 @@ def test_written_holes_keep_their_tokens_and_only_masks_among_them_are_open(layo
     assert canvas.open_masks(Span(0, len(tokens))).tolist() == [i for i in inside(holes) if tokens[i] == MASK]
     canvas.remask(inside(holes)[:1])
     assert canvas.tokens.tolist() == [MASK if i == inside(holes)[0] else t for i, t in enumerate(tokens)]
+
+
+@given(start=st.integers(0, 9), length=st.integers(1, 30), size=st.integers(1, 12) | st.none(), align=st.integers(2, 5))
+def test_windows_of_an_aligned_canvas_end_at_its_multiples(start, length, size, align):
+    hole = Span(start, start + length)
+    windows = list(Canvas([0] * hole.stop, [hole], mask=MASK, align=align).blocks(size))
+    assert (windows[0].start, windows[-1].stop) == (hole.start, hole.stop)
+    assert [a.stop for a in windows[:-1]] == [b.start for b in windows[1:]]
+    if size is not None:
+        assert all(len(window) <= size for window in windows)
+        if size >= align:
+            assert all(window.stop % align == 0 for window in windows[:-1])
+
+
+def test_an_end_token_closes_an_aligned_hole_behind_its_block():
+    canvas = Canvas([0] * 12, [Span(2, 12)], mask=MASK, ends=frozenset({9}), align=4)
+    canvas.commit([5], [9])
+    assert canvas.open_masks(Span(0, 12)).tolist() == [2, 3, 4, 6, 7]
+    assert canvas.closed
+    canvas.commit([6, 7, 4, 2, 3], [1, 9, 1, 1, 1])
+    assert canvas.masks_left == 0
+    canvas.remask([5])
+    assert canvas.open_masks(Span(0, 12)).tolist() == [5], "the end behind it is in the same block"

@@ -12,12 +12,14 @@ from diffucli.decode.commit import (
     EntropyBound,
     Factor,
     Independent,
+    PathPlanning,
     Progress,
     Threshold,
     TopK,
     dream,
     linear,
     ranked,
+    single,
 )
 
 ANY = Progress(0, 1)
@@ -182,3 +184,18 @@ def test_rules_say_what_must_be_known_of_them(rule, scheduled, drawn):
     assert (len(choices) > 1) == drawn
     lengths = {len(chosen(rule, scores, Progress(0, total))) for total in (1, 3, 40)}
     assert (len(lengths) > 1) == scheduled
+
+
+def test_path_planning_masks_the_least_sure_positions_of_a_hole_again():
+    """⌊5 · (1 - 1/2)⌋ = 2 of them after the first of two steps, none after the last; ties from left to right."""
+    rule, masked = PathPlanning(), torch.tensor([True, False, True, False, True])
+    scores = torch.tensor([0.9, 0.2, 0.1, 0.8, 0.2])
+    first = rule(scores, masked, Progress(0, 2), torch.Generator())
+    assert (first.commit.tolist(), first.remask.tolist()) == ([0, 4], [1])
+    for index in (1, 2, 7):
+        last = rule(scores, masked, Progress(index, 2), torch.Generator())
+        assert (last.commit.tolist(), last.remask.tolist()) == ([0, 2, 4], [])
+
+
+def test_a_single_schedule_commits_one():
+    assert [single(masks, Progress(3, 4)) for masks in (1, 2, 50)] == [1, 1, 1]

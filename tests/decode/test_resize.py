@@ -61,13 +61,28 @@ def test_an_expansion_uses_the_budget_up_and_a_deletion_does_not():
 def test_expand_tokens_beyond_the_room_are_not_chosen_leftmost_first():
     resizer = Resizer(canvas_of(), Resizing(EXPAND, frozenset(), longest=20, budget=1))
     tokens = torch.tensor([EXPAND, 9, EXPAND, EXPAND])
-    assert resizer.within_room(torch.tensor([1, 2, 3]), tokens).tolist() == [1, 2]
+    assert resizer.within_room(torch.tensor([1, 2, 3]), torch.tensor([1, 2, 3, 5]), tokens).tolist() == [1, 2]
 
 
 def test_without_such_tokens_nothing_is_resized():
     canvas = canvas_of()
     resizer, chosen = Resizer(canvas, None), torch.tensor([0, 1])
     assert resizer.room == 0
-    assert resizer.within_room(chosen, torch.tensor([EXPAND, DELETE])) is chosen
+    assert resizer.within_room(chosen, torch.tensor([1, 2]), torch.tensor([EXPAND, DELETE])) is chosen
+    assert not list(resizer.barred())
     assert committed(canvas, resizer, {1: EXPAND, 2: DELETE}) == []
     assert canvas.tokens.tolist()[:4] == [0, EXPAND, DELETE, MASK]
+
+
+def test_a_hole_stays_within_its_bounds_and_the_room_of_the_canvas():
+    """What would lead beyond is barred at the holes that it concerns, and of several tokens of a step the first fit."""
+    canvas, bounds = canvas_of(), ((2, 3), (3, 9))
+    resizer = Resizer(canvas, Resizing(EXPAND, frozenset({DELETE}), longest=20, budget=5, bounds=bounds))
+    assert list(resizer.barred()) == [(Span(1, 4), (EXPAND,)), (Span(5, 8), (DELETE,))]
+    positions, every = torch.tensor([1, 2, 3, 5, 6, 7]), torch.arange(6)
+    for token, fitting in ((DELETE, [0]), (EXPAND, [3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])):
+        assert resizer.within_room(every, positions, torch.full((6,), token)).tolist() == fitting
+    committed(canvas, resizer, {1: DELETE})
+    assert list(resizer.barred()) == [(Span(1, 3), (DELETE,)), (Span(4, 7), (DELETE,))]
+    narrow = Resizer(canvas, Resizing(EXPAND, frozenset({DELETE}), longest=len(canvas), budget=5, bounds=bounds))
+    assert [ids for _, ids in narrow.barred()] == [(EXPAND, DELETE)] * 2

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffucli.decode.canvas import Span
-from diffucli.decode.resize import Resizing
 from diffucli.decode.sample import (
     NUCLEUS,
     SURE_LINE_END,
@@ -164,15 +163,9 @@ def test_every_hole_has_a_number_of_its_own():
         Constraints(ends=(3,), min_tokens=(1,)).apply(logits_of(0, 2), torch.arange(2), (Span(0, 1), Span(1, 2)))
 
 
-@pytest.mark.parametrize("may_expand", [True, False])
-def test_a_hole_expands_only_where_it_may(may_expand):
-    """A token that deletes is never barred by it."""
-    logits = logits_of(0, 6)
-    constraints = Constraints(resizing=Resizing(expand=5, delete=frozenset({6}), longest=9, budget=1))
-    ruled = constraints.apply(logits.clone(), torch.arange(6), (), may_expand=may_expand)
-    assert (ruled[:, 5] == -torch.inf).tolist() == [not may_expand] * 6
-    assert torch.equal(ruled[ruled.isfinite()], logits[ruled.isfinite()])
-    assert torch.equal(Constraints().apply(logits.clone(), torch.arange(6), (), may_expand=may_expand), logits)
+def test_late_tokens_wait_whatever_their_score():
+    proposal = Proposal(torch.tensor([3, 7, 4]), torch.tensor([0.9, 0.1, 0.8]), torch.zeros(3))
+    assert Constraints(late=(3, 4)).defer(proposal).scores.tolist() == [-torch.inf, pytest.approx(0.1), -torch.inf]
 
 
 def test_constraints_are_applied_in_place():

@@ -6,14 +6,14 @@ import typing
 
 import pytest
 
-from diffucli.decode.commit import Independent, TopK
+from diffucli.decode.commit import Independent, PathPlanning, TopK, linear, single
 from diffucli.decode.policy import PRESETS
 from diffucli.errors import UsageError
 from diffucli.tasks.options import DecodingOptions, Preset
 
 
 def test_every_preset_can_be_named():
-    assert set(typing.get_args(Preset)) == set(PRESETS)
+    assert set(typing.get_args(Preset)) == {*PRESETS, "published"}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -74,6 +74,7 @@ NO_ORIGIN, ONE_OF_TWO = "add --preset exact, without --alg origin", "leave one o
             "order that --alg-temp draws",
             ONE_OF_TWO,
         ),
+        (DecodingOptions(preset="p2", alg_temp=0.1), "--alg-temp needs a ranked", NO_ORIGIN),
         (DecodingOptions(top_p=0.0), "--top-p 0 is no share", "give a number above 0, at most 1"),
         (DecodingOptions(top_p=1.1), "--top-p 1.1 is no share", "give a number above 0, at most 1"),
     ],
@@ -92,3 +93,49 @@ def test_an_order_that_the_preset_has_anyway_is_no_conflict():
 
 def test_a_seed_is_drawn_where_none_is_given():
     assert len({DecodingOptions().policy().seed for _ in range(20)}) > 1
+
+
+def test_published_is_each_familys_own(checkpoint_of):
+    policies = {
+        name: DecodingOptions(preset="published", seed=0).policy(checkpoint_of(name).family)
+        for name in ("dreamon", "p2", "blockwise", "llada")
+    }
+    assert {name: policy.commit for name, policy in policies.items()} == {
+        "dreamon": TopK(single),
+        "p2": PathPlanning(),
+        "blockwise": TopK(linear),
+        "llada": TopK(linear),
+    }
+    assert (policies["dreamon"].sampling.temperature, policies["dreamon"].sampling.top_p) == (0.2, 0.9)
+    assert (policies["blockwise"].block, policies["blockwise"].cache, policies["blockwise"].stop) == (4, "prefix", True)
+    assert (policies["llada"].ends, policies["llada"].block, policies["llada"].stop) == ("never", None, False)
+
+
+def test_published_settings_can_be_changed_and_may_be_missing(checkpoint, checkpoint_of):
+    family = checkpoint_of("llada").family
+    changed = DecodingOptions(preset="published", ends="late", block=8, temperature=0.5, steps=9).policy(family)
+    assert (changed.ends, changed.block, changed.sampling.temperature, changed.steps) == ("late", 8, 0.5, 9)
+    with pytest.raises(UsageError, match="nobody published settings for this model"):
+        DecodingOptions(preset="published").policy(checkpoint.family)
+    assert DecodingOptions(preset="published", seed=0).policy() == PRESETS["exact"], "before the model is known"
+
+
+@pytest.mark.parametrize(
+    ("options", "family", "message"),
+    [
+        (DecodingOptions(max_length=9), "llada", "--max-length is for models whose holes grow"),
+        (DecodingOptions(expand_budget=9), "dream", "--expand-budget is for models whose holes grow"),
+        (DecodingOptions(block=6), "blockwise", "--block 6 does not divide the 4 positions"),
+        (DecodingOptions(block=8), "blockwise", "--block 8 does not divide"),
+        (DecodingOptions(block=0), "blockwise", "--block 0 does not divide"),
+    ],
+)
+def test_what_a_family_cannot_honour_is_refused(checkpoint_of, options, family, message):
+    with pytest.raises(UsageError, match=message):
+        options.policy(checkpoint_of(family).family)
+
+
+def test_what_a_family_can_honour_is_in_the_policy(checkpoint_of):
+    grown = DecodingOptions(max_length=9, expand_budget=3).policy(checkpoint_of("dreamon").family)
+    assert (grown.max_length, grown.expand_budget) == (9, 3)
+    assert DecodingOptions(block=2).policy(checkpoint_of("blockwise").family).block == 2

@@ -26,10 +26,13 @@ class Base:
     """The vocabulary of a checkpoint that knows no turns."""
 
     def __init__(self, words: Tokenizer) -> None:
-        self.words, self.instruct, self.mask = words, False, words.mask
+        self.words, self.instruct, self.mask, self.family = words, False, words.mask, words.family
 
     def encode(self, text: str) -> list[int]:
         return self.words.encode(text)
+
+    def special_ids(self, name: str) -> list[int]:
+        return self.words.special_ids(name)
 
 
 def test_an_answer_is_the_chat_prompt_with_an_open_fence_and_then_only_masks(words: Tokenizer) -> None:
@@ -97,3 +100,19 @@ def test_a_line_in_a_hole_has_the_ids_it_would_have_in_the_file(words: Tokenizer
     laid = prompt.file(words, [before, "\n"], [0])
     inside = words.encode(prompt.inside(before, line))
     assert [*laid.tokens[: laid.holes[0].start], *inside] == words.encode(before + line)
+
+
+def test_a_dreamons_text_has_a_begin_and_an_end(checkpoint_of) -> None:
+    words = checkpoint_of("dreamon").tokenizer
+    laid = prompt.file(words, ["a = ", "\n"], [3])
+    assert words.decode(laid.tokens) == "<|beginoftext|>a =<|mask|><|mask|><|mask|>\n<|endoftext|>"
+    assert words.decode(laid.tokens[laid.shown.start : laid.shown.stop]) == "a =<|mask|><|mask|><|mask|>\n"
+    assert words.decode(prompt.answer(words, "x", length=1).tokens) == "<|beginoftext|># x\n<|mask|><|endoftext|>"
+
+
+def test_what_is_behind_a_hole_stands_in_front_where_it_is_not_seen(checkpoint_of) -> None:
+    words = checkpoint_of("blockwise").tokenizer
+    laid = prompt.middle(words, words.encode("a = "), "\nb\n", 2, request="do", language=by_name("python"))
+    hole = "".join([words.piece(5).decode()] * 2)
+    assert words.decode(laid.tokens) == f"<[fim-suffix]>\nb\n<[fim-prefix]># do\na = <[fim-middle]>{hole}"
+    assert laid.holes == (Span(len(laid.tokens) - 2, len(laid.tokens)),)

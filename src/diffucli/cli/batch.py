@@ -88,15 +88,17 @@ def batch(
     executor = executor_of(workers, together=together, device=choice.device)
     part = _shard(shard)
     options = choice.decoding()
-    policy = options.policy()
+    options.policy()  # refuses what no model can honour before one is looked for
+    from diffucli.batch import run as running
+    from diffucli.model import registry
+
+    entry = registry.find(choice.model)
+    policy = options.policy(registry.family(entry))
     if samples > 1:
         from diffucli.tasks.options import require_sampling
 
         require_sampling(policy)
-    from diffucli.batch import run as running
-    from diffucli.model import registry
-
-    rows, entry = running.shard_of(_rows(tasks, output), *part), registry.find(choice.model)
+    rows = running.shard_of(_rows(tasks, output), *part)
     require_target(output)
     from diffucli.batch.answers import opened, settings_of, settle
     from diffucli.batch.worker import RowWorker

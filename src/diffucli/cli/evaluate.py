@@ -66,11 +66,12 @@ def evaluate(
     from diffucli.eval import lengths as by_length
     from diffucli.eval.problems import judge
     from diffucli.eval.report import values
+    from diffucli.model import registry
     from diffucli.sandbox import DESCRIPTIONS, Confinement, strongest
     from diffucli.tasks.options import require_sampling
 
     if samples > 1:
-        require_sampling(choice.decoding().policy())
+        require_sampling(choice.decoding().policy(registry.family(registry.find(choice.model))))
     outlet = outlets.opened(records) if records else None
     if records and not outlet:
         require_target(records)

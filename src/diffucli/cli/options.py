@@ -30,8 +30,11 @@ class Preset(StrEnum):
     exact = "exact"
     factor = "factor"
     entropy_bound = "entropy-bound"
+    p2 = "p2"
+    published = "published"
 
 
+Ends = Literal["free", "late", "never"]
 Alg = Literal["confidence", "margin", "entropy", "origin"]
 Cache = Literal["none", "prefix", "dual"]
 Quant = Literal["auto", "nf4", "none"]
@@ -78,6 +81,7 @@ OUTPUT, MODEL, DECODING = "Output", "Model", "Advanced decoding"
 FLAG = ""  # the metavar of an option without a value
 output, model, decoding = (partial(typer.Option, rich_help_panel=panel) for panel in (OUTPUT, MODEL, DECODING))
 
+LONGEST_HOLE = 4096  # tokens
 MODEL_HELP = "Name of a model, or a checkpoint folder. (default: the one that `diffu model use` chose)"
 ADAPTER_HELP = "LoRA adapter of the model: a folder, or what `diffu model pull MODEL --adapter` brought."
 QUANT_HELP = "Weights in four bits (nf4), as they are (none), or what fits and is fastest (auto)."
@@ -96,6 +100,12 @@ STDIN_HELP = "Name of what comes on stdin: for its language and for messages."
 TEMP_HELP = "Sampling temperature; 0 takes the likeliest token. (default: 0)"
 ALG_TEMP_HELP = "Temperature of the ranking; needs --preset exact. (default: 0)"
 TOP_P_HELP = "Draw from the smallest set of tokens with this probability. (default: 1)"
+ENDS_HELP = (
+    "End tokens are written as any other (free), after all others (late), or those that pad not at all (never). "
+    "(default: that of the preset)"
+)
+MAX_LENGTH_HELP = "Tokens up to which a hole grows, of models whose holes grow. (default: 64)"
+BUDGET_HELP = "How often holes may grow in a run, of models whose holes grow. (default: twice --max-length)"
 ALG_HELP = "What ranks the proposals. (default: that of the preset)"
 
 Model = Annotated[
@@ -142,6 +152,16 @@ ByLine = Annotated[
 Reuse = Annotated[Cache | None, decoding("--cache", envvar="DIFFU_CACHE", help=CACHE_HELP)]
 Speculate = Annotated[
     int, decoding("--speculate", envvar="DIFFU_SPECULATE", metavar="N", min=0, max=64, help=SPECULATE_HELP)
+]
+
+EndTokens = Annotated[Ends | None, decoding("--ends", envvar="DIFFU_ENDS", help=ENDS_HELP)]
+MaxLength = Annotated[
+    int | None,
+    decoding("--max-length", envvar="DIFFU_MAX_LENGTH", metavar="N", min=1, max=LONGEST_HOLE, help=MAX_LENGTH_HELP),
+]
+ExpandBudget = Annotated[
+    int | None,
+    decoding("--expand-budget", envvar="DIFFU_EXPAND_BUDGET", metavar="N", min=0, max=10**6, help=BUDGET_HELP),
 ]
 
 Verification = Annotated[Verify, output("--verify", envvar="DIFFU_VERIFY", help=VERIFY_HELP)]
@@ -201,6 +221,9 @@ class Choice:
     by_line: ByLine = False
     cache: Reuse = None
     speculate: Speculate = 0
+    ends: EndTokens = None
+    max_length: MaxLength = None
+    expand_budget: ExpandBudget = None
 
     def decoding(self) -> DecodingOptions:
         """The options of decoding as plain values."""

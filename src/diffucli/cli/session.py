@@ -148,7 +148,8 @@ def _load(
     tell(f"{name}: importing torch")
     from diffucli.model.load import load
 
-    policy = choice.decoding().policy()
+    options = choice.decoding()
+    options.policy()  # refuses what no model can honour before one is loaded
     checkpoint = load(
         entry.folder,
         device=choice.device,
@@ -159,7 +160,7 @@ def _load(
     tell(f"{name}: laying out the canvas")
     from diffucli.tasks import fill, generate  # noqa: F401 — so that the first frame comes as soon as this is gone
 
-    return checkpoint, policy
+    return checkpoint, options.policy(checkpoint.family)
 
 
 def _other_base(entry: Entry, adapter: Adapter | None) -> str:
@@ -193,6 +194,7 @@ def _plain(policy: Policy) -> dict[str, Any]:
         "by_line": policy.by_line,
         "cache": policy.cache,
         "speculate": policy.speculate,
+        "ends": policy.ends,
     }
 
 

@@ -232,11 +232,11 @@ def _compare(
     from diffucli.tasks.generate import Request, generate
     from diffucli.trace.order import order_of
 
-    rows = []
+    rows, family = [], opened.checkpoint.family
     for request in requests:
         panels = []
         for temperature in temperatures:
-            policy = replace(choice, temperature=temperature, seed=opened.policy.seed).decoding().policy()
+            policy = replace(choice, temperature=temperature, seed=opened.policy.seed).decoding().policy(family)
             task = generate(
                 opened.checkpoint,
                 Request(streams.words(request, name="the request"), length=length),

@@ -35,6 +35,9 @@ class Canvas:
     Holes consist of masks at first, unless they are `written`. A mask is *open* as long as it is to be written: an end
     token (one of `ends`) in a hole closes that hole, so the masks behind it stay masks. A position outside the holes
     never changes its token, only its index when a hole in front of it is resized.
+
+    align: windows end at its multiples, and an end token closes its hole from the next multiple on, as the blocks of
+    block-causal attention ask: what stands in a block is written together.
     """
 
     def __init__(
@@ -45,12 +48,13 @@ class Canvas:
         mask: int,
         ends: frozenset[int] = frozenset(),
         written: bool = False,
+        align: int = 1,
     ) -> None:
         self.tokens = torch.as_tensor(tokens, dtype=torch.long).cpu().clone()
         self.holes = tuple(sorted(holes, key=lambda hole: (hole.start, hole.stop)))
         edges = [0, *(edge for hole in self.holes for edge in (hole.start, hole.stop)), len(self.tokens)]
         assert edges == sorted(edges), "holes do not overlap and lie inside the canvas"
-        self.mask, self.ends, self.closed = mask, ends, False
+        self.mask, self.ends, self.align, self.closed = mask, ends, align, False
         self._end_ids = torch.tensor(sorted(ends), dtype=torch.long)
         if not written:
             for hole in self.holes:
@@ -129,7 +133,7 @@ class Canvas:
         """
         block: Span | None = None
         for piece in self._pieces(len(self) if size is None else size):
-            if block and (size is None or piece.stop - block.start <= size):
+            if block and (size is None or piece.stop <= self._edge(block.start, size)):
                 block = Span(block.start, piece.stop)
                 continue
             if block:
@@ -140,8 +144,16 @@ class Canvas:
 
     def _pieces(self, size: int) -> Iterator[Span]:
         for hole in self.holes:
-            for start in range(hole.start, hole.stop, size):
-                yield Span(start, min(start + size, hole.stop))
+            start = hole.start
+            while start < hole.stop:
+                stop = min(self._edge(start, size), hole.stop)
+                yield Span(start, stop)
+                start = stop
+
+    def _edge(self, start: int, size: int) -> int:
+        """Where a window of at most `size` from `start` on ends."""
+        aligned = (start + size) // self.align * self.align
+        return aligned if aligned > start else start + size
 
     def _hole_at(self, start: int, stop: int) -> int:
         """The index of the hole that holds start … stop, before one that only ends there."""
@@ -156,12 +168,14 @@ class Canvas:
         self.holes = (*before, Span(hole.start, hole.stop + delta), *moved)
 
     def _recompute_open(self) -> None:
-        """Finds anew which masks are open: in each hole those before its first end token."""
+        """Finds anew which masks are open: in each hole those that its first end token does not close."""
         self._inside = torch.zeros(len(self.tokens), dtype=torch.bool)
         self._open, self.closed = self._inside.clone(), False
         for hole in self.holes:
             self._inside[hole.start : hole.stop] = True
-            tokens = self.tokens[hole.start : hole.stop]
-            ended = torch.isin(tokens, self._end_ids).cumsum(0) > 0
-            self.closed |= bool(ended.any())
-            self._open[hole.start : hole.stop] = (tokens == self.mask) & ~ended
+            stop = hole.stop
+            ended = torch.isin(self.tokens[hole.start : stop], self._end_ids).nonzero()
+            if len(ended):
+                first, self.closed = hole.start + int(ended[0]), True
+                stop = min((first // self.align + 1) * self.align, stop)
+            self._open[hole.start : stop] = self.tokens[hole.start : stop] == self.mask

@@ -78,6 +78,12 @@ def linear(masks: int, progress: Progress) -> int:
     return -(-masks // max(progress.total - progress.index, 1))
 
 
+def single(masks: int, progress: Progress) -> int:
+    """One (DreamOn)."""
+    del masks, progress
+    return 1
+
+
 def dream(masks: int, progress: Progress) -> int:
     """int(masks left · (1 - s/t)), all at the last step; t, s = neighbours of linspace(1, 1e-3, total + 1) (Dream)."""
     return masks if progress.last else int(masks * _rate(progress))
@@ -178,6 +184,26 @@ class EntropyBound:
         order = ranked(scores)
         entropies = -scores[order]
         return _up_to_last(order, entropies.cumsum(0) - entropies <= self.gamma)
+
+
+@dataclass(frozen=True, slots=True)
+class PathPlanning:
+    """All of a hole's positions but the ⌊n · (1 - (i + 1) / steps)⌋ with the lowest scores hold a token after step i.
+
+    Those among the low ones that held a token are masked again (P2, arXiv 2502.03540).
+    """
+
+    asks: ClassVar[Asks] = "hole"
+    scheduled: ClassVar[bool] = True
+    drawn: ClassVar[bool] = False
+
+    def __call__(self, scores: Tensor, masked: Tensor, progress: Progress, rng: torch.Generator) -> Decision:
+        """See `Rule`."""
+        del rng
+        count = len(scores) * max(progress.total - progress.index - 1, 0) // progress.total
+        low = torch.zeros(len(scores), dtype=torch.bool)
+        low[ranked(-scores)[:count]] = True
+        return Decision((masked & ~low).nonzero()[:, 0], (~masked & low).nonzero()[:, 0])
 
 
 def ranked(scores: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from diffucli.decode.canvas import Span
 from diffucli.decode.commit import Progress
 from diffucli.decode.predict import Answer, BatchNetwork, Predictor, Query
 from diffucli.decode.resize import Resizer
-from diffucli.decode.sample import propose
+from diffucli.decode.sample import ban, propose
 from diffucli.errors import as_out_of_memory
 from diffucli.events import Event, Finished, Reason, Started, Stepped
 
@@ -50,10 +50,12 @@ def denoise(canvas: Canvas, policy: Policy, constraints: Constraints) -> Run[Fin
         assert isinstance(answer, Answer), "a driver answers queries"
         if sampling_rng.device != answer.logits[0].device:
             sampling_rng = torch.Generator(answer.logits[0].device).manual_seed(policy.seed)
-        logits = constraints.apply(answer.logits[0], positions, canvas.holes, may_expand=resizer.room > 0)
+        logits = constraints.apply(answer.logits[0], positions, canvas.holes)
+        for hole, ids in resizer.barred():
+            ban(logits, positions, hole, ids)
         proposal = constraints.defer(propose(logits, policy.sampling, sampling_rng).cpu())
         decision = policy.commit(proposal.scores, canvas.is_open(positions), progress, order_rng)
-        chosen = resizer.within_room(decision.commit.sort().values, proposal.tokens)
+        chosen = resizer.within_room(decision.commit.sort().values, positions, proposal.tokens)
         of = positions, proposal.tokens, proposal.scores, proposal.logprobs
         where, tokens, scores, logprobs = (tuple(each[chosen].tolist()) for each in of)
         remasked = tuple(positions[decision.remask.sort().values].tolist())
@@ -85,15 +87,19 @@ def schedule(canvas: Canvas, policy: Policy) -> Iterator[tuple[Span, Progress]]:
     """A window and a place in its schedule for every step, as long as masks are open.
 
     The first block with open masks is written, so a mask that opens again behind it is visited again. Each visit of a
-    block gets its share of the schedule, by the masks that it has then.
+    block gets its share of the schedule: by the masks that it has then, or if the canvas is aligned, as each block.
     """
+    share = 0
+    if policy.steps is not None and canvas.align > 1:
+        share = max(policy.steps // max(sum(1 for _ in canvas.blocks(policy.block)), 1), 1)
     total, seen = max(canvas.masks_left, 1), 0
     start, index, steps = -1, 0, 0
     while (window := canvas.window(policy.block)) is not None:
         if window.start != start:
             before, seen = seen, seen + len(canvas.open_masks(window))
             length = total if policy.steps is None else policy.steps
-            start, index, steps = window.start, 0, max(length * seen // total - length * before // total, 1)
+            start, index = window.start, 0
+            steps = share or max(length * seen // total - length * before // total, 1)
         yield window, Progress(index, steps)
         index += 1
 

@@ -6,13 +6,17 @@ A published decoding method is a policy, never a loop of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from diffucli.decode.commit import EntropyBound, Factor, Rule, Threshold, TopK, linear
+from diffucli.decode.commit import EntropyBound, Factor, PathPlanning, Rule, Threshold, TopK, linear
 from diffucli.decode.sample import GREEDY, Sampling
 
 if TYPE_CHECKING:
     from diffucli.decode.predict import Cache
+
+
+Ends = Literal["free", "late", "never"]
+LONGEST_HOLE = 64  # tokens of a hole that grows, as published for DreamOn
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,10 @@ class Policy:
     case; None: more than any schedule takes. block: longest window written at a time; None: the whole canvas.
     by_line: a block ends early, where a line surely ends. cache: the keys and values reused within a window: "prefix"
     of what stands before it, "dual" of both sides, "none". stop: an end token closes its hole. seed: of every draw.
-    speculate: guesses of the next canvases that are evaluated with each forward; what is written is the same.
+    speculate: guesses of the next canvases that are evaluated with each forward; what is written is the same. ends:
+    whether end tokens may be written as any other ("free"), after all others ("late"), or those that pad not at all
+    ("never"). max_length: tokens up to which a hole grows, of checkpoints whose holes grow. expand_budget: how often
+    they may grow in a run; None: twice max_length.
     """
 
     commit: Rule
@@ -37,6 +44,9 @@ class Policy:
     stop: bool = True
     seed: int = 0
     speculate: int = 0
+    ends: Ends = "free"
+    max_length: int = LONGEST_HOLE
+    expand_budget: int | None = None
 
     def __post_init__(self) -> None:
         if self.speculate < 0:
@@ -49,6 +59,7 @@ PRESETS = {
     "balanced": Policy(Threshold(0.95), OWN_SCORES, block=32, cache="dual"),
     "fast": Policy(Threshold(0.9), OWN_SCORES, block=64, cache="dual"),
     "factor": Policy(Factor(1.0), OWN_SCORES, block=32, cache="dual"),
+    "p2": Policy(PathPlanning()),
     "entropy-bound": Policy(EntropyBound(0.1), Sampling(order="entropy", tempered=False), block=32, cache="dual"),
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from diffucli.events import Resized
 
 if TYPE_CHECKING:
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from diffucli.decode.canvas import Canvas
+    from diffucli.decode.canvas import Canvas, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,14 @@ class Resizing:
     """The tokens and their limits.
 
     expand: becomes two masks. delete: ids whose position goes away. longest: a canvas of so many tokens does not grow.
-    budget: how often a run may expand.
+    budget: how often a run may expand. bounds: for each hole, the fewest and the most tokens; () for no bounds.
     """
 
     expand: int
     delete: frozenset[int]
     longest: int
     budget: int
+    bounds: tuple[tuple[int, int], ...] = ()
 
 
 class Resizer:
@@ -42,12 +45,32 @@ class Resizer:
             return 0
         return max(min(self._resizing.longest - len(self._canvas), self._resizing.budget - self._expansions), 0)
 
-    def within_room(self, chosen: Tensor, tokens: Tensor) -> Tensor:
-        """Of the indexes `chosen` `[k]` into `tokens` `[n]`, in order, those that there is room for."""
-        if self._resizing is None:
+    def barred(self) -> Iterator[tuple[Span, tuple[int, ...]]]:
+        """Where which of the tokens may not be written now."""
+        if (resizing := self._resizing) is None:
+            return
+        for hole, fewer, more in self._rooms(resizing):
+            ids = (*([resizing.expand] if more < 1 else []), *(resizing.delete if fewer < 1 else ()))
+            yield hole, ids
+
+    def within_room(self, chosen: Tensor, positions: Tensor, tokens: Tensor) -> Tensor:
+        """Of the indexes `chosen` `[k]` into `positions` and `tokens` `[n]`, in order, those that there is room for."""
+        if (resizing := self._resizing) is None:
             return chosen
-        expands = tokens[chosen] == self._resizing.expand
-        return chosen[~expands | (expands.cumsum(0) <= self.room)]
+        expands = tokens[chosen] == resizing.expand
+        deletes = torch.isin(tokens[chosen], torch.tensor(sorted(resizing.delete), dtype=torch.long))
+        keeps = torch.ones(len(chosen), dtype=torch.bool)
+        for hole, fewer, more in self._rooms(resizing):
+            inside = (positions[chosen] >= hole.start) & (positions[chosen] < hole.stop)
+            for resizes, most in ((inside & expands, more), (inside & deletes, fewer)):
+                keeps &= ~resizes | (resizes.cumsum(0) <= most)
+        return chosen[keeps & (~expands | ((expands & keeps).cumsum(0) <= self.room))]
+
+    def _rooms(self, resizing: Resizing) -> Iterator[tuple[Span, int, int]]:
+        """For each hole by how many tokens it may shrink and grow now."""
+        bounds = resizing.bounds or ((0, 1 << 30),) * len(self._canvas.holes)
+        for hole, (low, high) in zip(self._canvas.holes, bounds, strict=True):
+            yield hole, len(hole) - low, min(high - len(hole), self.room)
 
     def resize(self, positions: Sequence[int], tokens: Sequence[int]) -> Iterator[Resized]:
         """Lengthens and shortens holes where such `tokens` were committed at `positions`, from right to left."""

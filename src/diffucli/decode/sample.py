@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from diffucli.decode.canvas import Span
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from diffucli.decode.canvas import Span
     from diffucli.decode.resize import Resizing
 
 Order = Literal["confidence", "margin", "entropy", "origin"]
@@ -65,8 +66,9 @@ class Constraints:
     forbidden: ids that are never written. vocab_size: the network's rows from there on were never trained. ends: ids
     that may not stand among the first `min_tokens` positions of a hole (one number a hole). line_ends: ids with a
     newline; what stands behind the first sure one waits until that line is written (after AdaBlock, arXiv 2509.26432).
-    resizing: tokens that change a hole's length. not_first: for each hole, ids that may not be its first token.
-    banned: (position, id) pairs, of canvases whose holes do not change their length.
+    late: ids that are written after all others. resizing: tokens that change a hole's length. not_first: for each hole,
+    ids that may not be its first token. banned: (position, id) pairs, of canvases whose holes do not change their
+    length.
     """
 
     forbidden: tuple[int, ...] = ()
@@ -74,18 +76,17 @@ class Constraints:
     ends: tuple[int, ...] = ()
     min_tokens: tuple[int, ...] = ()
     line_ends: Tensor | None = None
+    late: tuple[int, ...] = ()
     resizing: Resizing | None = None
     not_first: tuple[tuple[int, ...], ...] = ()
     banned: tuple[tuple[int, int], ...] = ()
 
-    def apply(self, logits: Tensor, positions: Tensor, holes: Sequence[Span], *, may_expand: bool = True) -> Tensor:
+    def apply(self, logits: Tensor, positions: Tensor, holes: Sequence[Span]) -> Tensor:
         """`logits` `[n, V]` for `positions` `[n]` (on the CPU) with what may not be written at -inf, in place."""
         if self.vocab_size is not None:
             logits[:, self.vocab_size :] = -torch.inf
         if self.forbidden:
             logits[:, list(self.forbidden)] = -torch.inf
-        if self.resizing and not may_expand:
-            logits[:, self.resizing.expand] = -torch.inf
         if self.ends and any(self.min_tokens):
             early = torch.zeros(len(positions), dtype=torch.bool)
             for hole, count in zip(holes, self.min_tokens, strict=True):
@@ -94,13 +95,16 @@ class Constraints:
             if len(rows):
                 logits[rows, list(self.ends)] = -torch.inf
         for hole, ids in zip(holes, self.not_first, strict=False):
-            _ban(logits, positions, hole.start, ids)
+            ban(logits, positions, Span(hole.start, hole.start + 1), ids)
         for position, token in self.banned:
-            _ban(logits, positions, position, (token,))
+            ban(logits, positions, Span(position, position + 1), (token,))
         return logits
 
     def defer(self, proposal: Proposal) -> Proposal:
-        """`proposal` (on the CPU, by confidence, in order) with scores of -inf for what has to wait."""
+        """`proposal` (on the CPU, in order; by confidence, if lines end) with scores of -inf for what has to wait."""
+        if self.late:
+            waits = torch.isin(proposal.tokens, torch.tensor(self.late))
+            proposal = replace(proposal, scores=proposal.scores.masked_fill(waits, -torch.inf))
         if self.line_ends is None:
             return proposal
         ends = torch.isin(proposal.tokens, self.line_ends)
@@ -109,9 +113,9 @@ class Constraints:
         return replace(proposal, scores=proposal.scores.masked_fill(behind, -torch.inf))
 
 
-def _ban(logits: Tensor, positions: Tensor, position: int, ids: Sequence[int]) -> None:
-    """Sets the logits of `ids` at `position` to -inf, if it is among `positions`."""
-    rows = (positions == position).nonzero().to(logits.device)
+def ban(logits: Tensor, positions: Tensor, span: Span, ids: Sequence[int]) -> None:
+    """Sets the logits `[n, V]` of `ids` to -inf at those of `positions` `[n]` that lie in `span`."""
+    rows = ((positions >= span.start) & (positions < span.stop)).nonzero().to(logits.device)
     if len(rows) and ids:
         logits[rows, list(ids)] = -torch.inf
 

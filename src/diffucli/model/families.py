@@ -132,7 +132,9 @@ def stable_diffcoder(clues: Clues) -> Family:
         template=None if clues.is_base else clues.own_template(SEED_CHAT),
         fim=SEED_FIM,
         keys=SEED_KEYS,
-        published=Recipe(0.0, order="confidence", commits="linear", block=_block(clues.values)),
+        published=Recipe(
+            0.0, order="confidence", commits="linear", block=_block(clues.values), cache="prefix", stops=True
+        ),
     )
 
 

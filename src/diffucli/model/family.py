@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Commits = Literal["dream", "linear", "single", "p2"]
 Ends = Literal["free", "late", "never"]
+Order = Literal["confidence", "margin", "entropy", "origin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,18 @@ class Recipe:
 
     commits: "dream" (its schedule), "linear" (as many in each step), "single" (one a step) or "p2" (path planning).
     order: what proposals are ranked by. block: longest window, None for the whole canvas. ends: whether end tokens
-    may be written as any other ("free"), after all others ("late"), or, those that pad, not at all ("never").
+    may be written as any other ("free"), after all others ("late"), or, those that pad, not at all ("never"). cache:
+    whose keys and values are kept. stops: an end token ends the text.
     """
 
     temperature: float
     top_p: float = 1.0
-    order: str = "entropy"
+    order: Order = "entropy"
     commits: Commits = "dream"
     block: int | None = None
     ends: Ends = "free"
+    cache: Literal["none", "prefix", "dual"] = "none"
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True)

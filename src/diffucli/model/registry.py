@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from diffucli import files, settings
 from diffucli.errors import BadCheckpoint, ModelError
-from diffucli.model import store
+from diffucli.model import families, store
 from diffucli.model.adapter import is_adapter
 from diffucli.model.checkpoint import CONFIG, NF4, bits_per_weight, read_object, shards, tensor_sizes
 from diffucli.model.families import read_config, read_family
@@ -187,18 +187,23 @@ def remove(name: str, *, linked: bool = False) -> int:
     return freed
 
 
+def family(entry: Entry) -> Family:
+    """The family of a checkpoint, by its small files alone. Raises BadCheckpoint if it cannot be run."""
+    return families.read(entry.folder, source=entry.record.source if entry.record else "")[1]
+
+
 def facts(entry: Entry) -> Facts:
     """The facts of a checkpoint, from its small files and the headers of its weights. Raises BadCheckpoint."""
     values, source = read_object(entry.folder / CONFIG), entry.record.source if entry.record else ""
-    family = None
+    found = None
     with suppress(BadCheckpoint):
-        family = read_family(entry.folder, values, source=source)
-    config = read_config(values, family.keys if family else ConfigKeys(), name=str(entry.folder))
+        found = read_family(entry.folder, values, source=source)
+    config = read_config(values, found.keys if found else ConfigKeys(), name=str(entry.folder))
     sizes = {name: size for shard in shards(entry.folder) for name, size in tensor_sizes(shard).items()}
     return Facts(
         entry,
         config,
-        family,
+        found,
         size=store.size(entry.folder),
         bits=NF4_BITS if config.quantization == NF4 else bits_per_weight(sizes),
         weights=sum(size for _, size in sizes.values()),

@@ -113,6 +113,10 @@ class Tokenizer:
             raise BadCheckpoint(f"the vocabulary lacks the token {name}", hint=OTHER_CHECKPOINT)
         return found
 
+    def special_ids(self, name: str) -> list[int]:
+        """The id of the special token `name` in a list; none for ""."""
+        return [self.special(name)] if name else []
+
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """The ids of `text`. Names of special tokens in it are plain text, as users' text must be, unless `special`."""
         if special:

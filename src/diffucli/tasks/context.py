@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint
     from diffucli.syntax.languages import Language
 
+FRAME = 3  # special tokens around a text with holes, at most
 LINES = re.compile(r"[^\n]*\n|[^\n]+")  # with their ends; str.splitlines knows ends that no editor counts
 
 
@@ -26,7 +27,7 @@ def crop_context(
     encode = checkpoint.tokenizer.encode
     between = sum(len(encode(part)) for part in parts[1:-1])
     framing = len(prompt.opening(checkpoint.tokenizer, request, language))
-    framing += len(prompt.closing(checkpoint.tokenizer, request))
+    framing += len(prompt.closing(checkpoint.tokenizer, request)) + FRAME
     room = max(checkpoint.config.context - masks - between - framing, 0)
     before, after = LINES.findall(parts[0])[::-1], LINES.findall(parts[-1])
     head = _fitting(encode, before, room * 2 // 3)

@@ -14,6 +14,7 @@ import torch
 from diffucli import files
 from diffucli.decode.lanes import side_by_side
 from diffucli.decode.policy import repair_policy
+from diffucli.decode.resize import Resizing
 from diffucli.decode.sample import Constraints
 from diffucli.errors import UsageError
 from diffucli.tasks.attempt import Attempt, FailedTest, badness
@@ -217,6 +218,14 @@ def _candidate(task: Task, policy: Policy, rounds: int) -> Run[list[Attempt]]:
     return (yield from repaired(decoding, first, task.read, rounds=rounds + mends, thorough=mends))
 
 
+def fitted(policy: Policy, checkpoint: Checkpoint) -> Policy:
+    """`policy` for a checkpoint: where attention is block-causal, no window is longer than a block."""
+    block = checkpoint.family.block
+    if block is None or (policy.block is not None and policy.block <= block):
+        return policy
+    return replace(policy, block=block)
+
+
 def constraints_of(
     checkpoint: Checkpoint,
     policy: Policy,
@@ -227,12 +236,35 @@ def constraints_of(
 ) -> Constraints:
     """What may not be written with this checkpoint. min_tokens: of each hole, before which it may not end."""
     tokenizer = checkpoint.tokenizer
+    if policy.ends == "never":
+        ends, forbidden = ends - tokenizer.padding, forbidden | tokenizer.padding
     return Constraints(
         tuple(sorted(forbidden)),
         tokenizer.vocab_size,
         ends=tuple(sorted(ends)),
         min_tokens=tuple(min_tokens),
         line_ends=torch.tensor(tokenizer.line_ends) if policy.by_line else None,
+        late=tuple(sorted(ends & tokenizer.ends)) if policy.ends == "late" else (),
+    )
+
+
+def growing(
+    constraints: Constraints, checkpoint: Checkpoint, policy: Policy, bounds: Sequence[tuple[int, int]]
+) -> Constraints:
+    """`constraints` with holes that may grow and shrink within `bounds`, the fewest and the most tokens of each.
+
+    Only for checkpoints that have a token for it; their end tokens take a position away.
+    """
+    tokenizer = checkpoint.tokenizer
+    assert checkpoint.family.expand is not None, "only some holes grow"
+    expand, delete = tokenizer.special(checkpoint.family.expand), tokenizer.padding
+    budget = 2 * policy.max_length if policy.expand_budget is None else policy.expand_budget
+    longest = MAX_CONTEXT_FACTOR * checkpoint.config.context
+    return replace(
+        constraints,
+        forbidden=tuple(sorted({*constraints.forbidden} - delete - {expand})),
+        ends=tuple(sorted({*constraints.ends} - delete)),
+        resizing=Resizing(expand, delete, longest, budget, tuple(bounds)),
     )
 
 

@@ -10,17 +10,26 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from diffucli.decode.canvas import Canvas
 from diffucli.decode.lanes import side_by_side, watched
 from diffucli.edit import holes
 from diffucli.tasks import length, prompt
 from diffucli.tasks.attempt import Attempt, faults, token_offsets
 from diffucli.tasks.context import crop_context
 from diffucli.tasks.critics import NewText, depth, warnings_of
-from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Task, check_length, constraints_of, solve
+from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Task, check_length, constraints_of, fitted, growing, solve
 from diffucli.tasks.jobs import Filled, Job
 from diffucli.tasks.verify import Verify, verify_edit
-from diffucli.tasks.write import Decode, Decoding, HoleText, RunOutput, as_last_canvas, composed, default_decode, write
+from diffucli.tasks.write import (
+    Decode,
+    Decoding,
+    HoleText,
+    RunOutput,
+    as_last_canvas,
+    canvas_of,
+    composed,
+    default_decode,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +61,8 @@ def fill(
     What lies far from the regions is left out where the canvas would be too long, and a note says so. UsageError: even
     the regions and what stands between them are too long.
     """
-    filling = _Filling(checkpoint, job, instruction, verify, decode)
+    policy = fitted(policy, checkpoint)
+    filling = _Filling(checkpoint, job, instruction, verify, decode, policy)
     notes = check_length(checkpoint, filling.longest) or filling.notes
     decoding = filling.decoding(policy, padded=False)
     task = Task("mend" if job.targets.mends else "fill", filling.first, filling.read, decoding)
@@ -68,25 +78,36 @@ class _Filling:
     instruction: str | None
     verify: Verify
     decode: Decode
+    policy: Policy
 
     def __post_init__(self) -> None:
         """Finds what does not change from try to try."""
         tokenizer, regions = self.checkpoint.tokenizer, self.job.targets.regions
         parts, self._olds = _parts(self.job)
         self._old_tokens = [len(tokenizer.encode(old)) for old in self._olds]
-        pads = self.checkpoint.config.hole_padding
-        self.sizes = [length.sizes(n, r.low, r.high, pads=pads) for n, r in zip(self._old_tokens, regions, strict=True)]
+        family, pads = self.checkpoint.family, self.checkpoint.config.hole_padding
+        bounds = [(n, r.low, r.high) for n, r in zip(self._old_tokens, regions, strict=True)]
+        self._growing: list[tuple[int, int]] = []
+        if family.fim is not None:
+            self.sizes = [[length.ended(*each)] for each in bounds]
+        elif family.expand is not None:
+            grown = [length.growing(*each, most=self.policy.max_length) for each in bounds]
+            self.sizes, self._growing = [[size] for size, _ in grown], [limits for _, limits in grown]
+        else:
+            self.sizes = [length.sizes(*each, pads=pads) for each in bounds]
         self._masks = [max(size.masks for size in sizes) for sizes in self.sizes]
         self._parts, self.notes = crop_context(
             self.checkpoint, parts, masks=sum(self._masks), request=self.instruction, language=self.job.language
         )
         self.longest = len(self._layout(self._masks).tokens)
+        if family.fim is not None and len(regions) > 1:
+            self.notes = (*self.notes, "this model sees one hole at a time, so they are filled one after the other")
         self._blanks = [
             tokenizer.blanks(behind_blank=part.endswith(" ")) if _is_indent(part) else () for part in self._parts[:-1]
         ]
 
-    def decoding(self, policy: Policy, *, padded: bool, only: int | None = None) -> Decoding:
-        """How the holes, or hole number `only`, are written. padded: padding may be written."""
+    def decoding(self, policy: Policy, *, padded: bool, only: int | None = None, grows: bool = False) -> Decoding:
+        """How the holes, or hole number `only`, are written. padded: padding may be written. grows: holes may."""
         tokenizer = self.checkpoint.tokenizer
         ends = frozenset({tokenizer.pad}) if padded else frozenset()
         chosen = slice(None) if only is None else slice(only, only + 1)
@@ -97,12 +118,15 @@ class _Filling:
             forbidden=tokenizer.specials - ends,
             min_tokens=[region.low or 1 for region in self.job.targets.regions][chosen],
         )
+        if self._growing and grows:
+            found = growing(found, self.checkpoint, policy, self._growing[chosen])
         found = replace(found, not_first=tuple(self._blanks[chosen]))
         return Decoding(self.checkpoint, policy, found, self.decode)
 
     def first(self, policy: Policy) -> Run[Attempt]:
         """Writes all holes."""
-        if all(len(sizes) == 1 for sizes in self.sizes) and not any(r.mend for r in self.job.targets.regions):
+        is_free = self.checkpoint.family.fim is None and not any(r.mend for r in self.job.targets.regions)
+        if is_free and all(len(sizes) == 1 for sizes in self.sizes):
             return self.read((yield from self._at_once(policy)))
         outputs: list[RunOutput] = []
         for number, region in enumerate(self.job.targets.regions):
@@ -120,7 +144,7 @@ class _Filling:
     def _at_once(self, policy: Policy) -> Run[RunOutput]:
         """All holes on one canvas, whose lengths are given."""
         padded = any(size.padded for (size,) in self.sizes)
-        return (yield from write(self.decoding(policy, padded=padded), self._layout(self._masks)))
+        return (yield from write(self.decoding(policy, padded=padded, grows=True), self._layout(self._masks)))
 
     def _best_length(self, number: int, known: Sequence[HoleText], policy: Policy) -> Run[RunOutput]:
         """Hole `number` in its best length, behind the `known` texts of the holes in front of it."""
@@ -128,7 +152,7 @@ class _Filling:
         tries, looked = yield from self._promising(number, known)
         told: list[list[Event]] = [[] for _ in tries]
         runs = [
-            watched(write(self.decoding(policy, padded=size.padded, only=number), layout), events.append)
+            watched(write(self.decoding(policy, padded=size.padded, only=number, grows=True), layout), events.append)
             for (size, layout), events in zip(tries, told, strict=True)
         ]
         outputs = yield from side_by_side(runs, shown=len(runs) - 1)
@@ -161,7 +185,7 @@ class _Filling:
         tokenizer, sizes = self.checkpoint.tokenizer, self.sizes[number]
         seen = length.looked_at(sizes, pads=self.checkpoint.config.hole_padding)
         layouts = [self._hole_layout(number, known, size.masks) for size in seen]
-        canvases = [Canvas(layout.tokens, layout.holes, mask=tokenizer.mask) for layout in layouts]
+        canvases = [canvas_of(self.checkpoint, layout) for layout in layouts]
         looks = yield from side_by_side([length.look(each, tokenizer) for each in canvases], shown=None)
         low, old = self.job.targets.regions[number].low or 1, self._old_tokens[number]
         found = {size: look for size, (look, _) in zip(seen, looks, strict=True)}
@@ -181,6 +205,8 @@ class _Filling:
 
     def _joined(self, outputs: Sequence[RunOutput]) -> RunOutput:
         """What several runs wrote, one hole each, as if one had."""
+        if len(outputs) == 1 and self.checkpoint.family.fim is not None:
+            return outputs[0]
         texts = tuple(hole for output in outputs for hole in output.holes)
         return RunOutput(
             self._layout([len(hole.tokens) for hole in texts]),
@@ -225,12 +251,24 @@ class _Filling:
 
     def _hole_layout(self, number: int, known: Sequence[HoleText], masks: int) -> Layout:
         """A canvas on which hole `number` has `masks` masks; those before it are `known`, those behind are masks."""
+        if self.checkpoint.family.fim is not None:
+            return self._middle(number, known, masks)
         behind = len(self.sizes) - number - 1
         layout = self._layout([*(len(hole.tokens) for hole in known), masks, *[DEFAULT_HOLE_TOKENS] * behind])
         tokens = list(layout.tokens)
         for span, hole in zip(layout.holes, known, strict=False):
             tokens[span.start : span.stop] = hole.tokens
         return replace(layout, tokens=tuple(tokens), holes=(layout.holes[number],))
+
+    def _middle(self, number: int, known: Sequence[HoleText], masks: int) -> Layout:
+        """A canvas with hole `number` at its end, behind the text around it; holes behind it have their old text."""
+        tokenizer, tokens = self.checkpoint.tokenizer, list[int]()
+        for part, hole in zip(self._parts, known, strict=False):
+            tokens += [*tokenizer.encode(part.removesuffix(" ")), *hole.tokens]
+        tokens += tokenizer.encode(self._parts[number].removesuffix(" "))
+        behind = zip(self._parts[number + 1 :], [*self._olds[number + 1 :], ""], strict=True)
+        after = "".join(part + old for part, old in behind)
+        return prompt.middle(tokenizer, tokens, after, masks, request=self.instruction, language=self.job.language)
 
     def _layout(self, masks: Sequence[int]) -> Layout:
         return prompt.file(

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 from diffucli.tasks import prompt
 from diffucli.tasks.attempt import Attempt, token_offsets
 from diffucli.tasks.critics import NewText, depth, warnings_of
-from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Result, Task, check_length, constraints_of, solve
+from diffucli.tasks.engine import (
+    DEFAULT_EFFORT,
+    Effort,
+    Result,
+    Task,
+    check_length,
+    constraints_of,
+    fitted,
+    growing,
+    solve,
+)
 from diffucli.tasks.prompt import PYTHON
 from diffucli.tasks.verify import Verify, verify_answer
 from diffucli.tasks.write import Decode, Decoding, HoleText, RunOutput, default_decode, write
@@ -45,11 +55,14 @@ def generate(
     decode: Decode = default_decode,
 ) -> Run[Result]:
     """Writes code for `request`. UsageError: prompt and canvas are longer than the checkpoint can take."""
-    tokenizer = checkpoint.tokenizer
-    layout = prompt.answer(tokenizer, request.text, length=request.length, language=request.language)
-    notes = check_length(checkpoint, len(layout.tokens))
+    tokenizer, policy, length = checkpoint.tokenizer, fitted(policy, checkpoint), request.length
     ends, forbidden = tokenizer.ends | tokenizer.fences, tokenizer.specials - tokenizer.ends
     constraints = constraints_of(checkpoint, policy, ends=ends, forbidden=forbidden, min_tokens=[request.min_tokens])
+    if checkpoint.family.expand is not None:
+        constraints = growing(constraints, checkpoint, policy, [(max(request.min_tokens, 1), length)])
+        length = min(length, policy.max_length)
+    layout = prompt.answer(tokenizer, request.text, length=length, language=request.language)
+    notes = check_length(checkpoint, len(layout.tokens) + request.length - length)
 
     def first(policy: Policy) -> Run[Attempt]:
         return read((yield from write(Decoding(checkpoint, policy, constraints, decode), layout)))
@@ -69,7 +82,7 @@ def generate(
         far = depth(code, request.language, check)
         return Attempt(code, (code,), ended, check, written, warnings, (offsets,), far)
 
-    exact = replace(constraints, ends=(), forbidden=tuple(sorted({*forbidden, *ends})), min_tokens=())
+    exact = constraints_of(checkpoint, policy, ends=frozenset(), forbidden=forbidden | ends, min_tokens=[])
     task = Task("gen", first, read, Decoding(checkpoint, policy, exact, decode))
     return (yield from solve(checkpoint, task, policy, effort, notes))
 

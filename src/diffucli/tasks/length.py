@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PADDED = (6, 12, 20, 40)  # masks of a free hole that may be padded
 EXACT = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16)  # masks of a hole that its text fills
+START = 4  # masks of a hole that grows, as published for DreamOn
+ROOM = 64  # masks of a hole whose text is followed by an end token
 LADDER = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)  # the same for a checkpoint that does not pad
 RATIOS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)  # lengths of a region, as multiples of its old length
 EXTRA_MASKS = 16  # a padded region gets at least so many masks more than its old text had tokens
@@ -80,6 +82,24 @@ def sizes(old: int, low: int | None, high: int | None, *, pads: bool) -> list[Si
         padded |= {high} if pads and shortest < high else set()
     found = [Size(masks, padded=False) for masks in exact if shortest <= masks <= longest and masks]
     return sorted([*found, *(Size(masks, padded=True) for masks in padded if shortest < masks <= longest)])
+
+
+def growing(old: int, low: int | None, high: int | None, *, most: int) -> tuple[Size, tuple[int, int]]:
+    """The masks that a hole begins with that grows and shrinks while it is written, and the bounds of its length.
+
+    A hole without an old text begins short. most: tokens up to which it grows, if no length is given.
+    """
+    low, high = low or 1, high or max(most, old + old // 2)
+    return Size(min(max(old or START, low), high), padded=False), (low, high)
+
+
+def ended(old: int, low: int | None, high: int | None) -> Size:
+    """The masks of a hole that is the end of its canvas, where an end token follows the text.
+
+    A region gets twice the tokens of its old text.
+    """
+    most = high or max(2 * old, ROOM)
+    return Size(most, padded=low != most)
 
 
 def score(output: RunOutput, end: float | None) -> float:

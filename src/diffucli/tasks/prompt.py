@@ -34,15 +34,17 @@ def answer(tokenizer: Tokenizer, request: str, *, length: int, language: Languag
     """A prompt that asks for code, and `length` masks for the code and what closes it."""
     prefix = opening(tokenizer, request, language)
     hole = Span(len(prefix), len(prefix) + length)
-    return Layout((*prefix, *[tokenizer.mask] * length), (hole,), hole, tuple(closing(tokenizer, request)))
+    behind = tokenizer.special_ids(tokenizer.family.close)
+    return Layout((*prefix, *[tokenizer.mask] * length, *behind), (hole,), hole, tuple(closing(tokenizer, request)))
 
 
 def opening(tokenizer: Tokenizer, request: str | None, language: Language = PYTHON) -> list[int]:
     """The prompt up to the code: a chat turn with an open fence, or comments for a checkpoint without chat turns."""
+    begin = tokenizer.special_ids(tokenizer.family.begin)
     if request is None:
-        return []
+        return begin
     if not tokenizer.instruct:
-        return tokenizer.encode(as_comment(request, language))
+        return [*begin, *tokenizer.encode(as_comment(request, language))]
     return tokenizer.chat(request, prefill=PREFILL.format(tag=language.tag))
 
 
@@ -79,7 +81,24 @@ def file(
         tokens += [tokenizer.mask] * size
     tokens += tokenizer.encode(parts[-1])
     shown = Span(start, len(tokens))
-    return Layout((*tokens, *closing(tokenizer, request)), tuple(holes), shown)
+    behind = [*closing(tokenizer, request), *tokenizer.special_ids(tokenizer.family.close)]
+    return Layout((*tokens, *behind), tuple(holes), shown)
+
+
+def middle(
+    tokenizer: Tokenizer, before: Sequence[int], after: str, size: int, *, request: str | None, language: Language
+) -> Layout:
+    """A hole of `size` masks between `before` and `after` for a checkpoint that cannot see what is behind a hole.
+
+    What is behind it stands in front of all, as the checkpoint's FIM template has it. before: ids.
+    """
+    template = tokenizer.family.fim
+    assert template is not None, "only some checkpoints have such a template"
+    suffix, prefix, middle = (tokenizer.special(name) for name in (template.suffix, template.prefix, template.middle))
+    asked = tokenizer.encode(as_comment(request, language)) if request else []
+    tokens = [suffix, *tokenizer.encode(after), prefix, *asked, *before, middle]
+    hole = Span(len(tokens), len(tokens) + size)
+    return Layout((*tokens, *[tokenizer.mask] * size), (hole,), hole)
 
 
 def inside(before: str, text: str) -> str:

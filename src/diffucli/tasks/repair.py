@@ -18,7 +18,7 @@ from diffucli.decode.loop import ask
 from diffucli.events import Finished, Resized, Started, Stepped
 from diffucli.syntax.indentation import is_about_indentation, reindented
 from diffucli.tasks.attempt import faults
-from diffucli.tasks.write import HoleText, composed, write_on
+from diffucli.tasks.write import HoleText, canvas_of, composed, write_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,7 +122,7 @@ def _cost(before: Attempt, after: Attempt, edit: Edit) -> float:
 def _try(decoding: Decoding, before: RunOutput, edit: Edit) -> Run[RunOutput]:
     """What becomes of a text by an edit."""
     layout = composed(before.layout, before.holes)
-    canvas = Canvas(layout.tokens, layout.holes, mask=decoding.checkpoint.tokenizer.mask, written=True)
+    canvas = canvas_of(decoding.checkpoint, layout, written=True)
     hole, old = layout.holes[edit.hole], before.holes[edit.hole]
     shown = (layout.shown.start, layout.shown.stop)
     started = Started(layout.tokens, canvas.mask, canvas.spans, shown)

@@ -116,8 +116,15 @@ def composed(layout: Layout, holes: Sequence[HoleText]) -> Layout:
 def write(decoding: Decoding, layout: Layout) -> Run[RunOutput]:
     """Writes the holes of `layout`."""
     ends = frozenset(decoding.constraints.ends) if decoding.policy.stop else frozenset()
-    canvas = Canvas(layout.tokens, layout.holes, mask=decoding.checkpoint.tokenizer.mask, ends=ends)
-    return (yield from write_on(decoding, layout, canvas))
+    return (yield from write_on(decoding, layout, canvas_of(decoding.checkpoint, layout, ends=ends)))
+
+
+def canvas_of(
+    checkpoint: Checkpoint, layout: Layout, *, ends: frozenset[int] = frozenset(), written: bool = False
+) -> Canvas:
+    """The canvas of a layout for this checkpoint. ends, written: as `Canvas` has them."""
+    mask, align = checkpoint.tokenizer.mask, checkpoint.family.block or 1
+    return Canvas(layout.tokens, layout.holes, mask=mask, ends=ends, written=written, align=align)
 
 
 def write_on(decoding: Decoding, layout: Layout, canvas: Canvas, before: Sequence[Event] = ()) -> Run[RunOutput]:

@@ -57,7 +57,9 @@ def policies(presets: Sequence[Preset] | None) -> dict[str, Policy]:
     """The policies of `presets`, or of all presets, by name."""
     from diffucli.decode.policy import PRESETS
 
-    return {name.value: PRESETS[name] for name in presets or list(Preset)}
+    if Preset.published in (presets or ()):
+        raise UsageError("published is another preset for each model", hint="name the others")
+    return {name: PRESETS[name] for name in ([each.value for each in presets] if presets else PRESETS)}
 
 
 def names(yardsticks: Sequence[Against] | None) -> list[str]:
