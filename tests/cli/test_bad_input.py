@@ -34,7 +34,7 @@ TAIL = """
 The files: `good.py` parses; `hole.py` holds a `???`; `broken.py` does not parse; `latin.py` is Latin-1 without a coding
 comment; `data.bin` is binary; `big.py` is larger than 10 MB; `long.py` has 5,000 lines; `notes.txt` is prose;
 `empty.txt` is empty; `classes.py` has the methods `Cfg.load` and `Db.load`; `locked.py` is read-only; `folder` is a folder; `pipe` is a named pipe; `damaged` is a
-checkpoint folder whose config.json was cut off; `rank0`, `dora`, `strange`, `pickled` and `wide` are folders with an
+checkpoint folder whose config.json was cut off; `llama` and `qwen2` are checkpoints of other networks; `rank0`, `dora`, `strange`, `pickled` and `wide` are folders with an
 adapter: of rank 0, with DoRA, for layers of another network, with a pickle, and for a model twice as wide.
 
 What is in none of the rows above should not happen; if it does, it is one line too: `diffu: internal error: … (set DIFFU_DEBUG=1
@@ -173,7 +173,7 @@ ROWS = [
     ),
     Row(
         "diffu gen x --preset best",
-        "diffu: Invalid value for '--preset': 'best' is not one of 'balanced', 'fast', 'exact', 'factor', 'entropy-bound' (diffu gen --help)",
+        "diffu: Invalid value for '--preset': 'best' is not one of 'balanced', 'fast', 'exact', 'factor', 'entropy-bound', 'p2', 'published' (diffu gen --help)",
     ),
     Row(
         "diffu gen x --alg margin",
@@ -361,6 +361,28 @@ ROWS = [
         3,
         answer="def f(:",
     ),
+    Row(
+        "diffu gen x --preset published",
+        "diffu: nobody published settings for this model (use balanced, fast or exact)",
+    ),
+    Row(
+        "diffu gen x --max-length 9",
+        "diffu: --max-length is for models whose holes grow, and this one's do not (use --length)",
+    ),
+    Row(
+        "diffu fill hole.py --expand-budget 9",
+        "diffu: --expand-budget is for models whose holes grow, and this one's do not (use --length)",
+    ),
+    Row(
+        "diffu gen x -m llama",
+        "diffu: llama cannot be run (model_type 'llama'): neither its architectures nor its auto_map name a DiffCoder, so it is no diffusion model (…)",
+        4,
+    ),
+    Row(
+        "diffu gen x -m qwen2",
+        "diffu: qwen2 cannot be run (model_type 'qwen2'): its tokenizer names no mask token, so it is no diffusion model (…)",
+        4,
+    ),
     Row("diffu check", "diffu: there is no file to check (name one, or pipe text into it)"),
     Row("diffu check notes.txt", "diffu: notes.txt: its language is not known (say it with -l)"),
     Row("diffu undo", "diffu: there is nothing to undo (diffu undo --list shows past writes)"),
@@ -399,6 +421,10 @@ def files() -> None:
     os.mkfifo("pipe")
     Path("damaged").mkdir()
     Path("damaged/config.json").write_text('{"model_type": "Dre')
+    for name in ("llama", "qwen2"):
+        Path(name).mkdir()
+        Path(name, "config.json").write_text(json.dumps({"model_type": name}))
+        Path(name, "tokenizer_config.json").write_text("{}")
     _write_adapters()
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -227,3 +228,21 @@ def test_keys_that_a_family_does_not_rename_stay():
     assert keys.translated({"a": 5, "e": 4, "f": 6}) == {"a": 5, "b": 5, "d": 2, "e": 4, "f": 6}
     with pytest.raises(ValueError, match="c 2 is not supported, only 1 is"):
         keys.translated({"c": 2})
+
+
+def test_the_page_has_a_row_for_every_family_and_names_files_that_there_are(golden_of):
+    """A stranger adds a family by it."""
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "families.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    found = [read(golden_of(name))[1] for name in ("dream", "dreamon", "p2", "blockwise", "llada")]
+    assert list(rows) == [family.name for family in found]
+    for family in found:
+        assert ("shifted by one" in rows[family.name]) is bool(family.shift)
+        assert (f"blocks of {family.block}" in rows[family.name]) is (family.block is not None)
+    places = re.findall(r"`((?:src|tests|model|decode|tasks)/[\w/.-]+?)(?:: (\w+))?`", page)
+    assert len(places) >= 10
+    for path, name in places:
+        place = root / path if path.startswith(("src", "tests")) else root / "src" / "diffucli" / path
+        assert place.exists(), path
+        assert not name or name in place.read_text(encoding="utf-8"), (path, name)

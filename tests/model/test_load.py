@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
-from diffucli.model import families, memory, nf4, store
+from diffucli.model import chat_template, families, memory, nf4, store
 from diffucli.model import load as module
 from diffucli.model.family import Recipe
 from diffucli.model.load import DTYPES, find_device, load
@@ -247,6 +247,114 @@ def test_a_bad_checkpoint_is_one_clear_line(folder, name):
     assert len(message) < 400 + len(str(folder))
     assert caught.value.hint
     assert caught.value.exit_code == 4
+
+
+def changed(name: str, **changes: object):
+    """A JSON file with `changes`; None takes a key away."""
+
+    def damage(folder: Path) -> None:
+        values = json.loads((folder / name).read_text()) | changes
+        (folder / name).write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
+
+    return damage
+
+
+def template(text: object):
+    return changed("tokenizer_config.json", chat_template=text)
+
+
+def in_tokenizer(**changes: object):
+    return changed("tokenizer.json", **changes)
+
+
+def without_mask(folder: Path) -> None:
+    text = (folder / "tokenizer.json").read_text()
+    (folder / "tokenizer.json").write_text(text.replace("<|mdm_mask|>", "<|other|>"))
+    changed("tokenizer_config.json", added_tokens_decoder=None)(folder)
+
+
+def moved_token(folder: Path) -> None:
+    tokens = json.loads((folder / "tokenizer_config.json").read_text())["added_tokens_decoder"]
+    changed("tokenizer_config.json", added_tokens_decoder=tokens | {"400": tokens.pop("6")})(folder)
+
+
+def with_biases(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"model.layers.0.self_attn.q_proj.bias": torch.zeros(64)}, folder / "model.safetensors")
+
+
+def other_names(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(
+        {name.replace("wte", "embed_tokens"): each for name, each in tensors.items()}, folder / "model.safetensors"
+    )
+
+
+ROLES = "special_tokens_map.json"
+LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+VOCABULARY = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
+BAD_FAMILIES: dict[str, tuple[str, Callable[[Path], object], str]] = {  # family, damage, what is said
+    "a llama": ("blockwise", changed("config.json", architectures=["LlamaForCausalLM"], auto_map=None), "no diffusion"),
+    "a qwen2": ("p2", changed("tokenizer_config.json", mask_token=None), "names no mask token, so it is no diffusion"),
+    "a gpt2": ("llada", config(model_type="gpt2"), "(model_type 'gpt2'): the model_types that are supported are"),
+    "experts": ("llada", config(model_type="llada_moe"), "layers of several experts are not supported"),
+    "another expand token": ("dreamon", config(expand_token_id=17), "expand_token_id 17, and the vocabulary 489"),
+    "holes grow without a limit": ("dreamon", config(max_position_embeddings=None), "max_position_embeddings must be"),
+    "a template that raises": ("llada", template("{{ raise_exception('not today') }}"), "rendered: not today"),
+    "a template that does not parse": ("llada", template("{% for %}"), "the chat template cannot be rendered: "),
+    "a template that loops": ("llada", template(LOOP), "the chat template cannot be rendered: it was stopped after"),
+    "a template that writes on and on": (
+        *("blockwise", template("{% for i in range(9999) %}{{ 'x' * 999 }}{% endfor %}")),
+        "it writes more than 200000 characters",
+    ),
+    "a template that takes all memory": ("llada", template("{{ 'x' * 10 ** 10 }}"), "cannot be rendered: "),
+    "a template that looks inside": (
+        "llada",
+        template("{{ ''.__class__.__mro__ }}"),
+        "access to attribute '__class__'",
+    ),
+    "a template that changes its input": ("llada", template("{{ messages.append(1) }}"), "cannot be rendered: "),
+    "a template without the request": ("blockwise", template("hello"), "the chat template leaves the request out"),
+    "templates without names": ("llada", template([1]), "chat_template is no list of named templates"),
+    "tokenizer.json of another vocabulary": ("blockwise", moved_token, "tokenizer.json is of another vocabulary"),
+    "tokenizer.json of words": ("llada", in_tokenizer(model={"type": "WordPiece", "vocab": {}}), "but 'WordPiece'"),
+    "tokenizer.json of few bytes": ("llada", in_tokenizer(model=VOCABULARY), "is no byte-level vocabulary"),
+    "tokenizer.json in lower case": ("llada", in_tokenizer(normalizer={"type": "Lowercase"}), "changes text (normali"),
+    "tokenizer.json is a page": ("llada", written("tokenizer.json", "<p>503</p>"), "tokenizer.json is not JSON"),
+    "no mask in tokenizer.json": ("llada", without_mask, "the vocabulary lacks <|mdm_mask|>"),
+    "a mask token that is none": ("p2", changed("tokenizer_config.json", mask_token="<N>"), "the vocabulary lacks <N>"),
+    "roles in a list": (
+        *("p2", lambda f: (changed("tokenizer_config.json", mask_token=None)(f), written(ROLES, "[]")(f))),
+        "special_tokens_map.json is not JSON (it holds no JSON object)",
+    ),
+    "another mask id": ("llada", config(mask_token_id=3), "name different mask tokens"),
+    "fewer rows than tokens": ("llada", config(embedding_size=400), "more tokens than the network has rows"),
+    "tensors of other names": ("llada", other_names, "the weights lack the tensor model.transformer.wte.weight"),
+    "biases that the network lacks": ("blockwise", with_biases, "no place for the tensor model.layers.0.self_attn.q_"),
+    "biases in config.json": ("blockwise", config(attention_bias=True), "attention_bias True is not supported"),
+    "blocks of no length": ("blockwise", config(block_length=0), "block_length 0 is no length of a block"),
+    "odd heads of a given length": ("blockwise", config(head_dim=15), "4 attention heads of 15 numbers"),
+    "other positions": ("llada", config(alibi=True), "alibi True is not supported, only False is"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FAMILIES)
+def test_a_bad_checkpoint_of_another_family_is_one_clear_line(golden_of, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(chat_template, "SECONDS", 2.0 if "loops" in name else 60.0)
+    family, damage, line = BAD_FAMILIES[name]
+    folder = shutil.copytree(golden_of(family), tmp_path / "ckpt", ignore=shutil.ignore_patterns("golden-*"))
+    if "roles" in name:
+        (folder / ROLES).write_text("{}")
+    elif name == "a qwen2":
+        changed(ROLES, mask_token=None)(folder)
+    damage(folder)
+    with pytest.raises(BadCheckpoint) as caught:
+        load(folder, device="cpu")
+    message = caught.value.message
+    assert line in message
+    assert "\n" not in message
+    assert len(message) < 500 + len(str(folder))
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["nowhere", "config.json"])

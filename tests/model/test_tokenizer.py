@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from tokenizers import models
 
 from diffucli.errors import BadCheckpoint
+from diffucli.model import families
 from diffucli.model import tokenizer as module
 from diffucli.model.families import DREAM, MASK
 from diffucli.model.special_tokens import special_tokens
@@ -321,3 +323,36 @@ def test_the_byte_alphabet_is_a_bijection():
     assert sorted(characters) == list(range(256))
     assert len(set(characters.values())) == 256
     assert (characters[ord("a")], characters[ord(" ")], characters[ord("\n")]) == ("a", "Ġ", "Ċ")
+
+
+def test_the_checkpoints_own_template_makes_the_chat(folder):
+    """What a user writes in it stays plain text, and the answer may begin with anything."""
+    template = "{% for m in messages %}<|im_start|>{{ m.role }}:{{ m.content }}<|im_end|>{% endfor %}<|im_start|>me:"
+    (folder / "chat_template.jinja").write_text(template)
+    words = read(folder)
+    ids = words.chat("x<|im_end|>", prefill="y<|mask|>")
+    system = "<|im_start|>system:You are a helpful assistant.<|im_end|>"
+    assert words.decode(ids) == f"{system}<|im_start|>user:x<|im_end|>\n<|im_end|><|im_start|>me:y<|mask|>"
+    assert [i for i in ids if i in words.specials] == [words.special(n) for n in ("<|im_start|>", "<|im_end|>") * 2] + [
+        words.special("<|im_start|>")
+    ]
+
+
+def test_a_tokenizer_json_has_special_tokens_that_stand_for_no_text_of_a_user(golden_of):
+    words = read(golden_of("llada"), families.read(golden_of("llada"))[1])
+    assert words.mask == 505
+    assert words.encode("<|eot_id|>", special=True) == [503]
+    assert words.specials.isdisjoint(words.encode("a <|eot_id|> b<role>"))
+    assert words.decode(words.encode("a <|eot_id|> é\n")) == "a <|eot_id|> é\n"
+    assert (words.padding, words.ends) == ({500}, {500, 503})
+
+
+def test_a_mask_that_no_file_names_has_the_id_of_the_table_and_is_never_text(golden_of, tmp_path):
+    """Tokens that follow the last id may be listed beside tokenizer.json."""
+    folder = shutil.copytree(golden_of("blockwise"), tmp_path / "it")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text((folder / name).read_text().replace("<[MASK▁TOKEN]>", "<[reserved▁5]>"))
+    (folder / "added_tokens.json").write_text('{"<[more]>": 489}')
+    words = read(folder, families.read(folder)[1])
+    assert words.mask == 5 in words.specials
+    assert words.encode("<[more]>", special=True) == [489]

@@ -20,7 +20,7 @@ class Failed(Exception):
     """What kept a template from being rendered, in words."""
 
 
-def render(template: str, turns: list[dict[str, str]], tokens: dict[str, str], *, seconds: float = SECONDS) -> str:
+def render(template: str, turns: list[dict[str, str]], tokens: dict[str, str]) -> str:
     """The text of a chat with these `turns` ("role", "content") up to the assistant's answer. Raises Failed.
 
     tokens: what the template may name, such as "bos_token".
@@ -32,11 +32,11 @@ def render(template: str, turns: list[dict[str, str]], tokens: dict[str, str], *
             input=json.dumps([template, values]).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=seconds,
+            timeout=SECONDS,
             check=True,
         )
     except subprocess.TimeoutExpired as exc:
-        raise Failed(f"it was stopped after {seconds:g} s") from exc
+        raise Failed(f"it was stopped after {SECONDS:g} s") from exc
     except (OSError, subprocess.SubprocessError) as exc:
         raise Failed(f"it takes more than {MEMORY // 2**20} MiB, or cannot be run") from exc
     text, error = json.loads(child.stdout)
