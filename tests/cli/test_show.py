@@ -29,11 +29,27 @@ def test_show_tells_how_the_authors_sample(diffu, monkeypatch, golden):
     monkeypatch.setattr("diffucli.model.registry.find", lambda _: pulled)
     assert "temperature 0.4, top-p 0.95, alg entropy, commits dream" in diffu("model", "show").out.decode()
     told = json.loads(diffu("model", "show", "--json").out)
-    recipe = {"temperature": 0.4, "top_p": 0.95, "order": "entropy", "commits": "dream", "block": None, "ends": "free"}
+    recipe = {"temperature": 0.4, "top_p": 0.95, "order": "entropy", "commits": "dream", "block": None}
+    recipe |= {"ends": "free", "cache": "none", "stops": False}
     assert told["published"] == recipe
     monkeypatch.undo()
     assert "no settings" in diffu("model", "show", "mini").out.decode()
     assert json.loads(diffu("model", "show", "mini", "--json").out)["published"] is None
+
+
+def test_show_tells_the_recipe_of_every_family(diffu, golden_of):
+    shown = {
+        name: dict(line.split(maxsplit=1) for line in diffu("model", "show", golden_of(name)).out.decode().splitlines())
+        for name in ("dreamon", "p2", "blockwise", "llada")
+    }
+    greedy = "temperature 0.0, top-p 1.0, alg confidence, commits linear"
+    assert {name: lines["published"] for name, lines in shown.items()} == {
+        "dreamon": "temperature 0.2, top-p 0.9, alg entropy, commits single",
+        "p2": "temperature 0.8, top-p 1.0, alg confidence, commits p2",
+        "blockwise": f"{greedy}, block 4, cache prefix, stops at its end",
+        "llada": f"{greedy}, ends never",
+    }
+    assert [lines["family"] for lines in shown.values()] == ["dreamon", "open-dcoder", "stable-diffcoder", "llada"]
 
 
 def test_show_tells_of_a_checkpoint_that_cannot_be_run(diffu, tmp_path, golden):

@@ -20,7 +20,22 @@ from diffucli.settings import Settings
 PREFIX = "DIFFU_"
 MODEL = "model"  # the registry reads it where it looks for the default model
 # What a file that came with a repository may choose: how text is written, and nothing that runs or fetches.
-DECODING = {"preset", "seed", "steps", "temp", "top-p", "alg", "alg-temp", "block", "by-line", "cache", "speculate"}
+DECODING = {
+    "preset",
+    "seed",
+    "steps",
+    "temp",
+    "top-p",
+    "alg",
+    "alg-temp",
+    "block",
+    "by-line",
+    "cache",
+    "speculate",
+    "ends",
+    "max-length",
+    "expand-budget",
+}
 OF_PROJECTS = DECODING | {"candidates", "repair", "test-seconds", "verify", "strict"}
 
 

@@ -73,6 +73,7 @@ def _values(facts: Facts) -> dict[str, object]:
     return {
         "name": facts.entry.name,
         "folder": str(facts.entry.folder),
+        "family": facts.family and facts.family.name,
         "model_type": config.model_type,
         "parameters": facts.config.parameters,
         "size": facts.size,
@@ -95,6 +96,7 @@ def _values(facts: Facts) -> dict[str, object]:
 def _worded(facts: Facts) -> dict[str, str]:
     """Those of the values that people read in another form."""
     return {
+        "family": facts.family.name if facts.family else "none that can be run",
         "parameters": count(facts.config.parameters),
         "size": format_bytes(facts.size),
         "published": recipe_in_words(facts.published) if facts.published else "no settings",
@@ -109,7 +111,9 @@ def recipe_in_words(recipe: Recipe) -> str:
     """The settings of a recipe as options of the command line."""
     parts = [f"temperature {recipe.temperature}", f"top-p {recipe.top_p}", f"alg {recipe.order}"]
     parts += [f"commits {recipe.commits}", *([f"block {recipe.block}"] if recipe.block else [])]
-    return ", ".join([*parts, *([f"ends {recipe.ends}"] if recipe.ends != "free" else [])])
+    parts += [f"cache {recipe.cache}"] if recipe.cache != "none" else []
+    parts += [f"ends {recipe.ends}"] if recipe.ends != "free" else []
+    return ", ".join([*parts, *(["stops at its end"] if recipe.stops else [])])
 
 
 def count(number: int) -> str:
