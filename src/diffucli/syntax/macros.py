@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 Place = tuple[int, int]  # a half-open range of characters
 Count = Callable[[str], list[Place]]  # the places of the errors of a text
@@ -71,10 +71,11 @@ class _Reader:
         """A declaration with macros near its errors replaced, as long as that makes it better."""
         near = list(self._near(text, found))
         guesses = {name: guess for name in near if (guess := _guess(text, name)) is not None}
+        as_values = _all_standing(text, dict.fromkeys(near, "0"))
+        if as_values != text and not self.count(as_values):
+            return as_values
         for known in (self.meanings, guesses, dict.fromkeys(near, "")):
-            reading = text
-            for name, word in known.items():
-                reading = _standing(reading, name, word) if name in reading else reading
+            reading = _all_standing(text, known)
             if reading != text and _badness(errors := self.count(reading)) < _badness(found):
                 text, found = reading, errors
         tried: set[str] = set()
@@ -185,6 +186,13 @@ def _guess(text: str, name: str) -> str | None:
 def _badness(errors: list[Place]) -> tuple[int, int]:
     """Fewer errors are better, and of as many those that begin later."""
     return len(errors), -min((start for start, _ in errors), default=0)
+
+
+def _all_standing(text: str, words: Mapping[str, str]) -> str:
+    """`text` with the word of each macro for it."""
+    for name, word in words.items():
+        text = _standing(text, name, word) if name in text else text
+    return text
 
 
 def _standing(text: str, name: str, word: str) -> str:

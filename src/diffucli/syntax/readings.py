@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from diffucli.syntax.macros import Count
 
-_BLANK = ""
+_BLANK, _WORD = "", "x" * 80
 _GENERIC = r"<[^<>`;]*(?:<[^<>`;]*(?:<[^<>`;]*>[^<>`;]*)*>[^<>`;]*)*>"
 # Of each pattern the group 1 is replaced: by blanks, or by the word behind it.
 _FORMS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -31,31 +31,41 @@ _FORMS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "javascript": (
         (r"@(\([^()]*(?:\([^()]*\)[^()]*)*\))", "a"),
-        (r"\(\s*(async)\s+of\s*=>", "a"),
+        (r"\(\s*(async\s+of)\s*=>", "a"),
+        (r"[\w)\]]`((?:[^`$\\]|\\[\s\S])*)`", _BLANK),
         (r"\b(accessor)(?=\s+[\w#\[\"'*])", _BLANK),
         (r"\bimport\s+(defer|source)\b(?=\s+\*|\s+\w+\s+from)", _BLANK),
     ),
-    "rust": (
-        (r"\b(safe)(?=\s+(?:fn|static)\b)", _BLANK),
-        (r"\b(gen)(?=\s+(?:move\s+)?[{|])", _BLANK),
-    ),
+    "rust": ((r"\b(safe)(?=\s+(?:fn|static)\b)", _BLANK),),
     "java": ((r"\bcase\s+(final)\s", _BLANK), (r"\bimport\s+(module)\s", _BLANK)),
     "cpp": (
         (r"(?<![\w.>:])((?:export\s+)?(?:module|import)\s+[^;{}()=\n]*;|module\s*;)", _BLANK),
         (r"\b(export)(?=\s*(?:\{|[\w:]))", _BLANK),
         (r"\b((?:extern\s+)?template)(?=\s+(?:class|struct|union|\w[\w:<>,\s*&]*\()[^{};]*;)", _BLANK),
-        (r"\b(?:public|protected|private)\s+(slots|Q_SLOTS)\b", _BLANK),
         (r"(?<![\w.>:])(signals|Q_SIGNALS)(?=\s*:(?!:))", "public"),
         (r"(\.\.\.)\s*;", _BLANK),
         (r"(\[\[[^\[\]]*\]\])", _BLANK),
+        (r"\w\s+\w+\s*(:\s*\d+)(?=\s*=[^=])", _BLANK),
     ),
     "c": (
         (r"(<:)", "["),
         (r"(:>)", "]"),
         (r"(<%)", "{"),
         (r"(%>)", "}"),
-        (r"\bcase\s+[^:;{}?]+?(\.\.\.[^:;{}?]+)(?=:)", _BLANK),
+        (r"\bcase\s+[^:;{}?.]+(\.\.\.[^:;{}?.]+)(?=:)", _BLANK),
         (r"^[ \t]*(#[ \t]*embed\b[^\n]*)", "0"),
+        (r"\b((?:va_arg|offsetof)\s*\([^()]*\))", "0"),
+        (r"\b(?:unsigned|signed|int|char|short|long)\s+(:\s*\w+)(?=\s*;)", _BLANK),
+        (r"\bgoto\s*(\*[^;{}*]*)(?=;)", "a"),
+    ),
+    "bash": (
+        (r"([?*+@!]\((?:[^()\n]|\([^()\n]*\))*\))", _WORD),
+        (r"(<<<|<>)", "<"),
+        (r"(;;?&)", ";;"),
+        (r"(\$\{[\s|][^{}]*\})", _WORD),
+        (r"\b(coproc(?:\s+[A-Z]\w*)?)(?=\s)", _BLANK),
+        (r"\besac(\s)(?=\s*(?:do|then)\b)", ";"),
+        (r"\$\{\w+[#%]+([^{}\n]+)\}", _WORD),
     ),
 }
 _FORMS["typescript"] += _FORMS["javascript"]
@@ -88,9 +98,27 @@ def _readings(text: str, language: str, count: Count, expired: Callable[[], bool
         for pattern, word in forms:
             if (alone := _replaced(text, pattern, word)) not in {text, replaced}:
                 yield alone
-    if language in {"c", "cpp"}:
-        for start in dict.fromkeys((text, replaced)):
+    for start in dict.fromkeys((text, replaced)):
+        if language in {"c", "cpp"}:
             yield from macros.readings(start, language, count, expired=expired)
+        if language == "bash":
+            yield _without_documents(start)
+
+
+def _without_documents(text: str) -> str:
+    """A shell's `text` without its here-documents; `text` itself where one has no end."""
+    pieces, waiting = [], list[str]()
+    for line in text.splitlines(keepends=True):
+        if waiting:
+            waiting = waiting[1:] if line.strip() == waiting[0] else waiting
+            pieces.append(padded(line, _BLANK))
+        else:
+            waiting = [name for names in _DOCUMENT.findall(line) for name in names if name]
+            pieces.append(_DOCUMENT.sub(lambda found: padded(found[0], _BLANK), line))
+    return text if waiting else "".join(pieces)
+
+
+_DOCUMENT = re.compile(r"""(?<![<$(])<<-?[ \t]*(?:'([^'\n]+)'|"([^"\n]+)"|\\?(\w+))""")
 
 
 def _replaced(text: str, pattern: str, word: str) -> str:
