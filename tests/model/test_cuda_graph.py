@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,6 +114,21 @@ def test_a_replayed_window_answers_as_the_step_itself_wherever_it_lies(checkpoin
         torch.testing.assert_close(one.keys, other.keys, atol=1e-5, rtol=0)
     assert len(deck.tapes) == 1, "once for all windows of a length"
     assert deck.replays == 1 + 6, "the first one is compared, the first window is not recorded"
+
+
+def test_the_mask_of_block_causal_attention_is_computed_in_the_recorded_step(checkpoint_of, deck):
+    """So one record serves every block, and what lies behind it in the cache is not seen."""
+    plain = checkpoint_of("blockwise").network
+    recorded = replace(plain, recorder=Recorder(deck))
+    tokens, one, other = torch.arange(50, 80), recorded.new_cache(1, 30), plain.new_cache(1, 30)
+    one.keys.fill_(9.0)
+    for start in (0, 4, 8, 12, 4):
+        found, wanted = (
+            ask(network, tokens[start : start + 4], torch.arange(4), start=start, cache=cache)
+            for network, cache in ((recorded, one), (plain, other))
+        )
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+    assert (len(deck.tapes), deck.replays) == (1, 1 + 4)
 
 
 def test_an_answer_holds_while_the_next_one_is_computed(replaying):

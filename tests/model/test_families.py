@@ -12,6 +12,7 @@ import pytest
 
 from diffucli.errors import BadCheckpoint
 from diffucli.model import families as module
+from diffucli.model import tokenizer as tokenizers
 from diffucli.model.families import DREAM_CHAT, dream, read, read_family
 from diffucli.model.family import ChatTemplate, Clues, ConfigKeys, Recipe
 from diffucli.model.names import ALIASES
@@ -192,7 +193,10 @@ def test_a_qwen2_without_a_mask_token_is_no_diffusion_model(golden_of, tmp_path)
     edited(folder, "special_tokens_map.json", mask_token=None)
     with pytest.raises(BadCheckpoint, match="its tokenizer names no mask token, so it is no diffusion model"):
         read(folder)
-    assert read(folder, source=module.OPEN_DCODER)[1].mask == "[MASK]"
+    added = read(folder, source=module.OPEN_DCODER)[1]
+    assert added.mask == added.added == "[MASK]"
+    words = tokenizers.read(folder, added)
+    assert (words.mask, words.vocab_size) == (489, 490), "the next free id"
 
 
 def test_llada_1_5_and_base_checkpoints_are_told_by_their_repository(golden_of):

@@ -290,6 +290,12 @@ def other_names(folder: Path) -> None:
     )
 
 
+def not_finite(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.transformer.blocks.1.ff_proj.weight"][0, 0] = torch.nan
+    save_file(tensors, folder / "model.safetensors")
+
+
 ROLES = "special_tokens_map.json"
 LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 VOCABULARY = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
@@ -334,6 +340,11 @@ BAD_FAMILIES: dict[str, tuple[str, Callable[[Path], object], str]] = {  # family
     "biases in config.json": ("blockwise", config(attention_bias=True), "attention_bias True is not supported"),
     "blocks of no length": ("blockwise", config(block_length=0), "block_length 0 is no length of a block"),
     "odd heads of a given length": ("blockwise", config(head_dim=15), "4 attention heads of 15 numbers"),
+    "NaN in a layer": (
+        "llada",
+        not_finite,
+        "model.transformer.blocks.1.ff_proj.weight holds values that are not finite",
+    ),
     "other positions": ("llada", config(alibi=True), "alibi True is not supported, only False is"),
 }
 

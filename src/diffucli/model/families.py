@@ -96,6 +96,7 @@ def dream(clues: Clues) -> Family:
     return replace(
         found,
         name="dreamon",
+        template=None,
         expand=EXPAND,
         begin=BEGIN_OF_TEXT,
         close=END_OF_TEXT,
@@ -105,14 +106,15 @@ def dream(clues: Clues) -> Family:
 
 def open_dcoder(clues: Clues) -> Family:
     """Qwen2 with a mask token: Open-dCoder."""
-    added = ADDED_MASK if clues.source == OPEN_DCODER else None
-    mask = tokens.role(clues.folder, "mask_token") or added
-    if mask is None:
+    named = tokens.role(clues.folder, "mask_token")
+    mask = named or (ADDED_MASK if clues.source == OPEN_DCODER else "")
+    if not mask:
         raise _Unlike("its tokenizer names no mask token, so it is no diffusion model")
     return Family(
         name="open-dcoder",
         shift=1,
         mask=mask,
+        added="" if named else mask,
         pads=(END_OF_TEXT,),
         ends=(TURN_END, END_OF_TEXT),
         published=Recipe(0.8, order="confidence", commits="p2"),
@@ -121,14 +123,15 @@ def open_dcoder(clues: Clues) -> Family:
 
 def stable_diffcoder(clues: Clues) -> Family:
     """Llama with block-causal attention: Stable-DiffCoder."""
+    end = tokens.role(clues.folder, "eos_token") or SEED_END
     return Family(
         name="stable-diffcoder",
         shift=0,
         block=_block(clues.values),
         mask=f"id {SEED_MASK}",
         mask_id=SEED_MASK,
-        pads=(SEED_END,),
-        ends=(SEED_END,),
+        pads=(end,),
+        ends=(end,),
         template=None if clues.is_base else clues.own_template(SEED_CHAT),
         fim=SEED_FIM,
         keys=SEED_KEYS,

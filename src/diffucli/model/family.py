@@ -112,6 +112,7 @@ class Family:
     position sees every other. mask: the mask token's name; mask_id: its id, of families whose files do not name it.
     pads: names of the pad token, the first that the vocabulary has counts. ends: the tokens that end an answer. expand:
     the token that lets a hole grow, in families that have one; then an end token in a hole takes its position away.
+    added: a token that the published sampler adds at the next free id.
     begin, close: what stands before and behind a text with holes. template: None if the checkpoint only continues text.
     fim: how holes are filled where the text behind them is not seen. keys: of config.json. tensor_names: (ours, theirs)
     parts of tensor names that differ from Qwen2's. published: the authors' settings, None if there are none.
@@ -125,6 +126,7 @@ class Family:
     block: int | None = None
     mask_id: int | None = None
     expand: str | None = None
+    added: str = ""
     begin: str = ""
     close: str = ""
     template: ChatTemplate | None = None

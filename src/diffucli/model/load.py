@@ -91,7 +91,7 @@ def load(
             model = dispatch(model, device_map(config, plan))
         tell("computing a first time")
         network = Network(model, family.shift, recorder(plan), family.block)
-        self_check(network, folder)
+        self_check(network, folder, published=family.tensor_name)
     return Checkpoint(folder, config, family, tokenizer, network, beside)
 
 

@@ -16,7 +16,7 @@ from diffucli.model.checkpoint import FETCH_AGAIN
 from diffucli.model.transformer import LayerCache, Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from diffucli.model.cuda_graph import Recorder, Step
@@ -198,14 +198,16 @@ def _padded(rows: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tenso
     return padded.to(device), real.to(device)
 
 
-def self_check(network: Network, folder: Path) -> None:
+def self_check(network: Network, folder: Path, *, published: Callable[[str], str] = str) -> None:
     """Raises BadCheckpoint unless weights and outputs are finite and the first output depends on what it should see.
 
     That is the last token, if attention is block-causal the last of the first block, and none behind it. It does not if
     all weights are zero, as in a file that was allocated but never written.
+
+    published: the published name of a tensor by Qwen2's.
     """
     if wrong := _not_finite(network.model):
-        raise BadCheckpoint(f"{folder}: {wrong} holds values that are not finite (NaN)", hint=FETCH_AGAIN)
+        raise BadCheckpoint(f"{folder}: {published(wrong)} holds values that are not finite (NaN)", hint=FETCH_AGAIN)
     length = network.block or CHECKED
     before = _first_output(network, length + 1)
     if not torch.isfinite(before).all():
@@ -225,7 +227,7 @@ def _first_output(network: Network, length: int, *, changed: int | None = None) 
 
 
 def _not_finite(model: Transformer) -> str | None:
-    """The published name of the first weight that is not finite. Packed and offloaded weights are not checked."""
+    """Qwen2's name of the first weight that is not finite. Packed and offloaded weights are not checked."""
     for name, weight in model.named_parameters():
         known = weight.is_floating_point() and not weight.is_meta
         if known and not is_finite(weight.detach()):

@@ -184,6 +184,8 @@ def read(folder: Path, family: Family | None = None) -> Tokenizer:
     read_object(folder / TOKENIZER_CONFIG)
     family = family or dream(Clues(folder))
     found = _read_full(folder) if files.exists(folder / TOKENIZER) else _read_parts(folder)
+    if family.added and found.token_to_id(family.added) is None:
+        found.add_special_tokens([AddedToken(family.added, special=True, normalized=False)])
     if family.mask_id is None and found.token_to_id(family.mask) is None:
         raise BadCheckpoint(f"{folder}: the vocabulary lacks {family.mask}", hint=OTHER_CHECKPOINT)
     return Tokenizer(found, family, _chat_text(folder, family))
