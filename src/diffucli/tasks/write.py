@@ -59,7 +59,7 @@ class HoleText:
 class RunOutput:
     """What a run wrote, hole by hole.
 
-    layout: the canvas as it was laid out. masks: of the canvas at first. masks_left: those that a budget left
+    layout: the canvas as it was laid out. masks: of the canvas at first, or the tokens of holes that grew. masks_left: those that a budget left
     unwritten. nfe, seconds: what it cost.
     """
 
@@ -141,8 +141,9 @@ def write_on(decoding: Decoding, layout: Layout, canvas: Canvas, before: Sequenc
         yield replace(started, shown=(layout.shown.start, layout.shown.stop), ends=ends)
     finished = yield from run
     logprobs, ends = logprobs_of(events), ends | decoding.checkpoint.tokenizer.ends
-    holes = (_text(Span(*span), finished.tokens, logprobs, canvas.mask, ends) for span in finished.holes)
-    return RunOutput(layout, tuple(holes), masks, canvas.masks_left, finished.nfe, finished.seconds)
+    holes = tuple(_text(Span(*span), finished.tokens, logprobs, canvas.mask, ends) for span in finished.holes)
+    masks = max(masks, sum(len(hole.tokens) for hole in holes) if decoding.constraints.resizing else 0)
+    return RunOutput(layout, holes, masks, canvas.masks_left, finished.nfe, finished.seconds)
 
 
 def _text(span: Span, tokens: Sequence[int], logprobs: Sequence[float], mask: int, ends: Collection[int]) -> HoleText:
