@@ -59,8 +59,8 @@ class HoleText:
 class RunOutput:
     """What a run wrote, hole by hole.
 
-    layout: the canvas as it was laid out. masks: of the canvas at first, or the tokens of holes that grew. masks_left: those that a budget left
-    unwritten. nfe, seconds: what it cost.
+    layout: the canvas as it was laid out. masks: of the canvas at first, or the tokens of holes that grew. masks_left:
+    those that a budget left unwritten. nfe, seconds: what it cost.
     """
 
     layout: Layout
