@@ -69,8 +69,8 @@ def test_weights_agree_with_themselves(checkpoint: Checkpoint) -> None:
 
 
 def test_a_checkpoint_is_loaded_and_decodes_as_many_tokens_as_are_wanted(golden: Path) -> None:
-    flags, loaded = Namespace(device="cpu", quant="none", preset="exact"), script("true_shape")["loaded"]
-    assert set(loaded(golden, flags, tokens=0)) == {"seconds", "device"}
+    flags, loaded = Namespace(device="cpu", quant="none", preset="exact", prompt=0), script("true_shape")["loaded"]
+    assert set(loaded(golden, flags, tokens=0)) == {"load_seconds", "load_cpu_seconds", "device", "dtype"}
     found = loaded(golden, flags, tokens=6)
     assert (found["forwards"], found["reason"], found["preset"]) == (6, "complete", "exact")
 

@@ -1,12 +1,15 @@
-"""Measures time and memory of a 7.6 B checkpoint with random weights: write, pull, load, load again, decode.
+"""Measures time and memory of a checkpoint of true shape with random weights: write, pull, load, load again, decode.
 
-    python docs/scripts/true_shape.py FOLDER             all 28 layers: up to 36 GB on disk, about 7 GB of memory
+    python docs/scripts/true_shape.py FOLDER             7.6 B, all 28 layers: up to 36 GB on disk, 7 GB of memory
     python docs/scripts/true_shape.py FOLDER --layers 2  2 layers, to try it out
+    python docs/scripts/true_shape.py FOLDER --shape open-dcoder --quant none --form float32 --form bf16 --form nf4
+                                                         0.5 B, loaded and decoded in each form, --rounds times in turn
 
 Prints one JSON object. Each phase runs in a process of its own, whose memory is sampled every 20 ms: `rss` includes
-pages of mapped files, which the system can drop at any time; `anonymous` does not. Checkpoints of an earlier run in
-FOLDER are overwritten; --keep leaves them there at the end. The pull is served by tests/hub.py, which speaks the
-hub's protocol on this machine, and packs the weights into four bits.
+pages of mapped files, which the system can drop at any time; `anonymous` does not. `cpu_seconds` is what its threads
+computed together, which other load changes less than wall time. Checkpoints of an earlier run in FOLDER are
+overwritten; --keep leaves them there at the end. The pull is served by tests/hub.py, which speaks the hub's protocol on
+this machine, and packs the weights into four bits unless --quant says otherwise.
 """
 
 from __future__ import annotations
@@ -31,18 +34,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
-SHAPE = {
-    **SHAPES["7b"],
-    "architectures": ["DreamModel"],
-    "rope_scaling": None,
-    "initializer_range": 0.02,
-    "attention_dropout": 0.0,
-    "use_sliding_window": False,
-    "mask_token_id": 151666,
-    "torch_dtype": "bfloat16",
+GOLDEN = {  # shape → the small checkpoint of its family
+    "7b": DATA / "tiny-dream",
+    "open-dcoder": DATA / "tiny-p2",
+    "stable-diffcoder": DATA / "tiny-blockwise",
+    "llada": DATA / "tiny-llada",
 }
+VOCABULARY = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "added_tokens.json")
+MASK_OF_7B = 151666
 SHARDS, DEVIATION, PIECE = 4, 0.02, 2**24
+REQUEST = "Write a function that adds two numbers. "
 PHASES = ("write", "pull", "load", "load again", "decode")
+FORMS = {"float32": ("none", 2**60), "bf16": ("none", 1), "nf4": ("nf4", None)}  # → quant, memory.HALVED
 NAME = "someone/true-shape"
 HUB = DATA.parent / "hub.py"
 SAMPLE_SECONDS = 0.02  # between two samples of a process's memory
@@ -52,25 +55,36 @@ def main() -> None:
     """Runs one phase in this process, or all of them in processes of their own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the checkpoints are written")
-    parser.add_argument("--layers", type=int, default=28)
-    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--shape", default="7b", choices=list(SHAPES))
+    parser.add_argument("--layers", type=int, help="(default: all)")
+    parser.add_argument("--tokens", type=int, default=64, help="of the answer")
+    parser.add_argument("--prompt", type=int, default=0, help="tokens of the request, at most; 0: one sentence")
+    parser.add_argument("--form", action="append", choices=list(FORMS), help="form of the weights; repeatable")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each form is measured")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--quant", default="auto", choices=["auto", "nf4", "none"])
     parser.add_argument("--preset", default="balanced", choices=["exact", "balanced", "fast"])
     parser.add_argument("--keep", action="store_true", help="leave the checkpoints in the folder")
     parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
+    parser.add_argument("--as", dest="one", choices=list(FORMS), help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.phase:
         print(json.dumps(run(flags.phase, flags)))
         return
     flags.folder.mkdir(parents=True, exist_ok=True)
     try:
-        phases = {phase: measured([*sys.argv, "--phase", phase]) for phase in PHASES}
+        phases: dict[str, Any] = {phase: measured([*sys.argv, "--phase", phase]) for phase in PHASES[:3]}
+        if not flags.form:
+            phases |= {phase: measured([*sys.argv, "--phase", phase]) for phase in PHASES[3:]}
+        for _ in range(flags.rounds):
+            for form in flags.form or ():
+                found = measured([*sys.argv, "--phase", "decode", "--as", form])
+                phases.setdefault(f"decode {form}", []).append(found)
     finally:
         if not flags.keep:
             for made in folders(flags.folder):
                 shutil.rmtree(made, ignore_errors=True)
-    print(json.dumps({"machine": machine(), "layers": flags.layers, "phases": phases}, indent=1))
+    print(json.dumps({"machine": machine(), "shape": flags.shape, "layers": flags.layers, "phases": phases}, indent=1))
 
 
 def run(phase: str, flags: argparse.Namespace) -> dict[str, Any]:
@@ -78,13 +92,16 @@ def run(phase: str, flags: argparse.Namespace) -> dict[str, Any]:
     plain, home = folders(flags.folder)
     if phase == "write":
         shutil.rmtree(plain, ignore_errors=True)
-        write(plain, flags.layers)
+        write(plain, flags.shape, flags.layers)
         return {"bytes": size_of(plain)}
     os.environ.update(DIFFU_HOME=str(home), HF_HOME=str(home / "hub"))
     if phase == "pull":
-        return pulled(plain, home)
-    from diffucli.model import store
+        return pulled(plain, home, flags.quant)
+    from diffucli.model import memory, store
 
+    if flags.one:
+        flags.quant, least = FORMS[flags.one]
+        memory.HALVED = least or memory.HALVED
     return loaded(store.model_dir(NAME), flags, tokens=flags.tokens if phase == "decode" else 0)
 
 
@@ -95,7 +112,7 @@ def folders(folder: Path) -> tuple[Path, Path]:
 
 def measured(command: list[str]) -> dict[str, Any]:
     """Runs a phase as a process: seconds, peaks of its memory in bytes, and the values it prints."""
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), children_seconds()
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
     peaks = {"rss": 0, "anonymous": 0}
     while process.poll() is None:
@@ -108,8 +125,15 @@ def measured(command: list[str]) -> dict[str, Any]:
     seconds = time.perf_counter() - begun
     return {
         "process_seconds": round(seconds, 2),
+        "cpu_seconds": round(children_seconds() - spent, 2),
         **{f"peak_{key}": value for key, value in peaks.items()},
     } | json.loads(printed)
+
+
+def children_seconds() -> float:
+    """Seconds that ended child processes have computed."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def memory(process: int) -> dict[str, int]:
@@ -126,13 +150,13 @@ def memory(process: int) -> dict[str, int]:
     }
 
 
-def write(folder: Path, layers: int) -> None:
+def write(folder: Path, shape: str, layers: int | None) -> None:
     """Writes a checkpoint in the published layout: four shards with an index, vocabulary files, config.json."""
     from diffucli.model.quantize import ShardWriter
 
     folder.mkdir(parents=True)
-    settings = SHAPE | {"num_hidden_layers": layers}
-    shapes = tensors(settings)
+    settings = {**SHAPES[shape], **({"num_hidden_layers": layers} if layers else {})}
+    shapes = tensors(shape, settings)
     names, total = list(shapes), sum(map(numel, shapes.values()))
     places, done = {}, 0
     for name in names:
@@ -147,8 +171,25 @@ def write(folder: Path, layers: int) -> None:
             writer.close()
     index = {"metadata": {"total_size": 2 * total}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
-    (folder / "config.json").write_text(json.dumps(settings, indent=1))
-    write_vocabulary(folder)
+    (folder / "config.json").write_text(json.dumps(published(shape, settings), indent=1))
+    if shape == "7b":
+        write_vocabulary(folder)
+    else:
+        for name in VOCABULARY:
+            if (GOLDEN[shape] / name).exists():
+                shutil.copyfile(GOLDEN[shape] / name, folder / name)
+
+
+def published(shape: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """A config.json as the family has it: the small checkpoint's, with the numbers of the large one."""
+    from diffucli.model import families
+
+    own = json.loads((GOLDEN[shape] / "config.json").read_text())
+    _, family = families.read(GOLDEN[shape])
+    theirs = {ours: name for name, ours in family.keys.names}
+    numbers = {theirs.get(key, key): value for key, value in settings.items()}
+    mask = {"mask_token_id": MASK_OF_7B} if shape == "7b" else {}
+    return own | numbers | mask | {"torch_dtype": "bfloat16"}
 
 
 def numel(shape: tuple[int, ...]) -> int:
@@ -156,21 +197,13 @@ def numel(shape: tuple[int, ...]) -> int:
     return prod(shape)
 
 
-def tensors(settings: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors by name, in the order of the published shards."""
+def tensors(shape: str, settings: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors by their published names."""
+    from diffucli.model import families
     from diffucli.model.config import Config
+    from diffucli.model.load import expected_shapes
 
-    hidden, vocab_size = settings["hidden_size"], settings["vocab_size"]
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocab_size, hidden)}
-    for layer in range(settings["num_hidden_layers"]):
-        prefix = f"model.layers.{layer}"
-        for name, shape in Config.from_json(settings).matrices.items():
-            found[f"{prefix}.{name}.weight"] = shape
-            if name.rpartition(".")[2] in {"q_proj", "k_proj", "v_proj"}:
-                found[f"{prefix}.{name}.bias"] = shape[:1]
-        for norm in ("input_layernorm", "post_attention_layernorm"):
-            found[f"{prefix}.{norm}.weight"] = (hidden,)
-    return found | {"model.norm.weight": (hidden,), "lm_head.weight": (vocab_size, hidden)}
+    return expected_shapes(Config.from_json(settings), families.read(GOLDEN[shape])[1])
 
 
 def numbers(name: str, count: int) -> Iterator[Tensor]:
@@ -179,7 +212,9 @@ def numbers(name: str, count: int) -> Iterator[Tensor]:
 
     for start in range(0, count, PIECE):
         size = min(PIECE, count - start)
-        yield (torch.ones(size) if "norm" in name else torch.randn(size).mul_(DEVIATION)).bfloat16()
+        yield (
+            torch.ones(size) if "norm" in name or name.endswith("ln_f.weight") else torch.randn(size).mul_(DEVIATION)
+        ).bfloat16()
 
 
 def write_vocabulary(folder: Path) -> None:
@@ -196,7 +231,7 @@ def write_vocabulary(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": described}))
 
 
-def pulled(plain: Path, home: Path) -> dict[str, Any]:
+def pulled(plain: Path, home: Path, quant: str) -> dict[str, Any]:
     """Pulls from a hub on this machine into an empty folder. until: seconds from the start to the end of each stage."""
     shutil.rmtree(home, ignore_errors=True)
     with subprocess.Popen([sys.executable, HUB, plain, NAME], stdout=subprocess.PIPE, text=True) as hub:
@@ -204,19 +239,19 @@ def pulled(plain: Path, home: Path) -> dict[str, Any]:
             assert hub.stdout is not None
             key, _, address = hub.stdout.readline().strip().partition("=")
             os.environ[key] = address
-            return fetched()
+            return fetched(quant)
         finally:
             hub.terminate()
 
 
-def fetched() -> dict[str, Any]:
+def fetched(quant: str) -> dict[str, Any]:
     """Times what `diffu model pull` does."""
     from diffucli.model import store
     from diffucli.model.offer import offer
     from diffucli.model.pull import pull
 
     begun, stages = time.perf_counter(), {}
-    for progress in pull(offer(NAME)):
+    for progress in pull(offer(NAME), quant=quant):
         stages[progress.stage] = round(time.perf_counter() - begun, 2)
     return {"seconds": round(time.perf_counter() - begun, 2), "until": stages, "bytes": size_of(store.model_dir(NAME))}
 
@@ -228,19 +263,25 @@ def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str,
     from diffucli.events import Finished
     from diffucli.model.load import load
 
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), time.process_time()
     checkpoint = load(packed, device=flags.device, quant=flags.quant)
-    found = {"seconds": round(time.perf_counter() - begun, 2), "device": str(checkpoint.network.device)}
+    found: dict[str, Any] = {
+        "load_seconds": round(time.perf_counter() - begun, 2),
+        "load_cpu_seconds": round(time.process_time() - spent, 2),
+        "device": str(checkpoint.network.device),
+        "dtype": str(checkpoint.network.model.model.embed_tokens.weight.dtype),
+    }
     if not tokens:
         return found
-    begun = time.perf_counter()
-    request = "Write a function that adds two numbers."
+    sentence = len(checkpoint.tokenizer.encode(REQUEST))
+    request = REQUEST * max(flags.prompt // sentence, 1)
+    begun, spent = time.perf_counter(), time.process_time()
     *_, last = Writer(checkpoint, PRESETS[flags.preset]).answer(request, length=tokens, verify="off")
     assert isinstance(last, Finished)
-    seconds = time.perf_counter() - begun
-    return {
-        "load_seconds": found["seconds"],
-        "seconds": round(seconds, 2),
+    seconds, computed = time.perf_counter() - begun, time.process_time() - spent
+    return found | {
+        "answer_seconds": round(seconds, 2),
+        "answer_cpu_seconds": round(computed, 2),
         "preset": flags.preset,
         "forwards": last.nfe,
         "canvas": len(last.tokens),

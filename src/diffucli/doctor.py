@@ -87,6 +87,7 @@ def probes() -> tuple[Probe, ...]:
         Probe("hub", _hub, remedy="docs/models.md has the variables"),
         Probe("terminal", _terminal, remedy="set PYTHONIOENCODING=utf-8, or a UTF-8 locale"),
         Probe("model", _model, vital=True, remedy="diffu model use mini, or diffu model pull diffucoder"),
+        Probe("advice", _advice, remedy="diffu model list --all shows what there is"),
     )
 
 
@@ -257,6 +258,20 @@ def _model() -> Finding:
     config, _, _ = check(entry.folder)
     chosen = choose(config, quant="auto", device=str(find_device("auto")))
     return Finding("model", "ok", f"{entry.name} runs here: {describe(chosen)}; {speed(chosen, config)}")
+
+
+def _advice() -> Finding:
+    """The known checkpoint that suits this machine best."""
+    from diffucli.model import advice, registry
+    from diffucli.model.load import find_device
+    from diffucli.model.names import PULL
+
+    found = advice.recommended(str(find_device("auto")))
+    if found is None:
+        return Finding("advice", "note", "no checkpoint that can be pulled fits here; mini does")
+    here = found.name in {entry.name for entry in registry.entries()}
+    how = f"diffu model use {found.name}" if here else f"{PULL.format(found.name)} fetches {format_bytes(found.size)}"
+    return Finding("advice", "note", f"{found.name} suits this machine ({found.purpose}): {how}")
 
 
 def describe(plan: Plan) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from diffucli.model import names, store
 from diffucli.model.names import ALIASES
+from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,18 +40,20 @@ def test_list_all_shows_what_can_be_pulled_and_what_runs_here(diffu, monkeypatch
     monkeypatch.setattr("diffucli.model.memory.free_memory", lambda _: free)
     told = json.loads(diffu("model", "list", "--all", "--json").out)["pullable"]
     assert [row["name"] for row in told] == list(ALIASES)
-    first, refused = told[0], told[-1]
+    first, refused = told[0], next(row for row in told if row["name"] == "dreamon")
     assert (first["runs"], first["fits"], first["licence"]) == (runs, runs, "apple-amlr")
     assert first["here"].startswith(here)
     assert 15.2e9 < first["fetch"] < 15.3e9
     assert 5.5e9 < first["disk"] < 5.7e9
     assert first["disk"] < first["memory"] < first["fetch"]
-    assert (refused["name"], refused["runs"]) == ("dreamon", False)
+    assert refused["runs"] is False
     assert refused["here"].startswith("cannot be run yet: ")
     lines = diffu("model", "list", "-a").out.decode().splitlines()
-    assert [line.split()[0] for line in lines[-len(told) :]] == list(ALIASES)
-    assert all(len(line) < 120 for line in lines[-len(told) :])
-    assert "15.2 GB" in lines[-1]
+    rows, purposes = lines[-2 * len(told) :: 2], lines[1 - 2 * len(told) :: 2]
+    assert [line.split()[0] for line in rows] == list(ALIASES)
+    assert [line.strip() for line in purposes] == [row["purpose"] for row in told]
+    assert all(len(line) < 120 for line in (*rows, *purposes))
+    assert rows[0].split()[1:6] == ["15.2", "GB", *format_bytes(first["memory"]).split(), "2048"]
     assert "pullable" not in json.loads(diffu("model", "list", "--json").out)
 
 

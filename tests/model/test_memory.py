@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,9 @@ GB = 10**9
 def memory(monkeypatch):
     """Sets what is free: memory(cuda=24, cpu=64) in GB."""
     monkeypatch.setattr(module, "has_bitsandbytes", lambda: True)
-    monkeypatch.setattr(module, "width", lambda device, quant: 2 if device.startswith("cuda") or quant == "nf4" else 4)
+    monkeypatch.setattr(
+        module, "width", lambda device, quant, **_: 2 if device.startswith("cuda") or quant == "nf4" else 4
+    )
 
     def sets(**free: float) -> None:
         answers = {name: int(value * GB) for name, value in free.items()}
@@ -193,3 +196,19 @@ def packed_weights(loaded):
 
 def scale_bytes(state) -> int:
     return state.absmax.nbytes + (state.state2.absmax.nbytes if state.nested else 0)
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_a_large_network_is_in_bfloat16_on_a_cpu_that_multiplies_in_it(monkeypatch, instructions):
+    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: instructions)
+    found = plan(SEVEN, quant="none", device="cpu")
+    assert found.width == (2 if instructions else 4)
+    assert found.weights == found.width * SEVEN.parameters
+    small = plan(replace(SMALL, vocab_size=512), quant="none", device="cpu")
+    assert small.width == 4, "small networks have the same numbers on every machine"
+
+
+def test_a_checkpoint_is_loaded_in_the_type_of_its_plan(golden, monkeypatch):
+    monkeypatch.setattr(module, "HALVED", 1)
+    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: True)
+    assert {weight.dtype for weight in load(golden, device="cpu").network.model.parameters()} == {torch.bfloat16}

@@ -40,7 +40,6 @@ def test_nothing_pulled_leaves_the_embedded_model_alone():
     assert [(entry.name, entry.embedded) for entry in registry.entries()] == [("mini", True)]
     assert find(None).embedded
     assert find("mini") == find(None)
-    assert registry.INVITATION.startswith("diffu model pull ")
 
 
 def test_a_pulled_model_is_found_by_its_name(pulled, home):

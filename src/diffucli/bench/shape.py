@@ -18,7 +18,7 @@ from diffucli.decode.commit import Progress, Threshold
 from diffucli.decode.predict import Predictor, Query
 from diffucli.decode.sample import GREEDY, propose
 from diffucli.lab import markdown
-from diffucli.model.names import SEVEN_B
+from diffucli.model.names import LLADA, OPEN_DCODER, SEVEN_B, STABLE_DIFFCODER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from diffucli.model.network import Network
 
 CANVAS, ANSWER, WINDOW = 512, 256, 32  # tokens of the canvas, of the answer at its end, and of the first block of it
-SHAPES = {"7b": SEVEN_B}
+SHAPES = {"7b": SEVEN_B, "open-dcoder": OPEN_DCODER, "stable-diffcoder": STABLE_DIFFCODER, "llada": LLADA}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from diffucli.errors import ModelError, UsageError
 from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
-    from diffucli.model.config import Quantization
     from diffucli.model.memory import Plan
     from diffucli.model.names import Known
 
@@ -77,7 +76,9 @@ def rm(
         report.say(f"its files stay in {linked}")
 
 
-ALL_HELP = "List what can be pulled too: bytes to fetch, memory in four bits, licence, and whether it runs here."
+ALL_HELP = (
+    "List what can be pulled too: size, memory (large ones in four bits), licence, use, and whether it runs here."
+)
 UNUSABLE = "cannot be run yet"
 
 
@@ -115,42 +116,43 @@ def listing(
         tell(f"  {adapter:20} an adapter, {format_bytes(taken)}; --adapter {adapter} runs it with its model")
     if every:
         tell("")
-        tell(f"  {'can be pulled':20} {'to fetch':>9} {'memory':>9}  {'licence':11} on this machine")
+        tell(f"  {'can be pulled':20} {'to fetch':>8} {'memory':>8} {'context':>7}  {'licence':12} on this machine")
         for row in pullable:
             fetch, memory = format_bytes(row["fetch"]), format_bytes(row["memory"])
-            tell(f"  {row['name']:20} {fetch:>9} {memory:>9}  {row['licence']:11} {row['here']}")
+            tell(f"  {row['name']:20} {fetch:>8} {memory:>8} {row['context']:>7}  {row['licence']:12} {row['here']}")
+            tell(f"  {'':20} {row['purpose']}")
 
 
 def _pullable() -> list[dict[str, Any]]:
     """The known checkpoints that are not pulled. fetch, disk, memory: bytes. here: what this machine makes of it."""
     from diffucli.model import registry
+    from diffucli.model.advice import planned
     from diffucli.model.load import find_device
-    from diffucli.model.memory import has_bitsandbytes, packed_bytes, plan
+    from diffucli.model.memory import packed_bytes
     from diffucli.model.names import KNOWN, PUBLISHED_BYTES
 
     device, pulled = str(find_device("auto")), {entry.name for entry in registry.entries()}
-    quant: Quantization = "nf4" if has_bitsandbytes() else "none"
     rows = []
     for known in KNOWN:
         if known.name not in pulled:
-            planned = plan(known.config, quant=quant, device=device)
-            disk = packed_bytes(known.config, width=PUBLISHED_BYTES) if quant == "nf4" else known.size
+            config, plan = known.config, planned(known, device)
+            disk = packed_bytes(config, width=PUBLISHED_BYTES) if plan.quant == "nf4" else known.size
             told = {"name": known.name, "repository": known.repository, "purpose": known.purpose}
-            figures = {"fetch": known.size, "disk": disk, "memory": planned.total, "fits": planned.fits}
-            runs = {"runs": planned.fits and not known.refused, "here": _verdict(known, planned)}
+            figures = {"fetch": known.size, "disk": disk, "memory": plan.total, "context": config.context}
+            runs = {"fits": plan.fits, "runs": plan.fits and not known.refused, "here": _verdict(known, plan)}
             rows.append(told | {"licence": known.licence} | figures | runs)
     return rows
 
 
-def _verdict(known: Known, planned: Plan) -> str:
+def _verdict(known: Known, plan: Plan) -> str:
     """What this machine makes of a known checkpoint, in words."""
     from diffucli.doctor import speed
 
     if known.refused:
         return f"{UNUSABLE}: {known.refused}"
-    if not planned.fits:
-        return f"does not fit: {format_bytes(planned.free)} are free on {planned.device}"
-    return f"fits; {speed(planned, known.config)}"
+    if not plan.fits:
+        return f"does not fit: {format_bytes(plan.free)} are free on {plan.device}"
+    return f"fits; {speed(plan, known.config)}"
 
 
 app.command("show", epilog=show.EXAMPLES)(show.show)

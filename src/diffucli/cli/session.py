@@ -123,7 +123,10 @@ def begin(choice: Choice, report: Report, showing: Showing) -> Session:
         adapter = registry.find_adapter(choice.adapter) if choice.adapter else None
         checkpoint, policy = _load(choice, entry, adapter, tell)
     if entry.limits.purpose and report.tells_notices and _is_due(f"{entry.name}-notice"):
-        report.notice(f"{entry.name} is {entry.limits.purpose}; {registry.INVITATION}")
+        from diffucli.model.advice import invitation
+        from diffucli.model.load import find_device
+
+        report.notice(f"{entry.name} is {entry.limits.purpose}; {invitation(str(find_device('auto')))}")
     if why := _other_base(entry, checkpoint.adapter):
         report.warn(why)
     revision = entry.record.revision if entry.record else ""

@@ -236,7 +236,7 @@ def first_device(plan: Plan) -> str:
 
 def dtype_of(plan: Plan) -> torch.dtype:
     """The dtype that a network of this plan computes in."""
-    return DTYPES[memory.width(plan.device, plan.quant)]
+    return DTYPES[plan.width]
 
 
 def put(model: nn.Module, name: str, value: Tensor) -> None:

@@ -1,6 +1,6 @@
 """How much memory a checkpoint needs and how much is free, worked out before anything is loaded.
 
-Everything follows from the config. Imports no torch except to ask a GPU.
+Everything follows from the config. Imports no torch except to ask a device.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ LOGITS_COPIES = 3  # the logits themselves, filtered, and as probabilities
 CUDA_BYTES = int(0.3e9)  # what a GPU's libraries take for themselves
 CGROUP = Path("/sys/fs/cgroup")
 UNLIMITED = 2**60
+HALVED = 10**8  # parameters from which on weights are in bfloat16 on a CPU that multiplies in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Plan:
 
     weights: the network. cache: keys and values of the canvas. logits: of the rows computed at a time, float32.
     work: activations and what libraries take. offloaded: the number of layers that stay in main memory. adapter: the
-    updates beside the network.
+    updates beside the network. width: bytes of a number in the type that it computes in.
     """
 
     device: str
@@ -48,6 +49,7 @@ class Plan:
     free: int
     offloaded: int = 0
     adapter: int = 0
+    width: int = 4
 
     @property
     def total(self) -> int:
@@ -65,7 +67,8 @@ def plan(config: Config, *, quant: Quantization, device: str, canvas: int = CANV
 
     device: "cpu", "cuda", "cuda:1", "mps"; its free memory is read now. adapter: the numbers in an adapter beside it.
     """
-    hidden, intermediate, size = config.hidden_size, config.intermediate_size, width(device, quant)
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+    size = width(device, quant, parameters=config.parameters)
     work = canvas * (4 * hidden + 3 * intermediate) * 4
     if quant == NF4:
         weights = packed_bytes(config, width=size) + fused_scale_bytes(config)
@@ -81,19 +84,32 @@ def plan(config: Config, *, quant: Quantization, device: str, canvas: int = CANV
         work=work + (CUDA_BYTES if device.startswith("cuda") else 0),
         free=free_memory(device),
         adapter=adapter * size,
+        width=size,
     )
 
 
-def width(device: str, quant: Quantization) -> int:
-    """Bytes of a number in the type that `device` computes in.
+def width(device: str, quant: Quantization, *, parameters: int = 0) -> int:
+    """Bytes of a number in the type that `device` computes in: 2 is bfloat16, 4 float32.
 
-    2 (bfloat16) on a GPU, and for four bits on a CPU that multiplies in bfloat16; 4 (float32) elsewhere.
+    bfloat16 is taken on a GPU. On a CPU with instructions for it, it is taken for four bits, and for networks of HALVED
+    parameters or more, which it halves in time and in memory (docs/benchmarks.md). parameters: of the network.
     """
-    if device == "cpu" and quant == NF4 and has_bitsandbytes():
+    if device.startswith("cuda"):
+        return 2
+    if device != "cpu":
+        return 4
+    if quant == NF4 and has_bitsandbytes():
         from diffucli.model.nf4 import has_fast_products
 
         return 2 if has_fast_products() else 4
-    return 2 if device.startswith("cuda") else 4
+    return 2 if parameters >= HALVED and multiplies_bfloat16() else 4
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for products in bfloat16; without them they take five times as long."""
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 — torch has no public name for it
 
 
 def has_bitsandbytes() -> bool:
@@ -140,7 +156,7 @@ def offload(config: Config, whole: Plan) -> Plan | None:
 
     Layers in main memory are copied to the device in each forward, so room for one of them is left there.
     """
-    layer = sum(map(prod, config.matrices.values())) * width(whole.device, "none")
+    layer = sum(map(prod, config.matrices.values())) * whole.width
     room = whole.free - (whole.total - config.num_layers * layer)
     inside = room // layer - 1
     if inside < 1 or whole.weights > free_memory("cpu"):

@@ -36,12 +36,63 @@ SEVEN_B: Mapping[str, Any] = {  # config.json of DiffuCoder-7B and Dream-7B
     "hidden_act": "silu",
     "tie_word_embeddings": False,
 }
+OPEN_DCODER: Mapping[str, Any] = {
+    "model_type": "qwen2",
+    "vocab_size": 151936,
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32768,
+    "rope_theta": 1000000.0,
+    "rms_norm_eps": 1e-06,
+    "hidden_act": "silu",
+    "tie_word_embeddings": True,
+}
+STABLE_DIFFCODER: Mapping[str, Any] = {
+    "model_type": "llama",
+    "vocab_size": 155136,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "qkv_bias": False,
+    "max_position_embeddings": 8192,
+    "trained_length": 8192,
+    "rope_theta": 500000.0,
+    "rms_norm_eps": 1e-06,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+}
+LLADA: Mapping[str, Any] = {  # in the words of Qwen2
+    "model_type": "llada",
+    "vocab_size": 126464,
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 32,
+    "qkv_bias": False,
+    "max_position_embeddings": 4096,
+    "trained_length": 4096,
+    "rope_theta": 500000.0,
+    "rms_norm_eps": 1e-05,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+}
 PUBLISHED_BYTES = 2  # of a number in the published weights, bfloat16
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A published checkpoint with a short name. licence: as its card says. refused: why it cannot be run, or ""."""
+    """A published checkpoint with a short name.
+
+    purpose: what it is good at; figures are those that its authors report. licence: as its card says. shape: the object
+    in its config.json, in the words of Qwen2. refused: why it cannot be run, or "".
+    """
 
     name: str
     repository: str
@@ -61,13 +112,25 @@ class Known:
         return PUBLISHED_BYTES * self.config.parameters
 
 
-APPLE, HOLES_GROW = "apple-amlr", "its holes grow while they are written"
+APPLE, APACHE, HOLES_GROW = "apple-amlr", "apache-2.0", "its holes grow while they are written"
+LAPTOP, WORKSTATION = "open-dcoder", "dream-coder"  # what is recommended without a GPU, and with one
 KNOWN = (
-    Known(FIRST_CHOICE, "apple/DiffuCoder-7B-cpGRPO", "requests, trained with coupled-GRPO", APPLE, SEVEN_B),
+    Known(FIRST_CHOICE, "apple/DiffuCoder-7B-cpGRPO", "requests; trained with coupled-GRPO", APPLE, SEVEN_B),
     Known("diffucoder-instruct", "apple/DiffuCoder-7B-Instruct", "requests", APPLE, SEVEN_B),
     Known("diffucoder-base", "apple/DiffuCoder-7B-Base", "continues text, no chat", APPLE, SEVEN_B),
-    Known("dream-coder", "Dream-org/Dream-Coder-v0-Instruct-7B", "requests", "apache-2.0", SEVEN_B),
-    Known("dreamon", "Dream-org/DreamOn-v0-7B", "fills holes", "apache-2.0", SEVEN_B, refused=HOLES_GROW),
+    Known(WORKSTATION, "Dream-org/Dream-Coder-v0-Instruct-7B", "requests and holes; HumanEval 82.9", APACHE, SEVEN_B),
+    Known("dream", "Dream-org/Dream-v0-Instruct-7B", "requests of any kind, not code alone", APACHE, SEVEN_B),
+    Known("dreamon", "Dream-org/DreamOn-v0-7B", "holes, which find their own length", APACHE, SEVEN_B, HOLES_GROW),
+    Known(LAPTOP, "fredzzp/open-dcoder-0.5B", "machines without a GPU; HumanEval 20.8", "see its card", OPEN_DCODER),
+    Known(
+        "stable-diffcoder",
+        "ByteDance-Seed/Stable-DiffCoder-8B-Instruct",
+        "requests; HumanEval 86.6; sees no text behind a hole",
+        "mit",
+        STABLE_DIFFCODER,
+    ),
+    Known("llada", "GSAI-ML/LLaDA-8B-Instruct", "requests of any kind; HumanEval 49.4", "mit", LLADA),
+    Known("llada-1.5", "GSAI-ML/LLaDA-1.5", "requests of any kind; HumanEval 52.4", "mit", LLADA),
 )
 ALIASES = {known.name: known.repository for known in KNOWN}
 PULL = "diffu model pull {}"
@@ -116,6 +179,11 @@ def origin(text: str) -> Origin:
     if not is_repository(repository):
         raise ModelError(f"there is no model called {text!r} to pull", hint=suggestion(text, tuple(ALIASES)))
     return Origin(name, repository, revision=revision)
+
+
+def known(name: str) -> Known:
+    """The checkpoint with this short name."""
+    return next(each for each in KNOWN if each.name == name)
 
 
 def is_repository(name: str) -> bool:

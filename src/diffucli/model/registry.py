@@ -18,7 +18,7 @@ from diffucli.model.adapter import is_adapter
 from diffucli.model.checkpoint import CONFIG, NF4, bits_per_weight, read_object, shards, tensor_sizes
 from diffucli.model.families import read_config, read_family
 from diffucli.model.family import ConfigKeys
-from diffucli.model.names import ALIASES, FIRST_CHOICE, MINI, PULL, is_repository, short_name, suggestion
+from diffucli.model.names import ALIASES, MINI, PULL, is_repository, short_name, suggestion
 from diffucli.model.special_tokens import special_tokens
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from diffucli.model.config import Config
     from diffucli.model.family import Family, Recipe
 
-INVITATION = f"{PULL.format(FIRST_CHOICE)} brings a 7B model"
 DEFAULT_KEY = "model"  # of the user's settings
 BF16_BYTES, NF4_BITS = 2, 4
 

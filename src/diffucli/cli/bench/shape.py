@@ -18,7 +18,9 @@ LEAST_ROUNDS = 3
 
 @grouped
 def shape(
-    shape: Annotated[Literal["7b"], typer.Option("--shape", help="Shape of the network.")] = "7b",
+    shape: Annotated[
+        Literal["7b", "open-dcoder", "llada"], typer.Option("--shape", help="Shape of the network.")
+    ] = "7b",
     layers: Annotated[
         int | None, typer.Option("--layers", metavar="N", min=1, help="Number of layers. (default: all of the shape)")
     ] = None,
