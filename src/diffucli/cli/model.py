@@ -79,7 +79,6 @@ def rm(
 ALL_HELP = (
     "List what can be pulled too: size, memory (large ones in four bits), licence, use, and whether it runs here."
 )
-UNUSABLE = "cannot be run yet"
 
 
 @app.command("list", epilog=flag.examples("diffu model list", "diffu model list --all"))
@@ -139,7 +138,7 @@ def _pullable() -> list[dict[str, Any]]:
             disk = packed_bytes(config, width=PUBLISHED_BYTES) if plan.quant == "nf4" else known.size
             told = {"name": known.name, "repository": known.repository, "purpose": known.purpose}
             figures = {"fetch": known.size, "disk": disk, "memory": plan.total, "context": config.context}
-            runs = {"fits": plan.fits, "runs": plan.fits and not known.refused, "here": _verdict(known, plan)}
+            runs = {"runs": plan.fits, "here": _verdict(known, plan)}
             rows.append(told | {"licence": known.licence} | figures | runs)
     return rows
 
@@ -148,8 +147,6 @@ def _verdict(known: Known, plan: Plan) -> str:
     """What this machine makes of a known checkpoint, in words."""
     from diffucli.doctor import speed
 
-    if known.refused:
-        return f"{UNUSABLE}: {known.refused}"
     if not plan.fits:
         return f"does not fit: {format_bytes(plan.free)} are free on {plan.device}"
     return f"fits; {speed(plan, known.config)}"

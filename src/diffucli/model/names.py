@@ -91,7 +91,7 @@ class Known:
     """A published checkpoint with a short name.
 
     purpose: what it is good at; figures are those that its authors report. licence: as its card says. shape: the object
-    in its config.json, in the words of Qwen2. refused: why it cannot be run, or "".
+    in its config.json, in the words of Qwen2.
     """
 
     name: str
@@ -99,7 +99,6 @@ class Known:
     purpose: str
     licence: str
     shape: Mapping[str, Any]
-    refused: str = ""
 
     @property
     def config(self) -> Config:
@@ -112,7 +111,7 @@ class Known:
         return PUBLISHED_BYTES * self.config.parameters
 
 
-APPLE, APACHE, HOLES_GROW = "apple-amlr", "apache-2.0", "its holes grow while they are written"
+APPLE, APACHE = "apple-amlr", "apache-2.0"
 LAPTOP, WORKSTATION = "open-dcoder", "dream-coder"  # what is recommended without a GPU, and with one
 KNOWN = (
     Known(FIRST_CHOICE, "apple/DiffuCoder-7B-cpGRPO", "requests; trained with coupled-GRPO", APPLE, SEVEN_B),
@@ -120,7 +119,7 @@ KNOWN = (
     Known("diffucoder-base", "apple/DiffuCoder-7B-Base", "continues text, no chat", APPLE, SEVEN_B),
     Known(WORKSTATION, "Dream-org/Dream-Coder-v0-Instruct-7B", "requests and holes; HumanEval 82.9", APACHE, SEVEN_B),
     Known("dream", "Dream-org/Dream-v0-Instruct-7B", "requests of any kind, not code alone", APACHE, SEVEN_B),
-    Known("dreamon", "Dream-org/DreamOn-v0-7B", "holes, which find their own length", APACHE, SEVEN_B, HOLES_GROW),
+    Known("dreamon", "Dream-org/DreamOn-v0-7B", "holes, which find their own length", APACHE, SEVEN_B),
     Known(LAPTOP, "fredzzp/open-dcoder-0.5B", "machines without a GPU; HumanEval 20.8", "see its card", OPEN_DCODER),
     Known(
         "stable-diffcoder",
