@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +17,6 @@ from diffucli.sandbox import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.cli.conftest import Diffu
 
@@ -258,3 +260,132 @@ def test_an_unknown_suite_and_a_missing_model_are_one_line(diffu: Diffu) -> None
     done = diffu("eval", "-m", "nowhere")
     assert done.code == 4
     assert len(done.lines) == 1
+
+
+DATA = Path(__file__).parents[1] / "data" / "eval"
+LINES, PLUS = str(DATA / "single-line.jsonl"), str(DATA / "humaneval-plus.jsonl")
+
+
+def test_a_published_suite_is_written_into_a_folder_and_gone_on_from(
+    diffu: Diffu, says: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("HUMANEVAL_OVERRIDE_PATH", PLUS)
+    seen = says(
+        "def total(numbers):\n    return sum(numbers)\n```<|im_end|>", "def other(x):\n    return x\n```<|im_end|>"
+    )
+    words = ("eval", "--suite", "humaneval+", "-o", "run", "--batch-size", "1")
+    done = diffu(*words, "--seed", "3")
+    assert done.code == 0, done.err
+    header, _, base, plus, *_ = done.out.decode().splitlines()
+    assert header.startswith("| group ")
+    assert base.startswith("| humaneval+, base tests alone |")
+    assert "20.0 % ±" in plus
+    assert "the official judge: evalplus.evaluate --dataset humaneval --samples run/samples.jsonl" in done.err
+    rows = [json.loads(line) for line in Path("run/samples.jsonl").read_text().splitlines()]
+    assert [row["task_id"] for row in rows] == [f"HumanEval/{n}" for n in (0, 1, 32, 3, 4)]
+    assert rows[0]["solution"].endswith('"""\n\ndef total(numbers):\n    return sum(numbers)\n')
+    value = json.loads(Path("run/report.json").read_text())
+    assert [group["passes"] for group in value["groups"]] == [{"1": 0.2}, {"1": 0.2}]
+    assert {path.name for path in Path("run").iterdir()} == {
+        "report.json",
+        "report.md",
+        "report.svg",
+        "samples.jsonl",
+        "samples.raw.jsonl",
+        "samples.raw.jsonl.settings.json",
+    }
+    raw, count = Path("run/samples.raw.jsonl"), len(seen)
+    raw.write_text("".join(raw.read_text().splitlines(keepends=True)[:4]))
+    Path("run/samples_eval_results.json").touch()
+    again = diffu(*words)
+    assert again.code == 0
+    assert "20.0 % ±" in again.out.decode()
+    assert json.loads(Path("run/report.json").read_text())["seed"] == 3
+    assert len(seen) == count + 1, "one was missing"
+    assert "samples_eval_results.json is of earlier samples" in again.err
+    assert (
+        "run/samples.raw.jsonl was begun with temperature unset, and now it is 0.5"
+        in diffu(*words, "--temp", "0.5").err
+    )
+
+
+def test_samples_alone_are_judged_later_without_a_model(
+    diffu: Diffu, says: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says("    return number % 1.0", "    return 0")
+    words = ("eval", "--suite", LINES)
+    with monkeypatch.context() as patched:
+        patched.setattr("diffucli.sandbox.run_tests", lambda *_, **__: pytest.fail("a sample was judged"))
+        done = diffu(*words, "-o", "run", "--samples-only")
+        assert (done.code, done.out) == (0, b"")
+    assert not Path("run/report.json").exists()
+    monkeypatch.setattr("diffucli.model.load.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    judged = diffu(*words, "--from", "run/samples.jsonl", "--json")
+    (group,) = json.loads(judged.out)["groups"]
+    assert (group["group"], group["problems"], group["passes"]) == ("single-line.jsonl", 2, {"1": 0.5})
+
+
+def test_holes_of_a_published_suite_have_three_kinds_of_lengths(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    seen = says("    return number % 1.0")
+    done = diffu("eval", "--suite", "infill-single", "--data", LINES, "--limit", "1", "--lengths")
+    assert done.code == 0, done.err
+    header, _, line, *_ = done.out.decode().splitlines()
+    assert [cell.strip() for cell in header.split("|")][3:5] == ["oracle", "fixed"]
+    assert "infill-single" in line
+    assert {4, 8, 16, 32, 64} <= {canvas.count("<|mask|>") for canvas in seen}
+
+
+def test_k_is_of_as_many_answers_as_there_are(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(*["    return number % 1.0"] * 3)
+    done = diffu("eval", "--suite", LINES, "--limit", "1", "-n", "3", "--temp", "0.5", "--k", "1,3", "--json")
+    (group,) = json.loads(done.out)["groups"]
+    assert set(group["passes"]) == {"1", "3"}
+
+
+@pytest.mark.usefixtures("three")
+def test_a_recipe_sets_what_is_not_given(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    says(RIGHT)
+    value = json.loads(diffu("eval", "--recipe", "diffucoder-paper", "--json").out)
+    assert (value["preset"], value["temperature"]) == ("exact", 0.4)
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--suite", "maxi"), "there is no suite 'maxi'"),
+        (("--suite", "mbpp"), "there is no file of mbpp here"),
+        (("--suite", "mbpp", "--data", "none"), "none: No such file or directory"),
+        (("--data", LINES), "the suite mini has no file"),
+        (("--suite", "infill-single", "--data", PLUS), "row 1 has no 'suffix'"),
+        (("--suite", LINES, "--from", "none"), "none: No such file or directory"),
+        (("--samples-only",), "--samples-only has no folder for the samples"),
+        (("--k", "1,x"), "--k 1,x is no list of numbers"),
+        (("--k", "5"), "pass@5 needs 5 answers to a problem (add -n 5)"),
+        (("--recipe", "x"), "there is no recipe 'x'"),
+        (("--workers", "x"), "--workers x is neither a number nor a cluster"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(
+    diffu: Diffu, flags: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffucli.model.load.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    done = diffu("eval", *flags)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert said in done.err
+
+
+def test_the_commands_of_the_page_run(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    pytest.importorskip("matplotlib")
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    Path("HumanEvalPlus.jsonl").write_text(Path(PLUS).read_text())
+    Path("SingleLine.jsonl").write_text(Path(LINES).read_text())
+    commands = re.findall(r"^diffu eval .*$", page, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        says("return x")
+        done = diffu(*shlex.split(command)[1:])
+        assert done.code == 0, done.err
+    assert Path("run/samples.jsonl").exists()
+    assert not Path("only/report.json").exists()

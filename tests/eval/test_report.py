@@ -124,6 +124,7 @@ def test_a_record_has_the_problem_its_judgement_and_every_field_of_the_sample() 
         "seed": 4,
         "length": "oracle",
         "ok": False,
+        "base": None,
         "parses": True,
         "reason": "differs",
         "text": "2",

@@ -75,6 +75,11 @@ class AnswerFile:
             atomic.write_fully(self._file, line)
         self._note(line)
 
+    def values(self) -> Iterator[dict[str, Any]]:
+        """What each line says, line by line."""
+        for line in self.lines.values():
+            yield files.parse_json(self._line(line))
+
     def sync(self) -> None:
         """Makes sure that all lines are on the disk. WriteFailed."""
         with _as_write_failed(self.path):

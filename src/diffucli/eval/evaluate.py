@@ -6,7 +6,7 @@ Knows problems and a callable that solves them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -78,6 +78,18 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
+class UnjudgedSample:
+    """As `JudgedSample`, before it is judged. fault: why there is no answer, so that none is judged."""
+
+    index: int
+    problem: Problem
+    seed: int
+    sample: Sample
+    length: str = AUTO
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedSample:
     """A sample of problem number `index`, generated with `seed`, and its judgement.
 
@@ -99,22 +111,37 @@ def evaluate(
 
     Up to `workers` samples are judged in sandboxes of their own while the next ones are generated.
     """
-    waiting: deque[tuple[int, int, Sample, Future[Judgement]]] = deque()
+    solved = (
+        UnjudgedSample(index, problem, seed, solve(problem, seed))
+        for index, problem in enumerate(problems)
+        for seed in seeds
+    )
+    return judged(solved, workers=workers, judge=judge)
+
+
+def judged(samples: Iterable[UnjudgedSample], *, workers: int = 2, judge: Judge = judge) -> Iterator[JudgedSample]:
+    """Judges samples, in their order.
+
+    Up to `workers` samples are judged in sandboxes of their own while the next ones come.
+    """
+    waiting: deque[tuple[UnjudgedSample, Future[Judgement]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for index, problem in enumerate(problems):
-            for seed in seeds:
-                sample = solve(problem, seed)
-                waiting.append((index, seed, sample, pool.submit(judge, problem, sample.text)))
-                while len(waiting) > workers or (waiting and waiting[0][3].done()):
-                    yield _result(problems, *waiting.popleft())
+        for each in samples:
+            waiting.append((each, pool.submit(_judgement, each, judge)))
+            while len(waiting) > workers or (waiting and waiting[0][1].done()):
+                yield _result(*waiting.popleft())
         while waiting:
-            yield _result(problems, *waiting.popleft())
+            yield _result(*waiting.popleft())
 
 
-def _result(
-    problems: Sequence[Problem], index: int, seed: int, sample: Sample, judgement: Future[Judgement]
-) -> JudgedSample:
-    return JudgedSample(index, problems[index], seed, sample, judgement.result())
+def _judgement(each: UnjudgedSample, judge: Judge) -> Judgement:
+    if each.fault:
+        return Judgement(passed=False, parses=False, reason=each.fault)
+    return judge(each.problem, each.sample.text)
+
+
+def _result(each: UnjudgedSample, judgement: Future[Judgement]) -> JudgedSample:
+    return JudgedSample(each.index, each.problem, each.seed, each.sample, judgement.result(), each.length)
 
 
 def solver(writer: Writer) -> Solver:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from diffucli.eval.evaluate import AUTO, evaluate, solver
 from diffucli.eval.problems import FillProblem, judge
-from diffucli.eval.report import group_reports
+from diffucli.eval.report import KS, group_reports
 from diffucli.lab import markdown
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ def bounds(writer: Writer, problem: FillProblem, length: str) -> tuple[int, int]
     return tokens, tokens
 
 
-def length_reports(results: Iterable[JudgedSample]) -> dict[str, list[GroupReport]]:
-    """The reports of the groups by length."""
+def length_reports(results: Iterable[JudgedSample], ks: Sequence[int] = KS) -> dict[str, list[GroupReport]]:
+    """The reports of the groups by length. ks: of pass@k, besides 1."""
     found: dict[str, list[JudgedSample]] = {}
     for result in results:
         found.setdefault(result.length, []).append(result)
-    return {length: group_reports(each) for length, each in found.items()}
+    return {length: group_reports(found[length], ks) for length in sorted(found, key=LENGTHS.index)}
 
 
 def table(reports: Mapping[str, Sequence[GroupReport]]) -> str:

@@ -5,19 +5,22 @@ Does not know how samples are generated or judged.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import groupby
 from math import comb, sqrt
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from diffucli.eval.evaluate import JudgedSample
+from diffucli.eval.problems import Judgement, Sample
 from diffucli.lab import markdown
+from diffucli.tasks.doubt import Evidence
 from diffucli.units import per_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.problems import Problem
 
 KS = (1, 10)
 COLUMNS = ("parses", "wrong told", "right told", "NFE", "tokens", "TPF", "s", "tok/s")
@@ -41,7 +44,7 @@ class GroupReport:
     group: Name of the group.
     problems: Number of problems.
     samples: Samples of each problem.
-    passes: pass@k by k, for each k in KS that there are enough samples for.
+    passes: pass@k by k, for each k that is asked for and that there are enough samples for.
     error: Standard error of pass@1 over the problems; None where they are all alike, so that it cannot be told.
     parses: Share of samples that parse.
     told_wrong, told_right: Share of the wrong, and of the right, samples that are refused or told to be in doubt; None
@@ -74,19 +77,26 @@ class GroupReport:
         return per_second(self.tokens, self.seconds)
 
 
-def group_reports(results: Iterable[JudgedSample]) -> list[GroupReport]:
-    """One report per group, in the order in which the groups first appear."""
+def group_reports(results: Iterable[JudgedSample], ks: Sequence[int] = KS) -> list[GroupReport]:
+    """One report per group, in the order in which the groups first appear. ks: of pass@k, besides 1.
+
+    Problems with harder tests have a group for the others before that of all tests.
+    """
     groups: dict[str, list[JudgedSample]] = {}
     for result in results:
-        groups.setdefault(result.problem.group, []).append(result)
-    return [_group_report(group, found) for group, found in groups.items()]
+        base, name = result.judgement.base, result.problem.group
+        if base is not None:
+            judgement = replace(result.judgement, passed=base)
+            groups.setdefault(f"{name}, base tests alone", []).append(replace(result, judgement=judgement))
+        groups.setdefault(name, []).append(result)
+    return [_group_report(group, found, sorted({1, *ks})) for group, found in groups.items()]
 
 
-def _group_report(group: str, results: Sequence[JudgedSample]) -> GroupReport:
+def _group_report(group: str, results: Sequence[JudgedSample], ks: Sequence[int]) -> GroupReport:
     ordered = sorted(results, key=lambda result: result.index)
     passed = [[r.judgement.passed for r in each] for _, each in groupby(ordered, key=lambda result: result.index)]
     samples = min(map(len, passed))
-    rates = {k: [pass_at(k, samples=len(each), passed=sum(each)) for each in passed] for k in KS if k <= samples}
+    rates = {k: [pass_at(k, samples=len(each), passed=sum(each)) for each in passed] for k in ks if k <= samples}
     return GroupReport(
         group=group,
         problems=len(passed),
@@ -112,8 +122,16 @@ def record(result: JudgedSample) -> dict[str, object]:
     """A sample as plain values: which problem it answers, how it was judged, and every field of the sample."""
     problem, judgement = result.problem, result.judgement
     asked = {"group": problem.group, "index": result.index, "title": problem.title, "seed": result.seed}
-    judged = {"ok": judgement.passed, "parses": judgement.parses, "reason": judgement.reason}
+    judged = {"ok": judgement.passed, "base": judgement.base, "parses": judgement.parses, "reason": judgement.reason}
     return {**asked, "length": result.length, **judged, **asdict(result.sample)}
+
+
+def of_record(values: Mapping[str, Any], problem: Problem) -> JudgedSample:
+    """The sample of a record, which answers `problem`. KeyError, TypeError: it is none."""
+    given = {field.name: values[field.name] for field in fields(Sample)}
+    sample = Sample(**{**given, "evidence": Evidence(**values["evidence"])})
+    judgement = Judgement(values["ok"], values["parses"], values["reason"], values["base"])
+    return JudgedSample(values["index"], problem, values["seed"], sample, judgement, values["length"])
 
 
 def values(report: GroupReport) -> dict[str, object]:
@@ -122,7 +140,7 @@ def values(report: GroupReport) -> dict[str, object]:
 
 
 def table(reports: Sequence[GroupReport]) -> str:
-    """A Markdown table with one row per group; it has pass@10 only if every group has ten samples."""
+    """A Markdown table with one row per group; it has pass@k only if every group has so many samples."""
     ks = [k for k in (reports[0].passes if reports else ()) if all(k in each.passes for each in reports)]
     header = ["group", "problems", *(f"pass@{k}" for k in ks), *COLUMNS]
     return markdown.table(header, [_cells(each, ks) for each in reports])

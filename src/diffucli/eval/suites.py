@@ -38,8 +38,8 @@ def problems(suite: Suite, *, limit: int | None = None) -> list[Problem]:
         *_programs(limit),
         *_compositions(limit),
         *broken_programs(limit),
-        *_some(everyday.holes(everyday.NEW), limit),
-        *_some(everyday.holes(everyday.TRAINED), limit),
+        *some(everyday.holes(everyday.NEW), limit),
+        *some(everyday.holes(everyday.TRAINED), limit),
         *_fills("body of a new composition", held_out.bodies(holes)),
         *_fills("line of a classic task, renamed", held_out.known_lines(holes)),
         *_fills("line of open code", held_out.lines(holes)),
@@ -64,7 +64,7 @@ def long_requests(suite: Suite, count: int) -> list[CodeProblem]:
     found = _programs(None)
     if count > len(found):
         raise UsageError(f"the suite {suite} holds no {count} long requests", hint=f"ask for {len(found)} at most")
-    return _some(found, count)
+    return some(found, count)
 
 
 def requests(suite: Suite, count: int) -> list[CodeProblem]:
@@ -84,13 +84,13 @@ def requests(suite: Suite, count: int) -> list[CodeProblem]:
 def _phrasings(limit: int | None) -> list[CodeProblem]:
     from diffucli.mini.classics import classics, programs
 
-    return _some(_phrased("classic task, new phrasing", [task for task in classics() if task not in programs()]), limit)
+    return some(_phrased("classic task, new phrasing", [task for task in classics() if task not in programs()]), limit)
 
 
 def _programs(limit: int | None) -> list[CodeProblem]:
     from diffucli.mini.classics import programs
 
-    return _some(_phrased("program, new phrasing", programs()), limit)
+    return some(_phrased("program, new phrasing", programs()), limit)
 
 
 def _phrased(group: str, tasks: Sequence[ClassicTask]) -> list[CodeProblem]:
@@ -114,7 +114,7 @@ def _fills(group: str, holes: Sequence[HeldOutHole]) -> list[FillProblem]:
     return [FillProblem(group, each.before, each.text, each.after, each.tests) for each in holes]
 
 
-def _some(items: Sequence[T], limit: int | None) -> list[T]:
+def some(items: Sequence[T], limit: int | None) -> list[T]:
     """`limit` of the items, chosen at random with a fixed seed, in their original order."""
     if limit is None or limit >= len(items):
         return list(items)
