@@ -54,6 +54,18 @@ def unconfined_where_nothing_confines() -> Generator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def signal_handlers_are_given_back() -> Generator[None]:
+    """A test that leaves a handler behind fails itself, not one that runs later."""
+    watched = [number for number in signal.Signals if number.name in {"SIGTERM", "SIGHUP", "SIGTSTP", "SIGINT"}]
+    before = {number: signal.getsignal(number) for number in watched}
+    yield
+    left = {number: signal.getsignal(number) for number in watched}
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert left == before
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """A small random checkpoint in the published layout, with what the reference computes on it."""

@@ -213,10 +213,13 @@ def test_signals_wait_and_then_come_in_their_order():
 
 
 def test_what_is_ignored_or_the_systems_stays_so_while_others_wait():
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         with deferred_signals():
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -19,6 +19,7 @@ from diffucli.cli.groups import grouped
 from diffucli.cli.options import Choice, Showing
 from diffucli.cli.report import Report
 from diffucli.cli.streams import STDIN
+from diffucli.signals import unwinding_on_kill
 
 if TYPE_CHECKING:
     from diffucli.tasks.jobs import Filled, Job
@@ -117,6 +118,7 @@ def fill(
         report = replace(report, quiet=True)  # an editor may put stderr into the text
     echoes = is_filter and on_fail == "echo"
     with ExitStack() as until_the_end:
+        until_the_end.enter_context(unwinding_on_kill())  # a filter echoes then, and the log keeps the run
         with streams.echoing() if echoes else nullcontext(streams.read_stdin) as read_stdin:
             own = places.split(given.files)
             paths = streams.inputs(list(own), purpose="fill")

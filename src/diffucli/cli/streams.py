@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from diffucli import files
 from diffucli.errors import NotPrinted, UsageError, WriteFailed
-from diffucli.signals import deferred_signals, unwinding_on_kill
+from diffucli.signals import deferred_signals
 
 if TYPE_CHECKING:
     from diffucli.edit.source import Source
@@ -230,17 +230,16 @@ def abandon(stream: TextIO) -> None:
 
 @contextmanager
 def echoing() -> Iterator[Callable[[], bytes]]:
-    """For a filter: whatever ends it within, also SIGTERM or SIGHUP, its input comes out as it came.
+    """For a filter: whatever ends it within, its input comes out as it came. A signal that kills must unwind.
 
     Gives the function that reads stdin.
     """
     given = bytearray()
-    with unwinding_on_kill():
-        try:
-            yield lambda: read_stdin(given)
-        except BaseException:
-            echo(bytes(given))
-            raise
+    try:
+        yield lambda: read_stdin(given)
+    except BaseException:
+        echo(bytes(given))
+        raise
 
 
 def is_filter(given: Mapping[str, object]) -> bool:
