@@ -26,7 +26,6 @@ from diffucli.tasks.length import (
     sizes,
 )
 from diffucli.tasks.prompt import Layout
-from diffucli.tasks.write import HoleText, RunOutput
 
 
 def told(found: list[Size]) -> tuple[list[int], list[int]]:
@@ -118,9 +117,14 @@ def test_likely_lengths_are_tried_and_unlikely_ones_are_not():
     assert padded == list(PADDED)
     assert {n for n in EXACT if n >= 3} <= set(exact), "one look that does not exclude them is enough"
     assert not {1, 2} & set(exact)
-    assert {27, 28, 33} <= set(exact)
-    assert len(set(exact) - set(EXACT)) == LIKELY
+    assert set(exact) - set(EXACT) == {27, 28, 33}, "the others are not possible"
     assert {1, 3} < set(told(promising(sizes(1, None, None, pads=True), looks, low=1, old=1))[0]), "the old length is"
+
+
+def test_of_many_possible_lengths_the_likeliest_are_tried():
+    looks = {Size(40, padded=True): _ends(40, {n: 1 - 0.8 ** (n - 16) for n in range(17, 34)})}
+    exact, _ = told(promising(sizes(0, None, None, pads=True), looks, low=1, old=0))
+    assert set(exact) - set(EXACT) == set(range(17, 17 + LIKELY))
 
 
 def test_likely_lengths_are_not_below_the_least():
@@ -151,18 +155,22 @@ def test_the_end_is_as_likely_as_padding_at_one_more_mask_behind_the_text(checkp
     assert cost == 1
 
 
+FOUR = (-0.2, -0.1, -0.3, -0.2)
+
+
 @pytest.mark.parametrize(
-    ("logprobs", "end", "expected"),
+    ("logprobs", "end", "votes", "breaks", "expected"),
     [
-        ((-0.2, -0.1, -0.3, -0.2), None, -0.2),
-        ((-0.2, -0.1, -0.3, -0.2), 0.0, -0.06),
-        ((-0.2, -0.1, -0.3, -0.2), -2.0, -0.36),
-        ((-0.3,) * 16, 0.0, 0.18),
+        (FOUR, None, 1, False, -0.2),
+        (FOUR, 0.0, 1, False, -0.09),  # 0.08 ln 4
+        (FOUR, -2.0, 1, False, -0.19),
+        (FOUR, 0.0, 4, False, 0.3),  # 0.28 ln 4
+        (FOUR, 0.0, 1, True, -0.44),
+        ((-0.3,) * 16, 0.0, 1, False, -0.08),
+        ((), 0.0, 1, False, 0.0),
     ],
 )
-def test_a_text_is_as_good_as_its_least_sure_token_its_length_and_its_end_where_holes_are_padded(
-    logprobs, end, expected
+def test_a_text_is_as_good_as_its_tokens_its_length_its_end_and_the_lengths_that_agree(
+    logprobs, end, votes, breaks, expected
 ):
-    hole = HoleText((1,) * len(logprobs), logprobs)
-    output = RunOutput(Layout((), (), Span(0, 0)), (hole,), 0, 0, nfe=0.0, seconds=0.0)
-    assert score(output, end) == expected
+    assert score(logprobs, end, votes=votes, breaks=breaks) == expected

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from diffucli.decode.lanes import side_by_side, watched
@@ -18,6 +19,7 @@ from diffucli.tasks.context import crop_context
 from diffucli.tasks.critics import NewText, depth, warnings_of
 from diffucli.tasks.engine import DEFAULT_EFFORT, Effort, Task, check_length, constraints_of, fitted, growing, solve
 from diffucli.tasks.jobs import Filled, Job
+from diffucli.tasks.race import Race
 from diffucli.tasks.verify import Verify, verify_edit
 from diffucli.tasks.write import (
     Decode,
@@ -26,7 +28,6 @@ from diffucli.tasks.write import (
     RunOutput,
     as_last_canvas,
     canvas_of,
-    composed,
     default_decode,
     write,
 )
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from diffucli.tasks.prompt import Layout
 
 DEFAULT_HOLE_TOKENS = 40  # masks of a hole that is not written yet
-READ, READ_IN_LONG = 24, 6  # texts of a hole that are read, from the likeliest on, until one is clean
+READ, READ_IN_LONG = 24, 12  # texts of a hole that are read
 LONG = 20_000  # characters of a file that takes long to read
 
 
@@ -150,35 +151,55 @@ class _Filling:
         """Hole `number` in its best length, behind the `known` texts of the holes in front of it."""
         begun = time.perf_counter()
         tries, looked = yield from self._promising(number, known)
-        told: list[list[Event]] = [[] for _ in tries]
-        runs = [
-            watched(write(self.decoding(policy, padded=size.padded, only=number, grows=True), layout), events.append)
-            for (size, layout), events in zip(tries, told, strict=True)
-        ]
-        outputs = yield from side_by_side(runs, shown=len(runs) - 1)
-        different = list({output.holes[0].tokens: output for output in reversed(outputs) if output.tokens}.values())
-        ranked, asked = yield from self._ranked(different)
-        best = self._first_clean(known, ranked) if ranked else outputs[-1]
-        nfe = looked + sum(output.nfe for output in outputs) + asked
-        shown = outputs[-1].nfe
-        if best is not outputs[-1]:  # its order is that of the text
-            (events,) = (each for output, each in zip(outputs, told, strict=True) if output is best)
+        race = self._race_of(number, known)
+        padded, exact = ([each for each in tries if each[0].padded is which] for which in (True, False))
+        written = yield from self._side_by_side(number, padded or exact, race, policy, shown=True)
+        shown, _ = written[-1]
+        assert shown is not None, "what is shown is not given up"
+        if padded and exact:  # afterwards, since those with padding tell which lengths can still be the best
+            written += yield from self._side_by_side(number, exact, race, policy, shown=False)
+        best, seen = race.best or shown, shown.nfe
+        if best is not shown:  # its order is that of the text
+            (events,) = (events for output, events in written if output is best)
             yield from events
-            shown += best.nfe
-        yield from as_last_canvas(best, self.checkpoint.tokenizer.mask, nfe=max(nfe - shown, 0.0))
+            seen += best.nfe
+        nfe = looked + race.nfe
+        yield from as_last_canvas(best, self.checkpoint.tokenizer.mask, nfe=max(nfe - seen, 0.0))
         return replace(best, nfe=nfe, seconds=time.perf_counter() - begun)
 
-    def _ranked(self, outputs: Sequence[RunOutput]) -> Run[tuple[list[RunOutput], float]]:
-        """What was written for one hole, the best first, of equals the longest; and what asking for the ends cost."""
-        tokenizer, cost = self.checkpoint.tokenizer, 0.0
-        scores = [length.score(output, None) for output in outputs]
-        if self.checkpoint.config.hole_padding:
-            made = [composed(output.layout, output.holes) for output in outputs]
-            ends = yield from side_by_side([length.end_logprob(each, 0, tokenizer) for each in made], shown=None)
-            scores = [length.score(output, end) for output, (end, _) in zip(outputs, ends, strict=True)]
-            cost = sum(nfe for _, nfe in ends)
-        order = sorted(range(len(outputs)), key=lambda i: (-scores[i], -outputs[i].tokens))
-        return [outputs[i] for i in order], cost
+    def _race_of(self, number: int, known: Sequence[HoleText]) -> Race:
+        """A race for hole `number` behind the `known` texts of the holes in front of it."""
+        tokenizer = self.checkpoint.tokenizer if self.checkpoint.config.hole_padding else None
+        most = READ if len(self.job.source.text) < LONG else READ_IN_LONG
+        return Race(partial(self._faults, known), partial(self._breaks, number), tokenizer, most)
+
+    def _side_by_side(
+        self, number: int, tries: Sequence[tuple[Size, Layout]], race: Race, policy: Policy, *, shown: bool
+    ) -> Run[list[tuple[RunOutput | None, list[Event]]]]:
+        """Hole `number` in these sizes, each with its events, or None if it was given up.
+
+        shown: the events of the last one are passed on, and it is not given up.
+        """
+        told: list[list[Event]] = [[] for _ in tries]
+        lanes = []
+        for (size, layout), events in zip(tries, told, strict=True):
+            decoding = self.decoding(policy, padded=size.padded, only=number, grows=True)
+            run = watched(write(decoding, layout), events.append)
+            stays = policy.commit.asks == "masks" and not size.padded  # what is committed is part of the text
+            lanes.append(race.lane(run, size.masks if stays and not (shown and events is told[-1]) else None))
+        outputs = yield from side_by_side(lanes, shown=len(lanes) - 1 if shown else None)
+        return list(zip(outputs, told, strict=True))
+
+    def _breaks(self, number: int, output: RunOutput) -> bool:
+        """Whether a text goes on in another line although hole `number` stands within one."""
+        before, text = self._parts[number], self.checkpoint.tokenizer.decode(output.holes[0].tokens)
+        is_within = bool(before[before.rfind("\n") + 1 :].strip()) and "\n" not in self._olds[number]
+        return is_within and "\n" in text.strip()
+
+    def _faults(self, known: Sequence[HoleText], output: RunOutput) -> tuple[int, ...] | None:
+        """The faults of a hole's text behind the `known` ones; None if it is clean."""
+        attempt = self._read([*known, output.holes[0]], output)
+        return None if attempt.is_clean else faults(attempt)
 
     def _promising(self, number: int, known: Sequence[HoleText]) -> Run[tuple[list[tuple[Size, Layout]], float]]:
         """The sizes of hole `number` that are worth writing, with their canvases, and what it cost to find them."""
@@ -191,17 +212,6 @@ class _Filling:
         found = {size: look for size, (look, _) in zip(seen, looks, strict=True)}
         chosen = length.promising(sizes, found, low=low, old=old)
         return [(size, self._hole_layout(number, known, size.masks)) for size in chosen], sum(nfe for _, nfe in looks)
-
-    def _first_clean(self, known: Sequence[HoleText], ranked: Sequence[RunOutput]) -> RunOutput:
-        """The likeliest of `ranked` whose text is clean, else the one with the fewest faults."""
-        found: list[tuple[Attempt, RunOutput]] = []
-        most = READ if len(self.job.source.text) < LONG else READ_IN_LONG
-        for output in ranked[:most]:
-            attempt = self._read([*known, output.holes[0]], output)
-            if attempt.is_clean:
-                return output
-            found.append((attempt, output))
-        return min(found, key=lambda pair: faults(pair[0]))[1]
 
     def _joined(self, outputs: Sequence[RunOutput]) -> RunOutput:
         """What several runs wrote, one hole each, as if one had."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from diffucli.decode.canvas import Span
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from diffucli.decode.loop import Run
     from diffucli.model.tokenizer import Tokenizer
     from diffucli.tasks.prompt import Layout
-    from diffucli.tasks.write import RunOutput
 
 PADDED = (6, 12, 20, 40)  # masks of a free hole that may be padded
 EXACT = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16)  # masks of a hole that its text fills
@@ -33,10 +33,13 @@ RATIOS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)  # lengths of a region, as m
 EXTRA_MASKS = 16  # a padded region gets at least so many masks more than its old text had tokens
 LOOKED_AT, LONGEST_LOOK = 2, 48  # padded holes that are looked at before any is written, and the masks of the longest
 LIKELY = 8  # exact lengths that are tried because they are likely
+POSSIBLE = 0.02  # probability of a length that makes it likely enough for that
 UNLIKELY = 0.005  # probability that a text is no longer than a length, below which this length is not tried
 FINALISTS = 4  # lengths that are written out for a checkpoint that does not pad
-END_WEIGHT = 0.15  # of the log-probability of the end
-LENGTH_WEIGHT = 0.12  # nats for the square root of a text's tokens: the least sure of many is less sure by chance
+LENGTH_WEIGHT = 0.08  # nats for the logarithm of a text's tokens
+END_WEIGHT = 0.05  # of the log-probability of the end
+VOTE_WEIGHT = 0.28  # nats for the logarithm of the number of lengths at which the same text was written
+BREAK_COST = 0.35  # nats for going on in another line, in a hole that stands within a line
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,15 +105,18 @@ def ended(old: int, low: int | None, high: int | None) -> Size:
     return Size(most, padded=low != most)
 
 
-def score(output: RunOutput, end: float | None) -> float:
+def score(logprobs: Sequence[float], end: float | None, *, votes: int = 1, breaks: bool = False) -> float:
     """How good the text of a hole is, to two decimals, since less means nothing.
 
-    Its mean log-probability; for a checkpoint that pads that of its least sure token, weighed with its length and its
-    end. end: the log-probability (nats) that the hole ends behind the text; None for a checkpoint that does not pad.
+    logprobs: of its tokens (nats). Their mean; for a checkpoint that pads weighed with the length, the end, and the
+    lengths that agree. end: the log-probability that the hole ends behind the text; None for a checkpoint that does not
+    pad. votes: lengths at which this text was written. breaks: it goes on in another line, the hole stands within one.
     """
+    mean = fmean(logprobs) if logprobs else 0.0
     if end is None:
-        return round(output.mean_logprob, 2)
-    return round(min(output.logprobs) + LENGTH_WEIGHT * math.sqrt(output.tokens) + END_WEIGHT * end, 2)
+        return round(mean, 2)
+    weighed = LENGTH_WEIGHT * math.log(max(len(logprobs), 1)) + END_WEIGHT * end + VOTE_WEIGHT * math.log(votes)
+    return round(mean + weighed - BREAK_COST * breaks, 2)
 
 
 def looked_at(found: Sequence[Size], *, pads: bool) -> Sequence[Size]:
@@ -140,7 +146,8 @@ def promising(found: Sequence[Size], looks: Mapping[Size, Look], *, low: int, ol
         return sorted(sorted(found, key=lambda size: looks[size].mean_logprob, reverse=True)[:FINALISTS])
     padded, exact = ({size for size in found if size.padded is which} for which in (True, False))
     chances = {Size(n, padded=False): looks[largest].length_chance(n) for n in range(low, largest.masks)}
-    likely = sorted(chances.keys() - exact, key=lambda size: (-chances[size], size))[:LIKELY]
+    possible = [size for size in chances.keys() - exact if chances[size] >= POSSIBLE]
+    likely = sorted(possible, key=lambda size: (-chances[size], size))[:LIKELY]
     ends = {size: max(look.end_chance(size.masks) for look in looks.values()) for size in exact}
     return sorted([*padded, *likely, *(size for size in exact if size.masks == old or ends[size] >= UNLIKELY)])
 
