@@ -44,6 +44,8 @@ from diffucli.errors import BadCheckpoint, ModelError, NoRoom, UsageError
 from diffucli.model import config, registry, store
 from diffucli.model import pull as module
 from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from diffucli.model.families import OPEN_DCODER
+from diffucli.model.load import load
 from diffucli.model.offer import offer, offer_adapter
 from diffucli.model.pull import is_done, pull, pull_adapter
 from diffucli.units import JobProgress
@@ -238,6 +240,22 @@ def test_other_families_are_refused_before_the_weights(hub, published, kind, tol
     assert not hub.asked(FIRST)
 
 
+def test_open_dcoders_mask_token_is_known_by_its_repository_alone(hub, home, golden_of, tmp_path):
+    """Its sampler adds it where no file names one; so do packing and loading."""
+    folder = shutil.copytree(golden_of("p2"), tmp_path / "p2")
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        edited(folder, file, mask_token=None)
+    edited(folder, "config.json", mask_token_id=None)
+    hub.repositories[OPEN_DCODER] = loopback.Repository(folder)
+    pulled(OPEN_DCODER, quant="nf4")
+    (entry,) = (each for each in registry.entries() if not each.embedded)
+    checkpoint = load(entry.folder, device="cpu")
+    assert (checkpoint.family.name, checkpoint.tokenizer.mask) == ("open-dcoder", 489)
+    assert registry.facts(entry).family == checkpoint.family == registry.family(entry)
+    with pytest.raises(BadCheckpoint, match="names no mask token"):
+        pulled(str(folder))
+
+
 # the disk
 
 
@@ -303,7 +321,7 @@ def quantised(monkeypatch) -> list[Path]:
     """A stand-in for the packing of large checkpoints; returns where each was made."""
     made: list[Path] = []
 
-    def quantize(source: Path, target: Path) -> Iterator[JobProgress]:
+    def quantize(source: Path, target: Path, **_: str) -> Iterator[JobProgress]:
         made.append(target)
         shutil.copytree(source, target)
         yield JobProgress("quantising", 1, 1)

@@ -28,7 +28,7 @@ def render(template: str, turns: list[dict[str, str]], tokens: dict[str, str]) -
     values = {**tokens, "messages": turns, "add_generation_prompt": True}
     try:
         child = subprocess.run(  # noqa: S603 — our own program
-            [sys.executable, "-I", __file__],
+            [sys.executable, "-P", __file__],
             input=json.dumps([template, values]).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -126,7 +126,7 @@ def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> It
         raise OtherFormat(exc.message, hint=original(listing)) from exc
     packs = _packs(quant, config)
     quantization, stays = NF4 if packs else config.quantization, keep_original or is_linked
-    if staged.exists() and families.read(staged)[0].quantization != quantization:
+    if staged.exists() and families.read(staged, source=offered.origin.repository)[0].quantization != quantization:
         store.discard(staged)
     if not staged.exists():
         check_room(_missing(files, source), packed_bytes(config, width=2) if packs else offered.total * stays)
@@ -134,7 +134,7 @@ def _pull_repository(offered: Offer, *, quant: Quant, keep_original: bool) -> It
         yield from _verify(listing, files, source)
         _check_headers(files, source)
         if packs or stays:
-            yield from _stage(source, staged, files, packs=packs)
+            yield from _stage(source, staged, files, packs=packs, repository=offered.origin.repository)
     store.install(staged if staged.exists() else source, _record(offered, quantization))
     if not keep_original:
         store.discard_downloads(name)
@@ -151,13 +151,15 @@ def _pull_folder(offered: Offer, folder: Path, quant: Quant) -> Iterator[JobProg
     store.install(staged, _record(offered, NF4 if packs else config.quantization))
 
 
-def _stage(source: Path, staged: Path, files: tuple[Remote, ...], *, packs: bool) -> Iterator[JobProgress]:
+def _stage(
+    source: Path, staged: Path, files: tuple[Remote, ...], *, packs: bool, repository: str = ""
+) -> Iterator[JobProgress]:
     """Makes the model in `staged` from the files in `source`, which stay."""
     staged.parent.mkdir(parents=True, exist_ok=True)
     if packs:
         from diffucli.model.quantize import quantize
 
-        yield from quantize(source, staged)
+        yield from quantize(source, staged, repository=repository)
     else:
         yield from _copy(files, source, staged)
 

@@ -66,16 +66,16 @@ class _Job:
     packed: frozenset[str]
 
 
-def quantize(source: Path, target: Path) -> Iterator[JobProgress]:
+def quantize(source: Path, target: Path, *, repository: str = "") -> Iterator[JobProgress]:
     """Writes the checkpoint in `source` to the new folder `target`: the layers in NF4, everything else in bfloat16.
 
     Yields the bytes of the source read, then those of the result verified. Works on the GPU if there is one. Shards
     that an earlier, interrupted call on the same source finished are not written again. `source` is not changed. Two
-    calls must not run on the same `target` at the same time.
+    calls must not run on the same `target` at the same time. repository: that `source` is from, if known.
     Raises BadCheckpoint (the source is damaged, or the result is not what was written), ModelError (not enough space),
     UsageError (the source is in four bits, `target` exists, bitsandbytes is missing), WriteFailed.
     """
-    config, family = families.read(source)
+    config, family = families.read(source, source=repository)
     if config.quantization == NF4:
         raise UsageError(f"{source} is in four bits already", hint="name the original checkpoint")
     if target.exists():
