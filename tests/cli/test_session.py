@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,36 @@ def test_flags_become_the_options_of_their_names():
         by_line=True,
         cache="prefix",
         speculate=2,
+        ends="late",
+        max_length=9,
+        expand_budget=3,
     )
-    assert choice.decoding() == DecodingOptions("exact", 3, 7, 0.5, 0.9, "margin", 0.2, 16, True, "prefix", 2)
+    assert choice.decoding() == DecodingOptions(
+        *("exact", 3, 7, 0.5, 0.9, "margin", 0.2, 16, True, "prefix", 2, "late", 9, 3)
+    )
+
+
+def test_a_trace_has_the_policy_that_the_checkpoint_was_written_by(diffu, golden_of):
+    """A preset as it fits the family, and published settings."""
+    told = {}
+    for preset in ("balanced", "published"):
+        flags = ("--preset", preset, "--length", "8", "--verify", "off", "--jsonl", "--ends", "late")
+        done = diffu("gen", "x", "-m", golden_of("blockwise"), *flags)
+        told[preset] = json.loads(done.out.splitlines()[0])["policy"]
+    assert [(each["block"], each["ends"]) for each in told.values()] == [(4, "late")] * 2
+    assert "TopK" in told["published"]["commit"]
+
+
+def test_a_hole_that_grows_is_told_and_stays_within_its_bounds(diffu, golden_of, tmp_path):
+    """The view, which draws from the same events, follows."""
+    (tmp_path / "a.py").write_text("x = [???]\n")
+    flags = ("-m", golden_of("dreamon"), "--max-length", "5", "--seed", "1", "--verify", "off")
+    events = [json.loads(line) for line in diffu("fill", tmp_path / "a.py", *flags, "--jsonl").out.splitlines()]
+    resized = [each for each in events if each.get("event") == "resized"]
+    assert resized
+    assert all(stop - start <= 6 for each in resized for start, stop in each["holes"])  # six while a token gives way
+    never = diffu("fill", tmp_path / "a.py", *flags, "--expand-budget", "0", "--jsonl").out.splitlines()
+    assert all(json.loads(line)["delta"] < 0 for line in never if b'"resized"' in line)
 
 
 def test_steps_that_cannot_be_replayed_are_told_of_once_with_v(diffu, checkpoint, monkeypatch):

@@ -162,8 +162,9 @@ def _load(
     )
     tell(f"{name}: laying out the canvas")
     from diffucli.tasks import fill, generate  # noqa: F401 — so that the first frame comes as soon as this is gone
+    from diffucli.tasks.engine import fitted
 
-    return checkpoint, options.policy(checkpoint.family)
+    return checkpoint, fitted(options.policy(checkpoint.family), checkpoint)
 
 
 def _other_base(entry: Entry, adapter: Adapter | None) -> str:
