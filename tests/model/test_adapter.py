@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import os
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from diffucli.errors import BadCheckpoint, NoRoom
 from diffucli.model import families, memory, nf4
 from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read
-from diffucli.model.load import load
+from diffucli.model.load import load, read_updates
 from diffucli.train.hf_reference import published
 
 if TYPE_CHECKING:
@@ -87,6 +88,24 @@ def test_the_weights_of_the_base_stay_as_they_are(golden, adapter, quant):
     assert with_adapter.adapter is not None
     assert with_adapter.adapter.base == SETTINGS["base_model_name_or_path"]
     assert without.adapter is None
+
+
+@pytest.mark.parametrize("name", ["dreamon", "p2", "blockwise", "llada"])
+def test_every_family_has_adapters_by_its_own_names(golden_of, checkpoint_of, tmp_path, name):
+    """What is computed beside the weights is what weights with the update in them compute."""
+    folder, plain = golden_of(name), checkpoint_of(name)
+    write_adapter(tmp_path / "lora", plain.config, plain.family, target_modules="all-linear")
+    beside, merged = load(folder, device="cpu", adapter=tmp_path / "lora"), copy.deepcopy(plain.network)
+    assert beside.adapter is not None
+    assert len(beside.adapter.updates) == 7 * plain.config.num_layers
+    updates = read_updates(beside.adapter, "cpu", torch.float32)
+    for key, weight in merged.model.named_parameters():
+        for part, rows in plain.config.split_fused(key, weight.data).items():
+            if update := updates.get(part.removesuffix(".weight")):
+                rows += update.scaling * update.lora_B @ update.lora_A  # noqa: PLW2901 — in place
+    ours, theirs, without = (each(TOKENS[None], [ROWS]) for each in (beside.network, merged, plain.network))
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+    assert (ours - without).abs().max() > 0.1
 
 
 def test_the_plan_counts_an_adapter(golden, adapter, fit, monkeypatch):

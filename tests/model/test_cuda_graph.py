@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from adapters import write_adapter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffucli.decode.canvas import Canvas, Span
@@ -23,6 +24,7 @@ from diffucli.decode.predict import Predictor, Query
 from diffucli.decode.sample import Constraints
 from diffucli.events import Finished
 from diffucli.model.cuda_graph import Recorder, recorder
+from diffucli.model.load import load
 from diffucli.model.memory import Plan
 from diffucli.model.network import MOST_GRAPHS, Network
 
@@ -129,6 +131,21 @@ def test_the_mask_of_block_causal_attention_is_computed_in_the_recorded_step(che
         )
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
     assert (len(deck.tapes), deck.replays) == (1, 1 + 4)
+
+
+def test_an_adapter_is_recorded_with_the_weights(checkpoint, golden, deck, tmp_path):
+    write_adapter(tmp_path / "lora", checkpoint.config)
+    plain = load(golden, device="cpu", adapter=tmp_path / "lora").network
+    recorded = replace(plain, recorder=Recorder(deck))
+    one, other = (each.new_cache(1, 30) for each in (recorded, plain))
+    window = torch.arange(60, 68)
+    for start in (4, 4, 11):
+        found, wanted = (
+            ask(network, window, torch.arange(8), start=start, cache=cache)
+            for network, cache in ((recorded, one), (plain, other))
+        )
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+    assert (len(deck.tapes), deck.replays) == (1, 1 + 2)
 
 
 def test_an_answer_holds_while_the_next_one_is_computed(replaying):

@@ -19,6 +19,7 @@ SEVEN = Config(152_064, 3584, 18_944, num_layers=28, num_heads=28, num_kv_heads=
 PACKED = replace(SEVEN, quantization="nf4")
 SMALL = replace(SEVEN, hidden_size=256, intermediate_size=512, num_heads=4)
 GB = 10**9
+FAMILIES = ("dream", "dreamon", "p2", "blockwise", "llada")
 
 
 @pytest.fixture
@@ -169,17 +170,18 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch):
     assert free_memory("cpu") == pytest.approx(whole, rel=0.5)
 
 
-def test_reckoned_and_real_weights_agree_to_the_byte(checkpoint):
-    config = checkpoint.config
-    real = sum(weight.nbytes for weight in checkpoint.network.model.parameters())
-    assert plan(config, quant="none", device="cpu").weights == real
+@pytest.mark.parametrize("name", FAMILIES)
+def test_reckoned_and_real_weights_agree_to_the_byte(checkpoint_of, name):
+    loaded = checkpoint_of(name)
+    real = sum(weight.nbytes for weight in loaded.network.model.parameters())
+    assert plan(loaded.config, quant="none", device="cpu").weights == real
 
 
-@pytest.mark.parametrize("quant", ["nf4", "none"])
-def test_reckoned_weights_and_scales_are_those_of_a_loaded_network(golden, quant):
+@pytest.mark.parametrize(("name", "quant"), [*((name, "nf4") for name in FAMILIES), ("dream", "none")])
+def test_reckoned_weights_and_scales_are_those_of_a_loaded_network(golden_of, name, quant):
     """Packed: bytes, scales in eight bits or float32, and their tables; the tables alone are not counted."""
     pytest.importorskip("bitsandbytes")
-    loaded = load(golden, device="cpu", quant=quant)
+    loaded = load(golden_of(name), device="cpu", quant=quant)
     width = module.width("cpu", quant)
     held = sum(weight.nbytes for weight in loaded.network.model.parameters())
     scales = sum(scale_bytes(weight.quant_state) for weight in packed_weights(loaded))

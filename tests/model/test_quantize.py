@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -338,3 +339,21 @@ def test_layers_that_are_elsewhere_come_when_they_compute(golden, tmp_path):
 def test_four_bits_compute_in_the_type_that_the_plan_counts(packed):
     dtypes = {weight.dtype for weight in load(packed, device="cpu", quant="nf4").network.model.parameters()}
     assert dtypes == {torch.uint8, DTYPES[width("cpu", "nf4")]}
+
+
+@pytest.mark.parametrize("name", ["dreamon", "p2", "blockwise", "llada"])
+def test_a_checkpoint_of_every_family_is_packed_and_computes_what_its_rounded_weights_do(
+    golden_of, checkpoint_of, tmp_path, name
+):
+    """Under its own names of tensors; a head that is the embedding stays one."""
+    for _ in quantize(golden_of(name), tmp_path / "packed"):
+        pass
+    packed, rounded = load(tmp_path / "packed", device="cpu"), copy.deepcopy(checkpoint_of(name).network)
+    assert packed.config.quantization == "nf4"
+    for key, weight in rounded.model.named_parameters():
+        for part, rows in packed.config.split_fused(key, weight.data).items():
+            if part in packed.config.packed_weights:
+                rows[:] = bnb.dequantize_4bit(*bnb.quantize_4bit(rows.bfloat16().contiguous(), quant_type="nf4"))
+    tokens, places = torch.arange(1, 25), torch.arange(24)
+    ours, theirs = (network(tokens[None], [places]) for network in (packed.network, rounded))
+    assert torch.cosine_similarity(ours, theirs).min() > 0.98
