@@ -503,3 +503,52 @@ def test_a_canvas_for_whose_keys_there_is_no_room_is_told_by_the_driver(fake, ki
     with pytest.raises(NoRoom, match="ran out of memory for this canvas") as caught:
         list(alone(Full(fake(), 99, ERRORS[0]), kit.Request(Policy(TopK(linear), cache="dual")).run()))
     assert "--block" in caught.value.hint
+
+
+# Block-causal attention: the cache holds a prefix, which is exact.
+
+
+@given(data=st.data())
+@settings(max_examples=25)
+def test_a_prefix_is_exact_whatever_changes_between_two_queries(checkpoint_of, data):
+    """Anywhere in the canvas, with guesses that differ anywhere, and canvases that change their length."""
+    network = checkpoint_of("blockwise").network
+    predictor, canvas = Predictor(network), canvas_of(26, Span(5, 26), vocab=480, mask=5)
+    for _ in range(4):
+        start = data.draw(st.integers(0, len(canvas) - 1))
+        window = Span(start, data.draw(st.integers(start + 1, len(canvas))))
+        first = query(canvas, window)
+        places = data.draw(st.lists(st.integers(0, len(canvas) - 1), max_size=2))
+        asked = (first, *(changed(first, place, 100 + place) for place in places))
+        (answer,) = predictor.answer([((0,), asked)])
+        for each, logits in zip(asked, answer.logits, strict=True):
+            (wanted,) = Predictor(network).answer([((0,), (replace(each, cache="none"),))])
+            torch.testing.assert_close(logits, wanted.logits[0], atol=1e-4, rtol=0)
+        open_masks = canvas.open_masks(Span(0, len(canvas))).tolist()
+        if open_masks:
+            place = data.draw(st.sampled_from(open_masks))
+            canvas.commit([place], [data.draw(st.integers(10, 400))])
+        if data.draw(st.booleans()) and len(canvas) < 32:
+            canvas.insert(data.draw(st.integers(6, len(canvas))))
+
+
+def test_what_lies_behind_a_window_is_not_computed(checkpoint_of):
+    """A window is computed with its blocks alone, and again only from the first block on that has changed."""
+    widths = []
+
+    class Counting:
+        shift, block, new_cache = 0, 4, checkpoint_of("blockwise").network.new_cache
+
+        def __call__(self, tokens, rows, **settings):
+            widths.append(tuple(tokens.shape))
+            return checkpoint_of("blockwise").network(tokens, rows, **settings)
+
+    predictor, canvas = Predictor(Counting()), canvas_of(40, Span(6, 40), vocab=480, mask=5)
+    ask(predictor, canvas, Span(6, 8))
+    ask(predictor, canvas, Span(8, 12))
+    canvas.commit([30], [7])
+    ask(predictor, canvas, Span(8, 12))
+    canvas.commit([6], [7])
+    ask(predictor, canvas, Span(9, 11), "none")
+    ask(predictor, canvas, Span(9, 11))
+    assert widths == [(1, 8), (1, 4), (1, 4), (1, 12), (1, 8)]

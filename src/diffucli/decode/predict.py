@@ -152,7 +152,7 @@ class Predictor:
         A guess is expected to differ from the first query inside its window alone. NoRoom: out of memory.
         """
         self._reserve(asked)
-        jobs = [[self._job(run, query, is_guess=i > 0) for i, query in enumerate(queries)] for run, queries in asked]
+        jobs = [self._jobs(run, queries) for run, queries in asked]
         logits: dict[_Job, Tensor] = {}
         shares: Shares = defaultdict(float)
         for group in self._groups(job for each in jobs for job in each if self._guesses or not job.is_guess):
@@ -176,6 +176,17 @@ class Predictor:
             self._cache, self._capacity, self._longest = None, 0, 0  # also if there is no memory for another one
             self._cache = self._network.new_cache(slots, longest, old=old)
             self._capacity, self._longest = slots, longest
+
+    def _jobs(self, run: Asker, queries: Sequence[Query]) -> list[_Job]:
+        """The jobs of a run's query and its guesses.
+
+        A guess that needs another part of a prefix than the query does without the slot, which it would spoil.
+        """
+        first, *guesses = (self._job(run, query, is_guess=i > 0) for i, query in enumerate(queries))
+        if self._network.block is None:
+            return [first, *guesses]
+        alone = (replace(each, part=Span(0, each.part.stop), slot=None) for each in guesses)
+        return [first, *(a if b.part != first.part else b for a, b in zip(alone, guesses, strict=True))]
 
     def _job(self, run: Asker, query: Query, *, is_guess: bool) -> _Job:
         if self._network.block is not None:
