@@ -227,6 +227,9 @@ class FakeNetwork:
             made[: len(old), : old.shape[1]] = old
         return made
 
+    def copy_slot(self, cache: Tensor, source: int, target: int) -> None:
+        cache[target] = cache[source]
+
     def __call__(
         self,
         tokens: Tensor,

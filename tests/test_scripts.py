@@ -14,6 +14,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import torch
 
+from diffucli.model.load import load
+
 if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint
 
@@ -82,3 +84,28 @@ def test_mutants_are_drawn_room_by_room_and_the_same_for_a_seed() -> None:
     assert [name.split(".")[1] for name in drawn] == ["model"] * 20 + ["edit"] * 20
     assert len(set(drawn)) == 40
     assert drawn == sampled(mutants, ["model", "edit"], 20, 3) != sampled(mutants, ["model", "edit"], 20, 4)
+
+
+def test_the_variance_of_estimators_is_measured_on_three_levels(golden: Path) -> None:
+    """On the golden checkpoint, with few draws: a full mask does not vary; pairs are compared with independent ones."""
+    grpo, checkpoint = script("grpo"), load(golden, device="cpu", trained=True)
+    weights = grpo["TrainedWeights"](checkpoint, rank=0, with_reference=False)
+    request = grpo["Request"]("write a function", length=grpo["LENGTH"])
+    (group,) = grpo["roll_out"](checkpoint, [request], grpo["policy"](), seeds=[1], count=2)
+    rows = grpo["Rows"](group, torch.tensor([1.0, -1.0]))
+    before = [grpo["drawn"](checkpoint, rows, i, 4) for i in range(2)]
+    table = grpo["_token_table"](before, with_error=True)
+    cells = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in table.splitlines()
+    }
+    assert cells["full"][1] == "0"
+    assert cells["independent + full"][2].startswith("1.00 (")
+    assert float(cells["pair + full"][1]) > 0
+    found = grpo["combined"](
+        {k: torch.stack(each) for k, each in grpo["_gradients"](checkpoint, weights, rows, 2).items()}
+    )
+    assert {len(each) for name, each in found.items() if name != "independent + full"} == {2}
+    assert "| pair + full" in grpo["_gradient_table"](found)
+    grpo["_one_step"](checkpoint, weights, rows)
+    after = grpo["drawn"](checkpoint, rows, 0, 4)
+    assert not torch.equal(after["pair"], before[0]["pair"])

@@ -159,6 +159,9 @@ class Tight:
     def new_cache(self, slots: int, longest: int, *, old: Any = None) -> Any:
         return self.network.new_cache(slots, longest, old=old)
 
+    def copy_slot(self, cache: Any, source: int, target: int) -> None:
+        self.network.copy_slot(cache, source, target)
+
     def __call__(self, tokens: Tensor, rows: list[Tensor], *, starts: Any = (), cache: Any = None, lengths: Any = ()):
         self.asked.append(sum(map(len, rows)))
         if self.asked[-1] > self.rows:

@@ -197,6 +197,9 @@ class Script:
     def new_cache(self, slots, longest, *, old=None):
         return None
 
+    def copy_slot(self, cache, source, target):
+        pass
+
     def __call__(self, tokens, rows, *, starts=(), cache=None, lengths=()):
         (positions,) = [each + start for each, start in zip(rows, starts or [0], strict=True)]
         self.asked.append(positions.tolist())

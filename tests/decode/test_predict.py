@@ -285,9 +285,27 @@ class Slots:
         self.made.append((slots, longest, old is not None))
         return self.network.new_cache(slots, longest, old=old)
 
+    def copy_slot(self, cache, source, target):
+        self.network.copy_slot(cache, source, target)
+
     def __call__(self, tokens, rows, *, starts=(), cache=None, lengths=()):
         self.given.append(list(cache[1]) if cache else [])
         return self.network(tokens, rows, starts=starts, cache=cache, lengths=lengths)
+
+
+def test_equal_canvases_are_one_row_and_fill_the_slots_of_all(fake):
+    """As candidates begin; each goes on with keys and values of its own."""
+    network, window = fake(), Span(4, 8)
+    predictor, first = Predictor(network), query(canvas_of(24, window), window)
+    found = predictor.answer([((0,), (first,)), ((1,), (changed(first, 20, 3),)), ((2,), (first,))])
+    assert network.forwards == [(2, 24)]
+    assert torch.equal(found[0].logits[0], found[2].logits[0])
+    assert not torch.equal(found[0].logits[0], found[1].logits[0])
+    assert found[0].logits[0].data_ptr() != found[2].logits[0].data_ptr(), "constraints change logits in place"
+    assert [each.nfe for each in found] == pytest.approx([1 / 3] * 3)
+    (one,), (two,) = (predictor.answer([((run,), (changed(first, 5, 2),))]) for run in (0, 2))
+    assert network.forwards[1:] == [(1, 5), (1, 5)], "the window alone"
+    assert torch.equal(one.logits[0], two.logits[0])
 
 
 def test_a_run_keeps_its_slot_until_it_is_released_and_the_next_one_takes_the_lowest(fake):
@@ -307,10 +325,11 @@ def test_a_run_keeps_its_slot_until_it_is_released_and_the_next_one_takes_the_lo
 def test_runs_are_batched_in_the_order_of_their_slots(fake):
     """Whatever order they ask in, so that slots in a row are written in place."""
     network, window = Slots(fake()), Span(4, 8)
-    predictor, canvas = Predictor(network), canvas_of(24, window)
+    predictor, canvases = Predictor(network), [canvas_of(24, window, seed=run) for run in range(3)]
     for order in ([0, 1, 2], [2, 0, 1]):
-        answers = predictor.answer([((run,), (query(canvas, window),)) for run in order])
-        assert all(torch.equal(answer.logits[0], full(fake(), canvas, window)) for answer in answers)
+        answers = predictor.answer([((run,), (query(canvases[run], window),)) for run in order])
+        for run, answer in zip(order, answers, strict=True):
+            assert torch.equal(answer.logits[0], full(fake(), canvases[run], window))
     assert network.given == [[0, 1, 2]] * 2
 
 

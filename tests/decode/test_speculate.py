@@ -194,6 +194,9 @@ class Steady:
     def new_cache(self, slots, longest, *, old=None):
         return None
 
+    def copy_slot(self, cache, source, target):
+        pass
+
     def __call__(self, tokens, rows, *, starts=(), cache=None, lengths=()):
         self.given.append(len(tokens))
         positions = torch.cat([each + start for each, start in zip(rows, starts or [0] * len(rows), strict=True)])

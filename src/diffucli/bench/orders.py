@@ -250,6 +250,10 @@ class DistinctCanvases:
         """As the network's."""
         return self.network.new_cache(slots, longest, old=old)
 
+    def copy_slot(self, cache: Any, source: int, target: int) -> None:
+        """As the network's."""
+        self.network.copy_slot(cache, source, target)
+
     def __call__(
         self,
         tokens: Tensor,

@@ -97,6 +97,9 @@ class _TimedNetwork:
     def new_cache(self, slots: int, longest: int, *, old: Any = None) -> Any:
         return self.network.new_cache(slots, longest, old=old)
 
+    def copy_slot(self, cache: Any, source: int, target: int) -> None:
+        self.network.copy_slot(cache, source, target)
+
     def __call__(self, tokens: Tensor, rows: Sequence[Tensor], **cached: Any) -> Tensor:
         self.watch.lap(BOOKKEEPING)
         logits = self.network(tokens, rows, **cached)

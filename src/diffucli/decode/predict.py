@@ -43,6 +43,10 @@ class BatchNetwork(Protocol):
         """A cache for `slots` canvases of at most `longest` tokens, with what `old` holds; opaque here."""
         ...
 
+    def copy_slot(self, cache: Any, source: int, target: int) -> None:
+        """Gives the slot `target` of `cache` what the slot `source` holds."""
+        ...
+
     def __call__(
         self,
         tokens: Tensor,
@@ -111,6 +115,16 @@ class _Job:
     def is_whole(self) -> bool:
         """Whether the part is the whole canvas."""
         return len(self.part) == len(self.query.tokens)
+
+    @property
+    def content(self) -> object:
+        """Equal for jobs with equal answers, keys and values: whole canvases of equal tokens, asked at equal positions.
+
+        Only those that get keys and values are compared: candidates begin with one canvas, and each has a slot.
+        """
+        if not self.is_whole or self.slot is None:
+            return self
+        return self.query.tokens.numpy().tobytes(), self.query.positions.numpy().tobytes()
 
     @property
     def shape(self) -> tuple[int, bool, bool]:
@@ -259,17 +273,23 @@ class Predictor:
             return torch.cat(found)
 
     def _forward(self, group: Sequence[_Job]) -> dict[_Job, Tensor]:
-        """One forward for jobs of one shape."""
-        rows = [(job.query.positions - self._network.shift).clamp(min=0) - job.part.start for job in group]
-        slots = [job.slot for job in group if job.slot is not None]
+        """One forward for jobs of one shape. Equal canvases, as candidates begin with, are one row of it."""
+        firsts: dict[object, _Job] = {}
+        equal = {job: firsts.setdefault(job.content, job) for job in group}
+        distinct = list(firsts.values())
+        rows = [(job.query.positions - self._network.shift).clamp(min=0) - job.part.start for job in distinct]
+        slots = [job.slot for job in distinct if job.slot is not None]
         logits = self._network(
-            torch.stack([job.query.tokens[job.part.start : job.part.stop] for job in group]),
+            torch.stack([job.query.tokens[job.part.start : job.part.stop] for job in distinct]),
             rows,
-            starts=[job.part.start for job in group],
+            starts=[job.part.start for job in distinct],
             cache=(self._cache, slots) if slots else None,
-            lengths=[len(job.query.tokens) for job in group],
+            lengths=[len(job.query.tokens) for job in distinct],
         )
         self.forwards += 1
+        for job, first in equal.items():
+            if job is not first and job.slot is not None and first.slot is not None:
+                self._network.copy_slot(self._cache, first.slot, job.slot)
         for job in group:
             if job.slot is None or job.is_guess:
                 continue
@@ -277,7 +297,8 @@ class Predictor:
                 self._cached[job.run] = _Cached(job.query.window, job.query.tokens[: job.part.stop])
             elif job.is_whole:
                 self._cached[job.run] = _Cached(job.query.window, job.query.tokens)
-        return dict(zip(group, torch.split(logits, [len(each) for each in rows]), strict=True))
+        found = dict(zip(distinct, torch.split(logits, [len(each) for each in rows]), strict=True))
+        return {job: found[job] if job is first else found[first].clone() for job, first in equal.items()}
 
 
 def _same(one: Tensor, other: Tensor) -> int:

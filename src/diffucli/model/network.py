@@ -105,6 +105,11 @@ class Network:
         return made
 
     @torch.no_grad()
+    def copy_slot(self, cache: KVCache, source: int, target: int) -> None:
+        """Gives the slot `target` of `cache` the keys and values of the slot `source`."""
+        cache.keys[:, target], cache.values[:, target] = cache.keys[:, source], cache.values[:, source]
+
+    @torch.no_grad()
     def __call__(
         self,
         tokens: Tensor,
