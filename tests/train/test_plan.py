@@ -39,7 +39,8 @@ def kept(load: Load) -> int:
 
     tokens = torch.randint(0, 100, (load.rows, load.tokens))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        logprobs(network, tokens, Span(88, 96), tokens[:, 88:], torch.ones(load.rows, 8, dtype=torch.bool))
+        span, wanted = Span(load.tokens - 8, load.tokens), torch.ones(load.rows, 8, dtype=torch.bool)
+        logprobs(network, tokens, span, tokens[:, -8:], wanted)
     return sum(size for size, _ in seen.values())
 
 
