@@ -162,3 +162,18 @@ def test_a_file_that_changed_since_is_left_alone_with_exit_5(diffu):
     done = diffu("undo", "--json")
     assert done.code == json.loads(done.out)["status"] == 5
     assert Path("f.py").read_bytes() == b"mine\n"
+
+
+def test_force_restores_what_was_changed_or_deleted_since_and_can_be_undone(diffu):
+    written()
+    Path("f.py").write_bytes(b"mine\n")
+    done = diffu("undo", "--force")
+    assert (done.code, Path("f.py").read_bytes()) == (0, b"old\n")
+    assert done.err.startswith(f"restored {Path('f.py').resolve()} (undo with: diffu undo ")
+    assert diffu("undo").code == 0
+    assert Path("f.py").read_bytes() == b"mine\n"
+    Path("f.py").unlink()
+    entry = json.loads(diffu("undo", "--list", "--json").out)["entries"][-1]["id"]
+    assert json.loads(diffu("undo", entry, "--redo", "--force", "--json").out)["entries"][0]["state"] == "written"
+    assert Path("f.py").read_bytes() == b"new\n"
+    assert diffu("undo", "--force", "--list").code == 2

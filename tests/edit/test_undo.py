@@ -126,11 +126,35 @@ def test_a_file_that_was_created_is_deleted_and_made_again(kept, tmp_path):
 def test_a_file_that_changed_since_is_left_alone(kept, file, theirs):
     (write_id,) = written(kept, file, b"1")
     file.unlink() if theirs is None else file.write_bytes(theirs)
-    with pytest.raises(TargetChanged, match=f"changed since write {write_id}") as refusal:
+    what = "is gone" if theirs is None else f"changed since write {write_id}"
+    with pytest.raises(TargetChanged, match=what) as refusal:
         kept.undo()
     assert patch.content(file) == theirs
-    assert Path(refusal.value.hint.rpartition(" ")[2]).read_bytes() == b"0"
+    assert f"diffu undo {write_id} --force" in refusal.value.hint
     assert kept.writes()[0].holding("written")
+
+
+@pytest.mark.parametrize("theirs", [b"theirs", b"1", b"0", None])
+@pytest.mark.parametrize("redo", [False, True])
+def test_a_file_is_overwritten_on_request_and_what_it_held_comes_back(kept, file, theirs, redo):
+    written(kept, file, b"1")
+    if redo:
+        kept.undo()
+    file.unlink() if theirs is None else file.write_bytes(theirs)
+    (done,) = kept.overwrite(kept.writes()[0], redo=redo)
+    assert file.read_bytes() == (b"1" if redo else b"0")
+    assert kept.writes()[-1].files[0].state == ("written" if redo else "undone")
+    if done.changed:
+        kept.undo(done.undo_id)
+        assert patch.content(file) == theirs
+
+
+def test_what_a_write_created_is_not_deleted_by_force(kept, tmp_path):
+    written(kept, tmp_path / "new.py", b"1")
+    (tmp_path / "new.py").write_bytes(b"theirs")
+    with pytest.raises(UsageError, match=r"new\.py was created by write"):
+        kept.overwrite(*kept.find(str(tmp_path / "new.py")))
+    assert (tmp_path / "new.py").read_bytes() == b"theirs"
 
 
 def test_a_new_file_in_the_place_of_a_deleted_one_is_left_alone(kept, tmp_path):

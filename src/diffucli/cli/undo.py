@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = flag.examples("diffu undo app.py", "diffu undo --list")
 LIST_HELP = "List past writes, the newest first."
 WHAT_HELP = "Id of a write, as --list shows it, or a file. (default: the last write in this git repository or folder)"
+FORCE_HELP = "Restore files that were changed or deleted since, too. This is a write that can be undone itself."
 YES_HELP = "Delete files that diffu created without being asked."
 SHOWN = {"written": "written", "undone": "undone", "torn": "in part"}
 
@@ -35,6 +36,7 @@ def undo(
     what: Annotated[str | None, typer.Argument(metavar="ID|FILE", help=WHAT_HELP, show_default=False)] = None,
     listing: Annotated[bool, typer.Option("--list", metavar=flag.FLAG, help=LIST_HELP)] = False,
     redo: Annotated[bool, typer.Option("--redo", metavar=flag.FLAG, help="Write again what was undone.")] = False,
+    force: Annotated[bool, typer.Option("--force", metavar=flag.FLAG, help=FORCE_HELP)] = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", metavar=flag.FLAG, help=YES_HELP)] = False,
     quiet: flag.Quiet = False,
     as_json: flag.Json = False,
@@ -43,8 +45,8 @@ def undo(
 
     A file that was changed since is left alone. A file that diffu created is deleted.
     """
-    if listing and (redo or what is not None):
-        raise UsageError("--list goes alone", hint="leave out the id and --redo")
+    if listing and (redo or force or what is not None):
+        raise UsageError("--list goes alone", hint="leave out the id, --redo and --force")
     report = Report(quiet=quiet, json=as_json)
     store = undo_store(report)
     if listing:
@@ -52,6 +54,9 @@ def undo(
     else:
         below = project_root(Path.cwd())
         write, path = (store.last(below=below, redo=redo), None) if what is None else store.find(what, redo=redo)
+        if force:
+            _overwrite(store, write, path, report=report, redo=redo)
+            return
         if not redo and not yes and not as_json:
             _require_consent(write, path)
         with _naming_another(store, write if what is None else None, below=below, redo=redo):
@@ -61,6 +66,16 @@ def undo(
         report.object("diffu.undo/1", 0, entries=[_values(*row) for row in rows])
     for row in [] if as_json else rows:
         tell(_row(*row)) if listing else report.say(_done(*row))
+
+
+def _overwrite(store: UndoStore, write: Write, path: Path | None, *, report: Report, redo: bool) -> None:
+    done = store.overwrite(write, path, redo=redo)
+    if report.json:
+        entries = [{"id": each.undo_id, "path": str(each.path), "state": "written"} for each in done]
+        report.object("diffu.undo/1", 0, entries=entries)
+    for each in done:
+        how = f"restored {each.path} (undo with: diffu undo {each.undo_id})"
+        report.say(how if each.changed else f"{each.path} is unchanged")
 
 
 def _require_consent(write: Write, path: Path | None) -> None:

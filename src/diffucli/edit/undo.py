@@ -29,6 +29,8 @@ from diffucli.errors import DiffuError, TargetChanged, UsageError, WriteFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from diffucli.edit.patch import Written
+
 LOCK_SECONDS = 10.0  # how long a lock is waited for
 _DAMAGED_DAYS = 30
 _DAY = 86_400.0
@@ -137,6 +139,22 @@ class UndoStore:
         """Restore the new content of what was undone. Raises as `undo`."""
         return self._switch(write, path, "redo")
 
+    def overwrite(self, write: Write, path: Path | None = None, *, redo: bool = False) -> list[Written]:
+        """Restore files as `undo`, or `redo`, whatever they hold now, and those that are gone; a new write keeps that.
+
+        UsageError: a file is to be deleted. TargetChanged, WriteFailed: as `undo`.
+        """
+        changes = []
+        for file in write.files if path is None else [file for file in write.files if file.path == path]:
+            target, wanted = files.real(file.path), self._load(file.after if redo else file.before)
+            if wanted is None:
+                raise UsageError(f"{file.path} was created by write {write.id}", hint="delete it yourself")
+            changes.append(Change(target, patch.content(target), wanted))
+        done = patch.write_all(changes, store=self)
+        with self._locked():
+            self._settle(read_write(self._file(write.id)) or write)
+        return done
+
     def object_path(self, digest: str) -> Path:
         """The file that holds the content with this SHA-256."""
         return self._objects / digest
@@ -180,9 +198,11 @@ class UndoStore:
         if digest not in {file.before, file.after} and not (file.state == "torn" and self._is_torn(file, current)):
             if file.state == done:
                 return None
-            hint = f"its former content is kept in {self.object_path(want)}" if want else "delete it yourself"
+            how = f"diffu undo {write.id}{' --redo' * (doing == 'redo')} --force"
+            hint = f"{how} restores it all the same, which can be undone" if want else "delete it yourself"
             hint += f"; diffu undo{' --redo' * (doing == 'redo')} FILE takes one of the others" * (len(write.files) > 1)
-            raise TargetChanged(f"{file.path}: changed since write {write.id}; left as it is", hint=hint)
+            what = "is gone" if current is None else f"changed since write {write.id}; left as it is"
+            raise TargetChanged(f"{file.path}: {what}", hint=hint)
         is_deletion = current is not None and want is None
         mode = stat.S_IMODE(target.stat().st_mode) if is_deletion else file.mode
         return Change(target, current, current if digest == want else self._load(want), mode)
