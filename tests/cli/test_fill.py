@@ -90,12 +90,14 @@ def test_git_apply_takes_the_diff(diffu, says, name, absolute):
     assert Path("link.py").is_symlink()
 
 
-def test_the_diff_of_a_file_above_the_folder_has_its_whole_path(diffu, says, tmp_path):
+@pytest.mark.parametrize(("name", "flags"), [("f.py", []), ("../above.py", ["--unsafe-paths"])])
+def test_outside_of_a_work_tree_a_patch_has_paths_from_the_folder(diffu, says, name, flags):
     says("1")
-    put(HOLE, "../above.py")
-    done = diffu("fill", "../above.py", "--diff")
-    name = f"{tmp_path.resolve()}/above.py".lstrip("/").encode()
-    assert done.out.startswith(b"diff --git a/" + name + b" b/" + name + b"\n")
+    put(HOLE, name)
+    done = diffu("fill", name, "--diff")
+    assert done.out.startswith(f"--- a/{name}\n+++ b/{name}\n".encode())
+    subprocess.run(["git", "apply", *flags, "-"], input=done.out, check=True)
+    assert Path(name).read_text() == "x = 1\n"
 
 
 @pytest.mark.parametrize("kind", ["repository", "worktree", "submodule"])
@@ -482,7 +484,7 @@ def test_json_and_diff_do_not_echo(diffu, loaded):
 def test_the_name_of_stdin_tells_the_language_and_the_path_of_the_patch(diffu, says):
     says("1")
     done = diffu("fill", "-", "--stdin-filename", "sub/x.js", "--diff", stdin=b"let x = ???;\n")
-    assert done.out.startswith(b"diff --git a/sub/x.js b/sub/x.js\n")
+    assert done.out.startswith(b"--- a/sub/x.js\n+++ b/sub/x.js\n")
 
 
 def test_mini_fills_a_hole_with_what_both_sides_ask_for(diffu, mini):

@@ -95,10 +95,11 @@ class _Staged:
     file: Path | None
 
 
-def unified_diff(source: Source, new: bytes, *, name: str) -> bytes:
+def unified_diff(source: Source, new: bytes, *, name: str, git: bool = True) -> bytes:
     """The output of `git diff` for a change from `source` to `new`, in the file's encoding; empty if they are equal.
 
     name: the path in the header, relative to the folder where the patch will be applied, with "/" as the separator.
+    git: there is the line `diff --git`, under which git takes a path from the top of a work tree.
     """
     old_lines, new_lines = (re.findall(rb"[^\n]*\n|[^\n]+", image) for image in (source.raw, new))
     path = os.fsencode(name.lstrip("/").removeprefix("./"))
@@ -108,7 +109,8 @@ def unified_diff(source: Source, new: bytes, *, name: str) -> bytes:
         difflib.unified_diff, old_lines, new_lines, old_path + tab, new_path + tab, lineterm=b"\n"
     )
     ended = [line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n" for line in lines]
-    return b"".join([b"diff --git %b %b\n" % (old_path, new_path), *ended]) if ended else b""
+    head = [b"diff --git %b %b\n" % (old_path, new_path)] if git and ended else []
+    return b"".join([*head, *ended])
 
 
 def write_all(changes: Sequence[Change], *, store: UndoLog | None) -> list[Written]:

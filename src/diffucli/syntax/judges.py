@@ -150,7 +150,7 @@ def _of_shell(text: str, language: Language, *, seconds: float) -> list[Error] |
 
 def _of_javascript(text: str, language: Language, *, seconds: float) -> list[Error] | None:
     """Node.js judges, except of JSX, which it does not know, and of forms that may be newer than it."""
-    modular = re.search(r"^\s*(?:import|export)\b", text, re.MULTILINE)
+    modular = re.search(r"^[ \t]*(?:import|export)\b", text, re.MULTILINE)
     either = "module or script" if modular else "script or module"
     said = _asked(_NODE_WAYS.get(language.dialect, either), text, language, seconds=seconds)
     if not said:

@@ -24,15 +24,15 @@ _DEFINED = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"[ \t]*#[ \t]*(\w*)([^\n]*)")
 _STANDINS = ("", ";", "int", "{", "}")  # what a macro may be: nothing, a statement, a type, or a bracket
 _BRACE = re.compile(
-    r"""(?P<transparent>\b(?:extern\s+"C(?:\+\+)?"|(?:inline\s+)?namespace(?:\s+[\w:]+(?:\s*\([^(){}]*\))?)*+)\s*\{)
-    |//[^\n]*|/\*.*?\*/|^[ \t]*\#(?:\\\n|[^\n])*|R"(?P<mark>\w*)\(.*?\)(?P=mark)"|"(?:[^"\\\n]|\\.)*"
-    |(?<!\w)'(?:[^'\\\n]|\\.)*'|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<end>;)""",
+    r"""(?P<transparent>\b(?:extern\s+"C(?:\+\+)?"|(?:inline\s+)?namespace(?:\s+[\w:]+(?:\s*\([^(){}]*\))?){0,9}+)\s*\{)
+    |//[^\n]*|/\*.*?(?:\*/|\Z)|^[ \t]*\#(?:\\\n|[^\n])*|R"(?P<mark>\w*)\(.*?(?:\)(?P=mark)"|\Z)|"(?:[^"\\\n]|\\.)*+"?
+    |(?<!\w)'(?:[^'\\\n]|\\.)*+'?|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<end>;)""",
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
 _END = re.compile(r"[ \t]*(?:$|//|/\*)", re.MULTILINE)
 _SHORT = 1500  # characters of a declaration that is searched for macros as a whole
 _MOST, _NEAREST = 12, 6  # macros that are tried in a declaration, and of those the nearest to its errors
-_SKIPPED = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", re.DOTALL)
+_SKIPPED = re.compile(r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*+"?|'(?:[^'\\\n]|\\.)*+'?""", re.DOTALL)
 
 
 def readings(text: str, language: str, count: Count, *, expired: Callable[[], bool]) -> Iterator[str]:

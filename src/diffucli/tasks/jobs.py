@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +81,8 @@ class Filled:
 
     def diff(self) -> bytes:
         """A patch for `git apply` in the current folder; it changes the file that a symlink leads to."""
-        return patch.unified_diff(self.job.source, self.new, name=_in_patch(self.job.name))
+        name, in_tree = _in_patch(self.job.name)
+        return patch.unified_diff(self.job.source, self.new, name=name, git=in_tree)
 
 
 def jobs_of(sources: Iterable[tuple[Source, Path | None]], wanted: Wanted) -> list[Job]:
@@ -119,10 +121,13 @@ def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
     return Job(source, name, language, bounded, lowest.of(path, language))
 
 
-def _in_patch(name: str) -> str:
-    """The real path of a file as `git apply` takes it in the current folder.
+def _in_patch(name: str) -> tuple[str, bool]:
+    """The real path of a file as `git apply` takes it in the current folder, and whether it is in the work tree there.
 
     Git counts paths from the top of the work tree, also in a folder below it; elsewhere from the current folder.
     """
-    path, root = files.real(Path(name)), files.project_root(files.real(Path.cwd()))
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+    path, folder = files.real(Path(name)), files.real(Path.cwd())
+    root = files.project_root(folder)
+    if path.is_relative_to(root) and files.exists(root / ".git"):
+        return path.relative_to(root).as_posix(), True
+    return Path(os.path.relpath(path, folder)).as_posix(), False
