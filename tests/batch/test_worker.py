@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,15 @@ def test_rows_are_runs_of_one_driver(worker: RowWorker, monkeypatch: pytest.Monk
     monkeypatch.setattr(Driver, "step", lambda self: most.append(len(self.running)) or step(self))  # type: ignore[func-returns-value]
     list(worker(ROWS.items()))
     assert max(most) == 3
+
+
+def test_rows_share_the_time_that_they_take(worker: RowWorker) -> None:
+    begun = time.perf_counter()
+    found = dict(worker(ROWS.items()))
+    took = time.perf_counter() - begun
+    shares = [each.seconds for each in found.values() if not isinstance(each, Failure)]
+    assert all(share > 0 for share in shares)
+    assert sum(shares) <= took
 
 
 def test_a_row_that_cannot_be_written_is_a_failure(worker: RowWorker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,5 +145,5 @@ def test_man_shows_the_page_without_a_warning():
     assert done.stderr == ""
     shown = re.sub(r".\x08", "", done.stdout)
     assert "\n   diffu model pull [OPTION]... NAME\n" in shown
-    assert "--preset balanced|fast|exact|factor|entropy-bound\n" in shown
+    assert "--preset balanced|fast|exact|factor|entropy-bound|p2|published\n" in shown
     assert 'diffu fill app.py -r Cfg.load -p "use a with statement" --diff\n' in shown

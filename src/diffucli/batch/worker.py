@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -44,8 +45,7 @@ class Written:
 
     text: the code, or the whole new text. pieces: of each hole. ended: it came to its end by itself. parses: None where
     nobody can judge it. refusal: why a command would not have written it, "" if it would. hint: what may help then.
-    tokens: of text. nfe: forwards, those shared with other rows in part. seconds: from its start to its end, in which
-    other rows were written too.
+    tokens: of text. nfe, seconds: forwards and wall time; those in which other rows were written too count in part.
     """
 
     text: str
@@ -92,6 +92,7 @@ class _Writing:
         self._how, self._checkpoint, self._together = how, checkpoint, how.together
         self._driver: Driver[Written | Failure] = Driver(checkpoint.network)
         self._running: dict[int, tuple[str, SeededRow]] = {}
+        self._seconds: dict[int, float] = {}
         self._again: deque[tuple[str, SeededRow]] = deque()  # memory ran out with them; each is written alone
 
     def rows(self, items: Iterator[tuple[str, SeededRow] | None]) -> Iterator[tuple[str, Written | Failure]]:
@@ -99,13 +100,26 @@ class _Writing:
         try:
             while self._join(items):
                 try:
-                    for number, event in self._driver.step():
-                        if isinstance(event, Returned):
-                            yield self._running.pop(number)[0], event.result
+                    ended = self._step()
                 except NoRoom as exc:
                     yield from self._with_less(exc)
+                else:
+                    yield from ended
         finally:
             self._drop()
+
+    def _step(self) -> list[tuple[str, Written | Failure]]:
+        """One step of all rows, whose time they share; the outcomes of those that end."""
+        begun, together = time.perf_counter(), tuple(self._running)
+        results = [(number, event.result) for number, event in self._driver.step() if isinstance(event, Returned)]
+        share = (time.perf_counter() - begun) / len(together)
+        for number in together:
+            self._seconds[number] = self._seconds.get(number, 0.0) + share
+        return [self._ended(number, result) for number, result in results]
+
+    def _ended(self, number: int, result: Written | Failure) -> tuple[str, Written | Failure]:
+        key, seconds = self._running.pop(number)[0], self._seconds.pop(number)
+        return key, result if isinstance(result, Failure) else replace(result, seconds=seconds)
 
     def _join(self, items: Iterator[tuple[str, SeededRow] | None]) -> bool:
         """Starts rows until there are enough; False if there is nothing left to be done."""
@@ -131,6 +145,7 @@ class _Writing:
         for number in self._running:
             self._driver.remove(number)
         self._running.clear()
+        self._seconds.clear()
 
     def _run(self, row: SeededRow) -> Run[Written | Failure]:
         """Writes a row; what is wrong with it does not end the run of others."""
