@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Answer = Generator[Event, None, Result]
 
-PRESETS_IN_ORDER = ("balanced", "fast", "exact", "factor", "entropy-bound")
+PRESETS_IN_ORDER = ("balanced", "fast", "exact", "factor", "entropy-bound", "p2")
 FAST = ("--preset", "fast", "--length", "8")
 BOTH = ("--against", "reference", "--against", "dual-cache")
 
@@ -106,3 +106,8 @@ def test_a_file_without_requests_is_refused(diffu: Diffu, tmp_path: Path) -> Non
     done = diffu("bench", "speed", "--prompts", tmp_path / "empty")
     assert (done.code, len(done.lines)) == (2, 1)
     assert "has no request in it (write one request a line)" in done.err
+
+
+def test_published_is_no_preset_to_compare_models_by(diffu: Diffu) -> None:
+    done = diffu("bench", "speed", "--preset", "published")
+    assert (done.code, done.lines[-1]) == (2, "diffu: published is another preset for each model (name the others)")

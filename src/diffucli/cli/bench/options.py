@@ -59,7 +59,7 @@ def policies(presets: Sequence[Preset] | None) -> dict[str, Policy]:
 
     if Preset.published in (presets or ()):
         raise UsageError("published is another preset for each model", hint="name the others")
-    return {name: PRESETS[name] for name in ([each.value for each in presets] if presets else PRESETS)}
+    return {name: PRESETS[name] for name in (each.value for each in presets or Preset) if name in PRESETS}
 
 
 def names(yardsticks: Sequence[Against] | None) -> list[str]:
