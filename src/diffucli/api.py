@@ -40,7 +40,7 @@ def load(
     for weights as they are, "auto" for what fits and runs fastest. adapter: a LoRA adapter that was pulled, or its
     folder. Raises ModelError, UsageError.
     """
-    beside = registry.find_adapter(adapter).folder if adapter else None
+    beside = None if adapter is None else registry.find_adapter(adapter).folder
     return load_folder(registry.find(name).folder, device=device, quant=quant, adapter=beside)
 
 

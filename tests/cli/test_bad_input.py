@@ -192,6 +192,16 @@ ROWS = [
         4,
     ),
     Row(
+        "diffu gen x --adapter ''",
+        "diffu: . is no adapter: it lacks adapter_config.json (name a folder or a repository with a LoRA adapter in peft's layout)",
+        4,
+    ),
+    Row(
+        "diffu model pull mini --adapter lab/unknown",
+        "diffu: mini is part of diffu, there is nothing to pull (diffu model pull diffucoder)",
+        4,
+    ),
+    Row(
         "diffu eval --adapter lab/unknown",
         "diffu: the adapter lab/unknown is not pulled yet (diffu model pull MODEL --adapter lab/unknown)",
         4,

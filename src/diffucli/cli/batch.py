@@ -104,7 +104,7 @@ def batch(
     from diffucli.batch.worker import RowWorker
     from diffucli.tasks.engine import Effort
 
-    adapter = registry.find_adapter(choice.adapter).name if choice.adapter else None
+    adapter = None if choice.adapter is None else registry.find_adapter(choice.adapter).name
     revision = entry.record.revision if entry.record else None
     of_model = {"model": entry.name, "revision": revision, "adapter": adapter}
     of_texts = {"quant": choice.quant, "samples": samples, "verify": verify, "repair": repair}

@@ -66,7 +66,7 @@ class Plan:
         policy = options.policy(registry.family(entry))
         if samples > 1:
             require_sampling(policy)
-        adapter = {"adapter": registry.find_adapter(choice.adapter).name} if choice.adapter else {}
+        adapter = {} if choice.adapter is None else {"adapter": registry.find_adapter(choice.adapter).name}
         about = {"model": entry.name, **adapter}
         return cls(options, policy, effort, answer, samples, ks, about)
 

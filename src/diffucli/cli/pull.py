@@ -54,12 +54,14 @@ def pull(
 ) -> None:
     """Fetch a checkpoint and pack it into four bits. An interrupted pull continues where it stopped."""
     from diffucli.model import registry
+    from diffucli.model.names import origin
     from diffucli.model.offer import offer, offer_adapter
     from diffucli.model.pull import is_done
     from diffucli.model.pull import pull as pulling
     from diffucli.model.pull import pull_adapter as pulling_adapter
 
-    beside = offer_adapter(adapter) if adapter else None
+    origin(name)  # the hub is not asked for an adapter of what cannot be pulled
+    beside = None if adapter is None else offer_adapter(adapter)
     offered = offer(name, revision=revision)
     done = is_done(offered, quant=quant, keep_original=keep_original)
     _bring(offered, pulling(offered, quant=quant, keep_original=keep_original), report, done=done, yes=yes)

@@ -120,7 +120,7 @@ def begin(choice: Choice, report: Report, showing: Showing) -> Session:
         from diffucli.model import registry
 
         entry = registry.find(choice.model)
-        adapter = registry.find_adapter(choice.adapter) if choice.adapter else None
+        adapter = None if choice.adapter is None else registry.find_adapter(choice.adapter)
         checkpoint, policy = _load(choice, entry, adapter, tell)
     if entry.limits.purpose and report.tells_notices and _is_due(f"{entry.name}-notice"):
         from diffucli.model.advice import invitation
