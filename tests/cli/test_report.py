@@ -38,6 +38,14 @@ def test_a_speed_that_means_nothing_is_not_told(capsys):
     assert capsys.readouterr().err.endswith("· load 0.4 s · 0.0 s · parses ✓\n")
 
 
+def test_a_text_that_was_only_mended_has_no_canvas_to_be_told(capsys):
+    """Once it was 3/0 tokens."""
+    written = SimpleNamespace(tokens=3, masks=0, masks_left=0)
+    mended = SimpleNamespace(**{**vars(RESULT), "chosen": SimpleNamespace(written=written, tested=None)})
+    Report(verbose=True).figures(mended, 0.4)
+    assert " · 3 tokens · " in capsys.readouterr().err
+
+
 WRONG = Diagnostic(1, 1, "invalid syntax", 0, 1)
 
 

@@ -76,9 +76,9 @@ class Report:
     def figures(self, result: Result, load_seconds: float) -> None:
         """The last line of a run."""
         seconds, tokens, of = result.seconds, result.chosen.written.tokens, figures(result, load_seconds)
-        rate = format_rate(tokens, seconds)
+        rate, space = format_rate(tokens, seconds), f"/{of['canvas']}" if of["canvas"] else ""  # a repair has no canvas
         line = (
-            f"seed {of['seed']} · NFE {of['nfe']} · {tokens}/{of['canvas']} tokens · load {load_seconds:.1f} s · "
+            f"seed {of['seed']} · NFE {of['nfe']} · {tokens}{space} tokens · load {load_seconds:.1f} s · "
             f"{seconds:.1f} s · {rate and f'{rate} · '}{mark(result.check.result)}"
         )
         if tested := test_mark(result.chosen):
