@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import torch
 
+from diffucli.decode.policy import PRESETS
 from diffucli.model.load import load
 
 if TYPE_CHECKING:
@@ -54,6 +55,39 @@ def test_the_picture_shows_a_run_from_its_first_step_to_its_last(tmp_path: Path)
     assert (max(left), min(left)) == (live["LENGTH"], 0)
     assert len(left) > 20
     assert any(node.tag.endswith("animate") for node in root.iter())
+
+
+def test_what_temperature_does_is_measured_and_written_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("diffucli.bench.orders.MOST", 1)
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "understanding.md"
+    before = (FOLDER.parent / page.name).read_text(encoding="utf-8")
+    page.write_text(before, encoding="utf-8")
+    script("understanding")["main"](["--quick"], root=tmp_path)
+    after = page.read_text(encoding="utf-8")
+    assert "- problems: 1 of new code, 1 of body of a function" in after
+    parts = [re.split(r"<!-- measured: \w+ -->.*?<!-- end -->", text, flags=re.DOTALL) for text in (before, after)]
+    assert parts[0] == parts[1], "what is written by hand stays"
+    drawn = {path.name: path.stat().st_size for path in page.parent.glob("*.svg")}
+    assert set(drawn) == set(re.findall(r"\]\((understanding-\w+\.svg)\)", before))
+    assert all(0 < size < 40_000 for size in drawn.values())
+
+
+def test_recorded_runs_are_held_against_their_replays_and_a_difference_is_told(checkpoint: Checkpoint) -> None:
+    traces = script("traces")
+    (line,) = traces["runs"](checkpoint, 5)
+    assert line.startswith("5 of 5 runs are replayed byte for byte: 1 of an answer, 1 of three candidates")
+    assert all(int(count) for count in re.findall(r"(\d+) (?:masked again|changes of length|canvases)", line))
+    events = traces["recorded"](checkpoint, "tokens masked again", PRESETS["balanced"])
+    assert traces["differs"](events, checkpoint) == ""
+    assert traces["differs"]([*events[:-2], events[-1]], checkpoint)
+    assert traces["fuzz"](checkpoint, 2)[0].startswith("2 of 2 damaged traces are told in a line")
+    loaded, drawn = traces["large"](100)
+    assert loaded.startswith("a trace of 100 tokens")
+    assert "a step of it is drawn in" in drawn
 
 
 def test_a_forward_of_a_variant_is_timed_on_the_whole_canvas_and_on_a_window(checkpoint: Checkpoint) -> None:

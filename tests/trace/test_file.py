@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import random
+import runpy
 import tracemalloc
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from diffucli.errors import UsageError
 from diffucli.events import Resized, Started, Stepped, fold
 from diffucli.trace import file
 from diffucli.trace.form import Reader
+
+damaged = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "scripts" / "traces.py"))["damaged"]
 
 
 def saved(tmp_path, data: bytes):
@@ -77,26 +80,6 @@ def test_damaged_files_raise_one_line_and_take_little_memory(seed, tmp_path, a_r
     finally:
         tracemalloc.stop()
     assert "\n" not in caught.value.message
-
-
-def damaged(draw: random.Random, lines: list[bytes]) -> bytes:
-    """A trace that is cut, has flipped bytes, wrong lengths or giant numbers."""
-    kind = draw.randrange(4)
-    whole = file.compressed(lines)
-    if kind == 0:
-        return whole[: draw.randrange(1, len(whole))]
-    if kind == 1:
-        flipped = bytearray(whole)
-        for _ in range(draw.choice((1, 2, 8))):
-            flipped[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
-        return bytes(flipped) if flipped != whole else whole[:-1]
-    at = draw.choice([number for number, line in enumerate(lines) if b'"positions":[' in line])
-    wrong = draw.choice((b"99999999,", b"-1,", b"1e300,", b"1" * 6000 + b",", b'"",', b"[[", b"null,"))
-    if kind == 2:
-        lines[at] = lines[at].replace(b'"positions":[', b'"positions":[' + wrong)
-    else:
-        lines[at] = lines[at].replace(b'"tokens":[', b'"tokens":[' + wrong)
-    return file.compressed(lines) if draw.random() < 0.5 else b"".join(lines)
 
 
 def text(events, pieces=lambda token: bytes([token])):
