@@ -45,16 +45,20 @@ def test_whatever_a_script_imports_from_the_package_exists(path: Path) -> None:
                 assert hasattr(module, name) or importlib.import_module(f"{node.module}.{name}"), name
 
 
-def test_the_picture_shows_a_run_from_its_first_step_to_its_last(tmp_path: Path) -> None:
+def test_the_picture_shows_how_a_hole_is_filled_rightly_from_its_first_step_to_its_last(tmp_path: Path) -> None:
     live, target = script("live"), tmp_path / "live.svg"
-    live["main"]("write a quicksort", target=target)
+    text = live["main"](target=target)
+    namespace: dict[str, Any] = {}
+    exec(text, namespace)
+    assert [namespace["is_palindrome"](each) for each in ("Never odd or even!", "Neither")] == [True, False]
     root = ET.parse(target).getroot()
     words = " ".join(" ".join(root.itertext()).split())
-    assert 'diffu gen "write a quicksort"' in words
+    assert "diffu fill palindrome.py" in words
     left = [int(number) for number in re.findall(r"(\d+) masks? left", words)]
-    assert (max(left), min(left)) == (live["LENGTH"], 0)
+    assert (max(left), min(left)) == (40, 0)
     assert len(left) > 20
     assert any(node.tag.endswith("animate") for node in root.iter())
+    assert "tok/s" not in words, "nothing tells of the machine"
 
 
 def test_what_temperature_does_is_measured_and_written_by_one_command(
