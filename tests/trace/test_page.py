@@ -204,7 +204,9 @@ def test_a_browser_plays_steps_scrubs_and_tells_of_a_token(tmp_path, a_run, line
         )
         browser.key("h")
         assert browser.run("document.querySelector('#legend').style.display") == "flex"
-        assert browser.run("[...document.querySelectorAll('#canvas span')].some(s => s.style.background)")
+        hues = browser.run("Array.from(document.querySelectorAll('#canvas span'), s => s.style.background).join()")
+        assert "rgba(29, 98, 237" in hues, "the first step of which something is left"
+        assert "rgba(237, 98, 29" in hues, "the last one"
         browser.key("Home")
         assert browser.run(TEXT) != end
         browser.run("document.querySelector('#speed').value = 4")
