@@ -226,7 +226,9 @@ class Show:
             now, ended = time.monotonic(), None
             while ended is None or now - ended < STAYS:
                 before, now = now, time.monotonic()
-                if not self._pauses:
+                if self._pauses:
+                    self._player.go(max(self._player.at, 0))  # the first step needs no key
+                else:
                     self._advance((now - before) * self._speed)
                 self._paint()
                 if not self._wait():
