@@ -138,7 +138,7 @@ class Terminal:
 
 def test_keys_go_step_by_step_and_back(environment):
     terminal = Terminal(["replay", str(KEPT), "--step"], environment)
-    terminal.until(b"step 0 \xc2\xb7 2")
+    terminal.until(b"step 0")
     terminal.press(b"l", b"step 1")
     terminal.press(b"\x1b[C", b"step 2")
     terminal.press(b"ll", b"step 4")
