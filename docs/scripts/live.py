@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NAME = "palindrome.py"
 FUNCTION = '''def is_palindrome(text):
     """Whether a text reads the same backwards, case and punctuation aside."""
-    ???
+    letters = [???]
     return letters == letters[::-1]
 '''
 OPTIONS = DecodingOptions(preset="exact", seed=0)
