@@ -120,7 +120,7 @@ def grpo(
     about = running.about(of, **asdict(settings), **asdict(optimising), policy=str(policy), reward=reward or "tests")
     with status(of.report, "auto") as show:
         load = _load(found, settings, of, with_reference=objective.beta > 0)
-        trainer = running.trainer(of, training, load, optimising, lambda stage: show(f"loading {stage} …"))
+        trainer = running.trainer(of, training, load, optimising, show)
 
         def tell(stage: str) -> None:
             show(f"update {trainer.position.updates + 1} of {training.updates}: {stage} …")

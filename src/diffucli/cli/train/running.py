@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffucli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from diffucli.cli.report import Report
     from diffucli.cli.train.options import Training
@@ -80,7 +80,7 @@ def subject(training: Training, folder: Path, report: Report) -> Subject:
 
 
 def trainer(
-    of: Subject, training: Training, load: Load, optimising: Optimising, tell: Callable[[str], None]
+    of: Subject, training: Training, load: Load, optimising: Optimising, show: Callable[[str], None]
 ) -> Trainer:
     """The loaded model with its optimiser. NoRoom: there is too little memory, which is found before it is loaded."""
     from diffucli.model import memory
@@ -95,7 +95,15 @@ def trainer(
         raise UsageError("weights in four bits cannot be trained", hint="add --lora 16, or leave --quant nf4 out")
     plan = require_room(of.config, load, quant=quant, device=of.device)
     of.report.note(f"memory: {', '.join(plan.lines())}")
-    checkpoint = load_checkpoint(of.entry.folder, device=of.device, quant=quant, trained=True, tell=tell)
+    name = Path(of.entry.folder).name
+    checkpoint = load_checkpoint(
+        of.entry.folder,
+        device=of.device,
+        quant=quant,
+        trained=True,
+        tell=lambda stage: show(f"loading {name}: {stage} …"),
+    )
+    show("")
     if of.recompute:
         recompute_layers(checkpoint.network)
     weights = TrainedWeights(checkpoint, rank=of.rank, with_reference=load.reference)

@@ -51,7 +51,7 @@ def sft(
     about = running.about(of, **asdict(settings), **asdict(optimising), file=hash_of(data))
     with status(of.report, "auto") as show:
         load = Load(of.rank, of.micro_batch, longest, reference=False, recompute=of.recompute)
-        trainer = running.trainer(of, training, load, optimising, lambda stage: show(f"loading {stage} …"))
+        trainer = running.trainer(of, training, load, optimising, show)
         updates = session.run(
             trainer,
             Sft(trainer, examples, settings),
