@@ -38,7 +38,7 @@ def rows(count: int) -> list[dict[str, object]]:
 def command(tasks: Path, answers: Path, model: str, workers: int) -> list[str]:
     """The command line of a batch."""
     options = ["--seed", "7", "--workers", str(workers), "--repair", "0", "-q"]
-    return [sys.executable, "-m", "diffucli", "batch", str(tasks), "-o", str(answers), "-m", model, *options]
+    return [sys.executable, "-P", "-m", "diffucli", "batch", str(tasks), "-o", str(answers), "-m", model, *options]
 
 
 def lines_of(path: Path) -> int:

@@ -41,7 +41,7 @@ from pulling import (
 
 from diffucli.cli import app
 from diffucli.errors import BadCheckpoint, ModelError, NoRoom, UsageError
-from diffucli.model import config, registry, store
+from diffucli.model import families, registry, store
 from diffucli.model import pull as module
 from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from diffucli.model.families import OPEN_DCODER
@@ -509,7 +509,8 @@ def test_weights_of_another_model_in_a_linked_folder_of_downloads_are_not_taken_
     ("name", "told"),
     [
         ("difucoder", "did you mean diffucoder"),
-        ("llama", "known: diffucoder"),
+        ("llama", "did you mean llada"),
+        ("gpt", "known: diffucoder"),
         ("mini", "part of diffu"),
         ("model-q4.gguf", "a GGUF file"),
         ("./nowhere", "there is no folder"),
@@ -668,7 +669,7 @@ ADAPTER = "lab/adapter"
 @pytest.fixture
 def adapter(hub, tmp_path, golden) -> Path:
     """An adapter for the golden checkpoint on the hub, with what its makers put beside it."""
-    folder = adapters.write_adapter(tmp_path / "lora", config.read_config(golden))
+    folder = adapters.write_adapter(tmp_path / "lora", families.read(golden)[0])
     (folder / "README.md").write_text("never fetched")
     (folder / "adapter_model.bin").write_bytes(b"never fetched")
     hub.repositories[ADAPTER] = loopback.Repository(folder, card={"license": "mit", "base_model": NAME})
@@ -709,7 +710,7 @@ def test_an_adapter_that_was_interrupted_goes_on(hub, adapter):
 def test_what_is_no_adapter_for_this_model_is_not_installed(hub, adapter, tmp_path, golden):
     """Its settings are refused before its weights are fetched."""
     pulled()
-    wider = replace(config.read_config(golden), intermediate_size=320)
+    wider = replace(families.read(golden)[0], intermediate_size=320)
     adapters.write_adapter(adapter, wider)
     with pytest.raises(BadCheckpoint, match="has shape"):
         brought()
