@@ -65,8 +65,8 @@ def main() -> None:
     parser.add_argument("--completions", type=int, default=16)
     parser.add_argument("--draws", type=int, default=64, help="a multiple of 8, at least 16")
     flags = parser.parse_args()
-    if flags.draws < 16 or flags.draws % 8:
-        parser.error("--draws is a multiple of 8, at least 16: pairs of a quarter of them have a variance")
+    if flags.draws not in range(16, 4096, 8):
+        parser.error("--draws is a multiple of 8, at least 16")
     if flags.part == "rollouts":
         rollouts(load(MINI, device="cpu"))
     elif flags.part == "variance":

@@ -41,7 +41,7 @@ from pulling import (
 
 from diffucli.cli import app
 from diffucli.errors import BadCheckpoint, ModelError, NoRoom, UsageError
-from diffucli.model import families, registry, store
+from diffucli.model import config, families, registry, store
 from diffucli.model import pull as module
 from diffucli.model.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from diffucli.model.families import OPEN_DCODER
