@@ -43,7 +43,7 @@ def test_ascii_terminals_get_ascii():
 
 def test_nothing_is_divided_by_zero_before_the_first_step():
     assert text(Counts(total=1, left=1)) == "────────── step 0 · 1 mask left · ctrl-c stops"
-    assert text(Counts(), hint="") == "━━━━━━━━━━ step 0 · 0 masks left"
+    assert text(Counts(), hint="") == "━━━━━━━━━━ 0 masks left"
 
 
 def test_parts_go_one_by_one_as_the_terminal_narrows_and_what_counts_last():

@@ -356,7 +356,7 @@ def test_a_token_remasked_and_committed_in_one_step_is_fresh():
 
 
 def test_before_any_event_there_is_nothing_but_the_footer():
-    assert plain(text_frame().lines(80)) == ["", "━━━━━━━━━━ step 0 · 0 masks left"]
+    assert plain(text_frame().lines(80)) == ["", "━━━━━━━━━━ 0 masks left"]
 
 
 def test_a_prompt_that_is_not_shown_does_not_count_when_the_view_moves():

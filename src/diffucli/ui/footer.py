@@ -74,7 +74,9 @@ def footer(counts: Counts, title: str, hint: str, *, width: int, encoding: str, 
 def _parts(counts: Counts, title: str, hint: str) -> list[_Part]:
     masks = "mask" if counts.left == 1 else "masks"
     parts = [_Part(3, title, BOLD)] if title else []
-    parts += [_Part(1, f"step {counts.steps}"), _Part(0, f"{counts.left} {masks} left", Style())]
+    if counts.steps or counts.left:  # else the canvas had its text from the first
+        parts.append(_Part(1, f"step {counts.steps}"))
+    parts.append(_Part(0, f"{counts.left} {masks} left", Style()))
     if counts.nfe and counts.written:
         parts.append(_Part(5, f"{counts.written / counts.nfe:.1f} tokens/forward"))
     if rate := format_rate(counts.written, counts.seconds):
