@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.executors.squares import square
 
 from diffucli.errors import UsageError
-from diffucli.executors.cluster import RayCluster
+from diffucli.executors.cluster import Attendant, RayCluster
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -38,3 +39,12 @@ def test_without_ray_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UsageError, match="Ray is not installed") as caught:
         RayCluster("10.0.0.1:6379")
     assert "diffucli[ray]" in caught.value.hint
+
+
+def test_an_actor_takes_its_items_in_order_whatever_order_they_come_in() -> None:
+    """The end came first, so items behind it were lost."""
+    attendant = Attendant()
+    for number, entry in ((2, None), (1, ("b", 3)), (0, ("a", 2))):
+        attendant.put(number, entry)
+    found = [(what, key) for what, key, _ in attendant.work(square)]
+    assert found == [("ready", ""), ("done", "b"), ("done", "a"), ("ended", "")]

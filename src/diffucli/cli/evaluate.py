@@ -150,6 +150,8 @@ def evaluate(
     confinement: Confinement = "none" if unconfined or out.samples_only else strongest()
     chosen = given.problems()
     if source is not None:
+        if given.suite == Suite.mini:
+            raise UsageError("--from judges answers to published problems", hint="name their --suite")
         there = evaluation.of_file(source, chosen, confinement)
         evaluation.tell(plan, given, out, list(watched(there, None, report=report)), report, confinement)
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from diffucli.errors import UsageError
@@ -93,16 +93,20 @@ class _Actor:
     """An actor as the driver sees it. told: what it says, message by message."""
 
     def __init__(self, kind: Any, worker: object) -> None:
-        self._actor = kind.remote()
+        self._actor, self._sent = kind.remote(), 0
         self.told = self._actor.work.options(num_returns="streaming").remote(worker)
 
     def give(self, entry: Entry) -> None:
         """Sends an item."""
-        self._actor.put.remote(entry)
+        self._put(entry)
 
     def end(self) -> None:
         """Says that no more items come."""
-        self._actor.put.remote(None)
+        self._put(None)
+
+    def _put(self, entry: Entry | None) -> None:
+        self._actor.put.remote(self._sent, entry)
+        self._sent += 1
 
     def stop(self) -> None:
         """Kills it, if it has not ended."""
@@ -114,10 +118,16 @@ class Attendant:
 
     def __init__(self) -> None:
         self._inbox: SimpleQueue[Entry | None] = SimpleQueue()
+        self._early: dict[int, Entry | None] = {}
+        self._next, self._lock = 0, Lock()
 
-    def put(self, entry: Entry | None) -> None:
-        """Gives it an item; None: no more come."""
-        self._inbox.put(entry)
+    def put(self, number: int, entry: Entry | None) -> None:
+        """Gives it an item; None: no more come. number: of the call, since Ray runs two at a time in any order."""
+        with self._lock:
+            self._early[number] = entry
+            while self._next in self._early:
+                self._inbox.put(self._early.pop(self._next))
+                self._next += 1
 
     def work(self, worker: Any) -> Iterator[Message]:
         """Works, and yields what the pool listens to."""
