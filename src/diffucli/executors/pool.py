@@ -75,7 +75,7 @@ class _Load:
 
     def has_room(self, ahead: int) -> bool:
         """Whether another item may be given."""
-        return not (self.is_ending or self.is_alone) and len(self.entries) < ahead
+        return self.is_ready and not (self.is_ending or self.is_alone) and len(self.entries) < ahead
 
 
 class Pool:
@@ -84,7 +84,7 @@ class Pool:
     def __init__(self, staff: Staff, count: int, *, ahead: int) -> None:
         self._staff, self._count, self._ahead = staff, count, ahead
         self._loads: dict[Member, _Load] = {}
-        self._fresh: deque[Entry] = deque()  # no member has taken them yet
+        self._fresh: deque[Entry] = deque()  # looked at, and given to nobody yet
         self._suspects: deque[Entry] = deque()  # a member that had them died at work
         self._deaths: Counter[str] = Counter()
         self._stillborn = 0
@@ -101,27 +101,32 @@ class Pool:
                 member.stop()
 
     def _deal(self, left: Iterator[Entry]) -> bool:
-        """Gives items to all who have room for them; False if there is nothing left to be done."""
+        """Gives items to all who are ready and have room for them; False if there is nothing left to be done."""
+        self._hire(left)
         while self._suspects and (member := self._with_room(1)):
             self._loads[member].is_alone = True
             self._give(member, self._suspects.popleft())
-        while self._has_fresh(left) and (member := self._with_room(self._ahead)):
+        while self._look_ahead(left, 1) and (member := self._with_room(self._ahead)):
             self._give(member, self._fresh.popleft())
         if not self._suspects and not self._fresh:
             self._end()
         return bool(self._loads)
 
-    def _has_fresh(self, left: Iterator[Entry]) -> bool:
-        if not self._fresh and (entry := next(left, None)):
+    def _hire(self, left: Iterator[Entry]) -> None:
+        """Starts members, as long as there are items for them."""
+        busy = sum(bool(load.entries) or load.is_ending for load in self._loads.values())
+        wanted = min(self._count, busy + len(self._suspects) + self._look_ahead(left, self._count))
+        while len(self._loads) < wanted:
+            self._loads[self._staff.start()] = _Load()
+
+    def _look_ahead(self, left: Iterator[Entry], most: int) -> int:
+        """How many items are left, up to `most`."""
+        while len(self._fresh) < most and (entry := next(left, None)):
             self._fresh.append(entry)
-        return bool(self._fresh)
+        return len(self._fresh)
 
     def _with_room(self, ahead: int) -> Member | None:
-        """A new member, or that with the fewest items; None if all have `ahead` or more."""
-        if len(self._loads) < self._count:
-            member = self._staff.start()
-            self._loads[member] = _Load()
-            return member
+        """The ready member with the fewest items; None if all have `ahead` or more."""
         free = [member for member, load in self._loads.items() if load.has_room(ahead)]
         return min(free, key=lambda member: len(self._loads[member].entries), default=None)
 
@@ -162,7 +167,6 @@ class Pool:
         """Takes the items of a dead member back; those that have killed too many fail."""
         if not load.is_ready:
             self._stillborn += 1
-            self._fresh.extend(load.entries.items())
             if self._stillborn >= STILLBORN:
                 raise ModelError(f"the workers die before they begin ({how})", hint=f"use fewer, or {LESS_MEMORY}")
             return
