@@ -14,7 +14,7 @@ from diffucli.executors.executor import Failure
 if TYPE_CHECKING:
     import pytest
 
-    from diffucli.batch.worker import RowWorker, Written
+    from diffucli.batch.worker import RowWorker, WrittenRow
 
 ROWS = {
     "a": SeededRow(GenRow("add two numbers", length=12), 1),
@@ -25,7 +25,7 @@ ROWS = {
 }
 
 
-def texts(found: dict[str, Written | Failure]) -> dict[str, str]:
+def texts(found: dict[str, WrittenRow | Failure]) -> dict[str, str]:
     return {key: each.text for key, each in found.items() if not isinstance(each, Failure)}
 
 

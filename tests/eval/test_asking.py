@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from diffucli.batch.rows import FillRow, GenRow
-from diffucli.batch.worker import Written
+from diffucli.batch.worker import WrittenRow
 from diffucli.eval.asking import WantedSample, key_of, row_of, samples
 from diffucli.eval.problems import CodeProblem, FillProblem, RepairProblem
 from diffucli.executors.executor import Failure
@@ -42,8 +42,8 @@ class Known:
         yield from ((key, outcome) for (key, _), outcome in reversed(pairs))
 
 
-def written(text: str, piece: str, refusal: str = "") -> Written:
-    return Written(text, (piece,), True, True, refusal, "", 2, 3.0, 0.5, UNKNOWN)
+def written(text: str, piece: str, refusal: str = "") -> WrittenRow:
+    return WrittenRow(text, (piece,), True, True, refusal, "", 2, 3.0, 0.5, UNKNOWN)
 
 
 def test_samples_come_as_they_are_written_and_a_failure_has_its_reason() -> None:

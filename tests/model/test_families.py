@@ -14,7 +14,7 @@ from diffucli.errors import BadCheckpoint
 from diffucli.model import families as module
 from diffucli.model import tokenizer as tokenizers
 from diffucli.model.families import DREAM_CHAT, dream, read, read_family
-from diffucli.model.family import ChatTemplate, Clues, ConfigKeys, Recipe
+from diffucli.model.family import ChatTemplate, Clues, ConfigKeys, PublishedSampling
 from diffucli.model.names import ALIASES
 from diffucli.model.special_tokens import added_tokens, chat_template, role, special_tokens
 
@@ -54,10 +54,10 @@ def test_a_checkpoint_answers_chat_by_its_template_or_the_pad_token_of_instructi
 
 def test_the_published_sampling_is_that_of_the_repository(golden):
     assert read(golden)[1].published is None
-    assert read(golden, source=REPOSITORY)[1].published == Recipe(0.4, 0.95, "entropy")
+    assert read(golden, source=REPOSITORY)[1].published == PublishedSampling(0.4, 0.95, "entropy")
     for name, temperature in (("Base", 0.2), ("Instruct", 0.3)):
         recipe = dream(Clues(golden, source=f"apple/DiffuCoder-7B-{name}")).published
-        assert recipe == Recipe(temperature, 0.95, "entropy")
+        assert recipe == PublishedSampling(temperature, 0.95, "entropy")
 
 
 def test_repositories_with_an_alias_are_spelled_as_the_alias_has_them():
@@ -202,7 +202,9 @@ def test_a_qwen2_without_a_mask_token_is_no_diffusion_model(golden_of, tmp_path)
 def test_llada_1_5_and_base_checkpoints_are_told_by_their_repository(golden_of):
     recipes = {name: read(golden_of("llada"), source=f"GSAI-ML/{name}")[1] for name in ("LLaDA-8B-Base", "LLaDA-1.5")}
     assert (recipes["LLaDA-8B-Base"].template, recipes["LLaDA-1.5"].template.turn_end) == (None, "<|eot_id|>")
-    assert recipes["LLaDA-8B-Base"].published == Recipe(0.0, order="confidence", commits="linear", ends="never")
+    assert recipes["LLaDA-8B-Base"].published == PublishedSampling(
+        0.0, order="confidence", commits="linear", ends="never"
+    )
     assert (recipes["LLaDA-1.5"].published.block, recipes["LLaDA-1.5"].published.ends) == (32, "late")
 
 

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from diffucli.errors import BadCheckpoint, NoRoom, UsageError
 from diffucli.model import chat_template, families, memory, nf4, store
 from diffucli.model import load as module
-from diffucli.model.family import Recipe
+from diffucli.model.family import PublishedSampling
 from diffucli.model.load import DTYPES, find_device, load
 from diffucli.model.memory import width
 from diffucli.model.network import Network
@@ -563,7 +563,7 @@ def test_a_pulled_checkpoint_has_the_sampling_of_its_repository(golden, tmp_path
     folder = shutil.copytree(golden, tmp_path / "diffucoder")
     record = store.Record("diffucoder", "apple/DiffuCoder-7B-cpGRPO", "c0ffee", "none", "", "", "2026-11-23")
     store.swap_json(folder / store.RECORD, {"schema": store.SCHEMA} | asdict(record))
-    assert load(folder, device="cpu").family.published == Recipe(0.4, 0.95)
+    assert load(folder, device="cpu").family.published == PublishedSampling(0.4, 0.95)
     assert load(golden, device="cpu").family.published is None
 
 

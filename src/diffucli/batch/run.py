@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffucli.batch.rows import FillRow, seed_of
-from diffucli.batch.worker import SeededRow, Written
+from diffucli.batch.worker import SeededRow, WrittenRow
 from diffucli.errors import Unparsable, UsageError
 from diffucli.executors.executor import Failure
 
@@ -58,31 +58,31 @@ def run(
         yield _done(outcome)
 
 
-def values_of(row: TaskRow, sample: int, outcome: Written | Failure, *, seed: int) -> dict[str, Any]:
+def values_of(row: TaskRow, sample: int, outcome: WrittenRow | Failure, *, seed: int) -> dict[str, Any]:
     """The line of a sample: only what is the same on every machine and in every company of rows."""
     about: dict[str, Any] = {"id": row.key, "sample": sample, "seed": seed, "digest": row.digest}
     meta = {} if row.meta is None else {"meta": row.meta}
     match outcome:
         case Failure(message, hint, code):
             return {**about, "status": code, "error": message, "hint": hint, **meta}
-        case Written(refusal=""):
+        case WrittenRow(refusal=""):
             return {**about, "status": 0, **_text(row, outcome), **meta}
-        case Written(refusal=message, hint=hint):
+        case WrittenRow(refusal=message, hint=hint):
             refused = {"status": Unparsable.exit_code, "error": message, "hint": hint}
             return {**about, **refused, **_text(row, outcome), **meta}
 
 
-def _text(row: TaskRow, written: Written) -> dict[str, Any]:
+def _text(row: TaskRow, written: WrittenRow) -> dict[str, Any]:
     pieces = {"pieces": list(written.pieces)} if isinstance(row.asks, FillRow) else {}
     of_text = {"parses": written.parses, "ended": written.ended, "doubtful": written.doubt.doubtful}
     return {"text": written.text, **pieces, **of_text, "tokens": written.tokens}
 
 
-def _done(outcome: Written | Failure) -> RowDone:
+def _done(outcome: WrittenRow | Failure) -> RowDone:
     match outcome:
         case Failure():
             return RowDone(ok=False)
-        case Written():
+        case WrittenRow():
             return RowDone(not outcome.refusal, outcome.tokens, outcome.nfe)
 
 

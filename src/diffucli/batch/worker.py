@@ -40,7 +40,7 @@ class SeededRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenRow:
     """What became of a row.
 
     text: the code, or the whole new text. pieces: of each hole. ended: it came to its end by itself. parses: None where
@@ -77,7 +77,7 @@ class RowWorker:
     together: int = TOGETHER
     adapter: str | None = None
 
-    def __call__(self, items: Iterable[tuple[str, SeededRow] | None]) -> Iterator[tuple[str, Written | Failure]]:
+    def __call__(self, items: Iterable[tuple[str, SeededRow] | None]) -> Iterator[tuple[str, WrittenRow | Failure]]:
         """The outcomes of rows by their keys. Raises ModelError: the model cannot be loaded."""
         adapter = registry.find_adapter(self.adapter).folder if self.adapter else None
         folder = registry.find(self.model).folder
@@ -90,12 +90,12 @@ class _Writing:
 
     def __init__(self, how: RowWorker, checkpoint: Checkpoint) -> None:
         self._how, self._checkpoint, self._together = how, checkpoint, how.together
-        self._driver: Driver[Written | Failure] = Driver(checkpoint.network)
+        self._driver: Driver[WrittenRow | Failure] = Driver(checkpoint.network)
         self._running: dict[int, tuple[str, SeededRow]] = {}
         self._seconds: dict[int, float] = {}
         self._again: deque[tuple[str, SeededRow]] = deque()  # memory ran out with them; each is written alone
 
-    def rows(self, items: Iterator[tuple[str, SeededRow] | None]) -> Iterator[tuple[str, Written | Failure]]:
+    def rows(self, items: Iterator[tuple[str, SeededRow] | None]) -> Iterator[tuple[str, WrittenRow | Failure]]:
         """The outcomes of rows by their keys, as they come."""
         try:
             while self._join(items):
@@ -108,7 +108,7 @@ class _Writing:
         finally:
             self._drop()
 
-    def _step(self) -> list[tuple[str, Written | Failure]]:
+    def _step(self) -> list[tuple[str, WrittenRow | Failure]]:
         """One step of all rows, whose time they share; the outcomes of those that end."""
         begun, together = time.perf_counter(), tuple(self._running)
         results = [(number, event.result) for number, event in self._driver.step() if isinstance(event, Returned)]
@@ -117,7 +117,7 @@ class _Writing:
             self._seconds[number] = self._seconds.get(number, 0.0) + share
         return [self._ended(number, result) for number, result in results]
 
-    def _ended(self, number: int, result: Written | Failure) -> tuple[str, Written | Failure]:
+    def _ended(self, number: int, result: WrittenRow | Failure) -> tuple[str, WrittenRow | Failure]:
         key, seconds = self._running.pop(number)[0], self._seconds.pop(number)
         return key, result if isinstance(result, Failure) else replace(result, seconds=seconds)
 
@@ -147,7 +147,7 @@ class _Writing:
         self._running.clear()
         self._seconds.clear()
 
-    def _run(self, row: SeededRow) -> Run[Written | Failure]:
+    def _run(self, row: SeededRow) -> Run[WrittenRow | Failure]:
         """Writes a row; what is wrong with it does not end the run of others."""
         try:
             return _written((yield from self._task(row)))
@@ -178,9 +178,9 @@ def _failure(error: DiffuError) -> Failure:
     return Failure(error.message, error.hint, error.exit_code)
 
 
-def _written(result: Result) -> Written:
+def _written(result: Result) -> WrittenRow:
     check = result.check
-    return Written(
+    return WrittenRow(
         text=result.text,
         pieces=result.pieces,
         ended=result.ended,

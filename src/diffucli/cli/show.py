@@ -10,7 +10,7 @@ from diffucli.cli.report import Report, tell
 from diffucli.units import format_bytes
 
 if TYPE_CHECKING:
-    from diffucli.model.family import Recipe
+    from diffucli.model.family import PublishedSampling
     from diffucli.model.registry import Entry, Facts
 
 EXAMPLES = flag.examples(
@@ -107,7 +107,7 @@ def _worded(facts: Facts) -> dict[str, str]:
     }
 
 
-def recipe_in_words(recipe: Recipe) -> str:
+def recipe_in_words(recipe: PublishedSampling) -> str:
     """The settings of a recipe as options of the command line."""
     parts = [f"temperature {recipe.temperature}", f"top-p {recipe.top_p}", f"alg {recipe.order}"]
     parts += [f"commits {recipe.commits}", *([f"block {recipe.block}"] if recipe.block else [])]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diffucli.batch.rows import FillRow, GenRow
-from diffucli.batch.worker import SeededRow, Written
+from diffucli.batch.worker import SeededRow, WrittenRow
 from diffucli.eval.evaluate import AUTO, UnjudgedSample
 from diffucli.eval.lengths import ORACLE
 from diffucli.eval.problems import CodeProblem, FillProblem, RepairProblem, Sample
@@ -81,12 +81,12 @@ def _bounds(wanted: WantedSample, tokenizer: Tokenizer | None) -> tuple[int, int
     return max(tokens, 1), max(tokens, 1)
 
 
-def _unjudged(wanted: WantedSample, outcome: Written | Failure) -> UnjudgedSample:
+def _unjudged(wanted: WantedSample, outcome: WrittenRow | Failure) -> UnjudgedSample:
     about = wanted.index, wanted.problem, wanted.seed
     match outcome:
         case Failure(message):
             return UnjudgedSample(*about, Sample("", 0.0, 0, 0.0, refused=True), wanted.length, message)
-        case Written():
+        case WrittenRow():
             text = outcome.text if isinstance(wanted.problem, RepairProblem) else outcome.pieces[0]
             doubt = outcome.doubt
             sample = Sample(

@@ -13,7 +13,7 @@ from diffucli.errors import BadCheckpoint
 from diffucli.model import special_tokens as tokens
 from diffucli.model.checkpoint import CONFIG, as_bad_checkpoint, read_object
 from diffucli.model.config import Config
-from diffucli.model.family import ChatTemplate, Clues, ConfigKeys, Family, FimTemplate, Recipe
+from diffucli.model.family import ChatTemplate, Clues, ConfigKeys, Family, FimTemplate, PublishedSampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,11 +26,11 @@ DREAM_CHAT = ChatTemplate(TURN_START, TURN_END, system="You are a helpful assist
 DREAM_TYPE, QWEN_TYPE, LLADA_TYPE, DIFFCODER = "Dream", "qwen2", "llada", "diffcoder"
 PULL_ANOTHER = "diffu model pull diffucoder brings one that runs"
 DREAM_RECIPES = {  # repository → what its authors sample with
-    "apple/DiffuCoder-7B-Base": Recipe(0.2, 0.95),
-    "apple/DiffuCoder-7B-Instruct": Recipe(0.3, 0.95),
-    "apple/DiffuCoder-7B-cpGRPO": Recipe(0.4, 0.95),
-    "Dream-org/Dream-v0-Instruct-7B": Recipe(0.2, 0.95),
-    "Dream-org/Dream-Coder-v0-Instruct-7B": Recipe(0.1, 0.95),
+    "apple/DiffuCoder-7B-Base": PublishedSampling(0.2, 0.95),
+    "apple/DiffuCoder-7B-Instruct": PublishedSampling(0.3, 0.95),
+    "apple/DiffuCoder-7B-cpGRPO": PublishedSampling(0.4, 0.95),
+    "Dream-org/Dream-v0-Instruct-7B": PublishedSampling(0.2, 0.95),
+    "Dream-org/Dream-Coder-v0-Instruct-7B": PublishedSampling(0.1, 0.95),
 }
 OPEN_DCODER, ADDED_MASK = "fredzzp/open-dcoder-0.5B", "[MASK]"  # its sampler adds the mask token
 SEED_BEGIN, SEED_END = "<[begin▁of▁sentence]>", "<[end▁of▁sentence]>"
@@ -100,7 +100,7 @@ def dream(clues: Clues) -> Family:
         expand=EXPAND,
         begin=BEGIN_OF_TEXT,
         close=END_OF_TEXT,
-        published=Recipe(0.2, 0.9, commits="single"),
+        published=PublishedSampling(0.2, 0.9, commits="single"),
     )
 
 
@@ -117,7 +117,7 @@ def open_dcoder(clues: Clues) -> Family:
         added="" if named else mask,
         pads=(END_OF_TEXT,),
         ends=(TURN_END, END_OF_TEXT),
-        published=Recipe(0.8, order="confidence", commits="p2"),
+        published=PublishedSampling(0.8, order="confidence", commits="p2"),
     )
 
 
@@ -135,7 +135,7 @@ def stable_diffcoder(clues: Clues) -> Family:
         template=None if clues.is_base else clues.own_template(SEED_CHAT),
         fim=SEED_FIM,
         keys=SEED_KEYS,
-        published=Recipe(
+        published=PublishedSampling(
             0.0, order="confidence", commits="linear", block=_block(clues.values), cache="prefix", stops=True
         ),
     )
@@ -143,7 +143,7 @@ def stable_diffcoder(clues: Clues) -> Family:
 
 def llada(clues: Clues) -> Family:
     """LLaDA and LLaDA-1.5, which differ in how they are sampled from."""
-    recipe = Recipe(0.0, order="confidence", commits="linear", ends="never")
+    recipe = PublishedSampling(0.0, order="confidence", commits="linear", ends="never")
     if clues.source.endswith("LLaDA-1.5"):
         recipe = replace(recipe, block=32, ends="late")
     return Family(

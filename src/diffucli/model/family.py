@@ -63,7 +63,7 @@ class FimTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class PublishedSampling:
     """How the authors of a checkpoint sample from it.
 
     commits: "dream" (its schedule), "linear" (as many in each step), "single" (one a step) or "p2" (path planning).
@@ -133,7 +133,7 @@ class Family:
     fim: FimTemplate | None = None
     keys: ConfigKeys = ConfigKeys()
     tensor_names: tuple[tuple[str, str], ...] = ()
-    published: Recipe | None = None
+    published: PublishedSampling | None = None
 
     def tensor_name(self, name: str) -> str:
         """The published name of the tensor that is called `name` in Qwen2."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from diffucli.model.config import Config
-    from diffucli.model.family import Family, Recipe
+    from diffucli.model.family import Family, PublishedSampling
 
 DEFAULT_KEY = "model"  # of the user's settings
 BF16_BYTES, NF4_BITS = 2, 4
@@ -81,7 +81,7 @@ class Facts:
     special: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def published(self) -> Recipe | None:
+    def published(self) -> PublishedSampling | None:
         """How the authors sample; None if they published nothing, or if the checkpoint cannot be run."""
         return self.family.published if self.family else None
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from diffucli.decode.policy import Ends
     from diffucli.decode.predict import Cache
     from diffucli.decode.sample import Order
-    from diffucli.model.family import Commits, Family, Recipe
+    from diffucli.model.family import Commits, Family, PublishedSampling
 
 PUBLISHED: Literal["published"] = "published"  # the preset that is each family's own
 Preset = Literal["balanced", "fast", "exact", "factor", "entropy-bound", "p2", "published"]
@@ -30,7 +30,7 @@ COLDEST = 1e-3  # lower temperatures count as 0: logits divided by less overflow
 SEEDS = 10_000  # how many seeds are drawn from when none is given
 
 
-def of_recipe(recipe: Recipe) -> Policy:
+def of_recipe(recipe: PublishedSampling) -> Policy:
     """The policy of published settings."""
     order: Order = recipe.order
     return Policy(

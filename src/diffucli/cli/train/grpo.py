@@ -15,7 +15,7 @@ from diffucli.cli.report import Report
 from diffucli.cli.train.options import Folder, Training
 
 if TYPE_CHECKING:
-    from diffucli.cli.train.running import Subject
+    from diffucli.cli.train.running import Trainee
     from diffucli.decode.policy import Policy
     from diffucli.train.data import TrainingTask
     from diffucli.train.grpo import GrpoSettings
@@ -112,7 +112,7 @@ def grpo(
     policy = rollouts.policy()
     found = read_tasks(tasks, tested=reward is None)
     judge = _reward(reward, unconfined=unconfined)
-    of = running.subject(training, output, report)
+    of = running.trainee(training, output, report)
     if len(found) == 1:
         of.report.warn(f"{tasks} has one task, so there is one group, which is learned by heart")
     settings = _settings(objective, rollouts, of, training.seed)
@@ -145,7 +145,7 @@ def _reward(name: str | None, *, unconfined: bool) -> Reward:
     return by_function(name) if name else by_tests("none" if unconfined else strongest())
 
 
-def _settings(objective: Objective, rollouts: RolloutOptions, of: Subject, seed: int) -> GrpoSettings:
+def _settings(objective: Objective, rollouts: RolloutOptions, of: Trainee, seed: int) -> GrpoSettings:
     from diffucli.train.grpo import GrpoSettings
     from diffucli.train.surrogate import Clipping
 
@@ -166,7 +166,7 @@ def _settings(objective: Objective, rollouts: RolloutOptions, of: Subject, seed:
     )
 
 
-def _load(tasks: list[TrainingTask], settings: GrpoSettings, of: Subject, *, with_reference: bool) -> Load:
+def _load(tasks: list[TrainingTask], settings: GrpoSettings, of: Trainee, *, with_reference: bool) -> Load:
     """What a forward with gradients computes at most."""
     from diffucli.tasks.prompt import opening
     from diffucli.train.plan import Load

@@ -32,7 +32,7 @@ LARGE_RANK, ROWS = 16, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Trainee:
     """The model that is to be trained, before it is loaded. rank: of the adapter; 0: all weights."""
 
     accelerator: Processes
@@ -46,7 +46,7 @@ class Subject:
     report: Report
 
 
-def subject(training: Training, folder: Path, report: Report) -> Subject:
+def trainee(training: Training, folder: Path, report: Report) -> Trainee:
     """What the options say, with the model's own defaults. Raises UsageError, ModelError."""
     from diffucli.lab.chart import require_matplotlib
     from diffucli.model import registry
@@ -66,7 +66,7 @@ def subject(training: Training, folder: Path, report: Report) -> Subject:
     accelerator = accelerator_for(training.device)
     require_folder(folder, resume=training.resume, first=accelerator.is_main_process)
     accelerator.wait_for_everyone()
-    return Subject(
+    return Trainee(
         accelerator,
         entry,
         config,
@@ -80,7 +80,7 @@ def subject(training: Training, folder: Path, report: Report) -> Subject:
 
 
 def trainer(
-    of: Subject, training: Training, load: Load, optimising: Optimising, show: Callable[[str], None]
+    of: Trainee, training: Training, load: Load, optimising: Optimising, show: Callable[[str], None]
 ) -> Trainer:
     """The loaded model with its optimiser. NoRoom: there is too little memory, which is found before it is loaded."""
     from diffucli.model import memory
@@ -117,7 +117,7 @@ def finish(
     folder: Path,
     *,
     total: int,
-    of: Subject,
+    of: Trainee,
     training: Training,
     show: Callable[[str], None],
 ) -> None:
@@ -173,7 +173,7 @@ def draw_curves(folder: Path) -> list[Path]:
     return drawn
 
 
-def about(of: Subject, **values: Any) -> Mapping[str, Any]:
+def about(of: Trainee, **values: Any) -> Mapping[str, Any]:
     """The settings of a training, by which it is known when it is resumed."""
     from diffucli.train.state import fingerprint
 

@@ -43,7 +43,7 @@ def sft(
     from diffucli.train.state import hash_of
 
     examples = read_examples(data)
-    of = running.subject(training, output, report)
+    of = running.trainee(training, output, report)
     longest = longest_row(examples, of.tokenizer, of.config)
     settings = SftSettings(batch, of.micro_batch, training.seed)
     rate = training.rate or (ADAPTER_RATE if of.rank else RATE)
