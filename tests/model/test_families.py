@@ -130,7 +130,7 @@ def test_a_folder_without_config_json_is_no_checkpoint(tmp_path):
 
 def test_a_config_that_cannot_be_used_is_told_under_the_name_given(folder):
     edited(folder, "config.json", hidden_act="gelu")
-    with pytest.raises(BadCheckpoint, match=r"^mine: config\.json cannot be used \(hidden_act 'gelu'"):
+    with pytest.raises(BadCheckpoint, match=r"^mine cannot be run: hidden_act 'gelu'"):
         read(folder, name="mine")
     edited(folder, "config.json", hidden_act="silu", quantization_config="gptq")
     with pytest.raises(BadCheckpoint, match=r"^mine: the weights are in a form 'gptq'") as caught:

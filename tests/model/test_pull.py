@@ -228,7 +228,17 @@ def test_weights_in_another_form_are_refused_before_they_are_fetched_and_the_ori
     assert form in told
     assert ("diffu model pull org/original" in told) is bool(base)
     assert not hub.asked(FIRST)
+    assert told.startswith(f"{NAME}: ")
     assert form in refused(BadCheckpoint, str(published))
+
+
+def test_a_network_that_is_not_built_is_refused_by_its_repository_and_is_not_fetched_again(hub, published):
+    edited(published, "config.json", rope_parameters={"rope_theta": 1e6, "rope_type": "yarn", "factor": 4.0})
+    told = refused(BadCheckpoint)
+    assert told.startswith(f"{NAME} cannot be run: rope_parameters ")
+    assert "brings one that runs" in told
+    assert "fetch" not in told
+    assert not hub.asked(FIRST)
 
 
 @pytest.mark.parametrize(

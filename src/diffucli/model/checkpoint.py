@@ -42,6 +42,10 @@ class OtherFormat(BadCheckpoint):
     """The weights are in a form that is not read here. There may be an original in one that is."""
 
 
+class Unsupported(ValueError):
+    """A config.json asks for what our network has not."""
+
+
 def read_text(path: Path) -> str:
     """The UTF-8 text of `path`. Raises BadCheckpoint if it is missing, no regular file, too large or not UTF-8."""
     require_file(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf, prod
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from diffucli.model.checkpoint import BLOCK_SIZE, NF4, OtherFormat
+from diffucli.model.checkpoint import BLOCK_SIZE, NF4, OtherFormat, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,11 +96,11 @@ class Config:
         """
         for key in UNSUPPORTED:
             if values.get(key) and not _is_default_rope(key, values[key]):
-                raise ValueError(f"{key} is not supported")
+                raise Unsupported(f"{key} is not supported")
         if set(values.get("layer_types") or ()) - {"full_attention"}:
-            raise ValueError("layer_types other than full_attention are not supported")
+            raise Unsupported("layer_types other than full_attention are not supported")
         if (activation := values.get("hidden_act", ACTIVATION)) != ACTIVATION:
-            raise ValueError(f"hidden_act {activation!r} is not supported")
+            raise Unsupported(f"hidden_act {activation!r} is not supported")
         return cls(
             vocab_size=_positive(values, "vocab_size"),
             hidden_size=_positive(values, "hidden_size"),
@@ -230,7 +230,7 @@ def _rope_theta(values: Mapping[str, Any]) -> float:
         return _number(values, "rope_theta", ROPE_THETA)
     known = {"rope_theta", "rope_type"}
     if not isinstance(given, dict) or given.get("rope_type", "default") != "default" or given.keys() - known:
-        raise ValueError(f"rope_parameters {given!r} are not supported")
+        raise Unsupported(f"rope_parameters {given!r} are not supported")
     theta = _number(given, "rope_theta", _number(values, "rope_theta", ROPE_THETA))
     if "rope_theta" in values and values["rope_theta"] != theta:
         raise ValueError(f"rope_theta is {values['rope_theta']}, and {theta} in rope_parameters")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from diffucli import files
 from diffucli.errors import BadCheckpoint
 from diffucli.model import special_tokens as tokens
-from diffucli.model.checkpoint import CONFIG, as_bad_checkpoint, read_object
+from diffucli.model.checkpoint import CONFIG, Unsupported, as_bad_checkpoint, read_object
 from diffucli.model.config import Config
 from diffucli.model.family import ChatTemplate, Clues, ConfigKeys, Family, FimTemplate, PublishedSampling
 
@@ -201,6 +201,8 @@ def read_config(values: Mapping[str, Any], keys: ConfigKeys, *, name: str) -> Co
             return Config.from_json(keys.translated(values))
         except BadCheckpoint as exc:
             raise type(exc)(f"{name}: {exc.message}", hint=exc.hint) from exc
+        except Unsupported as exc:
+            raise BadCheckpoint(f"{name} cannot be run: {exc}", hint=PULL_ANOTHER) from exc
 
 
 def read_family(folder: Path, values: Mapping[str, Any], *, name: str = "", source: str = "") -> Family:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffucli.model import special_tokens as tokens
+from diffucli.model.checkpoint import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,10 +96,10 @@ class ConfigKeys:
     given: tuple[tuple[str, object], ...] = ()
 
     def translated(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """`values` in the words of Qwen2. Raises ValueError if they describe another network."""
+        """`values` in the words of Qwen2. Raises Unsupported if they describe another network."""
         for key, value in self.fixed:
             if values.get(key, value) not in {value, None}:
-                raise ValueError(f"{key} {values[key]!r} is not supported, only {value!r} is")
+                raise Unsupported(f"{key} {values[key]!r} is not supported, only {value!r} is")
         renamed = {ours: values[theirs] for theirs, ours in self.names if values.get(theirs) is not None}
         return {**values, **{key: value for key, value in self.given if key not in values}, **renamed}
 

@@ -38,7 +38,6 @@ OTHER_FORMATS = {  # end of a name → what it holds
     ".gguf": "GGUF files",
     ".onnx": "ONNX files",
 }
-HERE = "this checkpoint"  # what error messages call a checkpoint that is not installed yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def _top(listing: Listing) -> dict[str, Remote]:
 
 def _files_in(folder: Path) -> tuple[Remote, ...]:
     """The files of a folder that make a checkpoint. Raises BadCheckpoint if it is none."""
-    families.read(folder, name=HERE)
+    families.read(folder)
     weights = shards(folder)
     single = weights[0].name == SINGLE
     texts = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_text(path.name)]

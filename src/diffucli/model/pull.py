@@ -15,7 +15,7 @@ from diffucli.model.checkpoint import CONFIG, INDEX, NF4, SINGLE, OtherFormat, c
 from diffucli.model.config import NO_BITSANDBYTES
 from diffucli.model.memory import has_bitsandbytes, packed_bytes
 from diffucli.model.names import is_same
-from diffucli.model.offer import HERE, original
+from diffucli.model.offer import original
 from diffucli.model.store import Record
 from diffucli.units import JobProgress, format_bytes
 
@@ -226,9 +226,9 @@ def _copy(files: tuple[Remote, ...], source: Path, staged: Path) -> Iterator[Job
 def _examine(folder: Path, files: Iterable[Remote], source: str = "") -> Config:
     """The config of a checkpoint whose small files are in `folder`. Raises BadCheckpoint if it cannot be run.
 
-    source: the repository that they are from.
+    source: the repository that they are from, which error messages name.
     """
-    config, found = families.read(folder, name=HERE, source=source)
+    config, found = families.read(folder, name=source, source=source)
     tokenizer.read(folder, found)
     if (folder / INDEX).exists():
         check_index(folder / INDEX, frozenset(file.name for file in files if file.name.endswith(WEIGHTS)))
