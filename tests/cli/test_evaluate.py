@@ -34,7 +34,9 @@ def three(monkeypatch: pytest.MonkeyPatch) -> list[CodeProblem | FillProblem]:
         CodeProblem("requests", "add 1", "assert candidate(3) == 4\n"),
         FillProblem("lines", "def f(x):\n    ", "return x", "\n"),
     ]
-    monkeypatch.setattr("diffucli.cli.evaluate.problems", lambda suite, limit: problems[-limit:] if limit else problems)
+    monkeypatch.setattr(
+        "diffucli.cli.eval_input.problems", lambda suite, limit: problems[-limit:] if limit else problems
+    )
     return problems
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from diffucli.cli.replay import QUIT, Keys
+
 ANSWER = "x = 1\n```<|im_end|>"
 KEPT = Path(__file__).parents[1] / "data" / "traces" / "schema-1.jsonl.xz"
 
@@ -186,3 +188,15 @@ def test_what_cannot_be_exported_is_told_in_a_line(diffu, argv, message):
     done = diffu("replay", KEPT, *argv)
     assert (done.code, done.out, len(done.lines)) == (2, b"", 1)
     assert message in done.err
+
+
+def test_a_terminal_that_is_gone_ends_the_replay():
+    """Nothing can be pressed there any more, and its descriptor is always ready: the replay would never sleep."""
+    ours, theirs = pty.openpty()
+    keys = Keys(theirs)
+    keys.enter()
+    os.write(ours, b" q")
+    assert keys.read() == [b" ", QUIT]
+    os.close(ours)
+    assert keys.read() == [QUIT]
+    os.close(theirs)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from diffucli.batch.answers import AnswerFile
     from diffucli.batch.worker import RowWorker
-    from diffucli.cli.evaluate import EvalOutput, ProblemInput
+    from diffucli.cli.eval_input import EvalOutput, ProblemInput
     from diffucli.cli.options import Choice
     from diffucli.cli.report import Report
     from diffucli.decode.policy import Policy
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EvalPlan:
     """How answers are written. answer: masks of each. samples: of each problem. ks: of pass@k. about: of the model."""
 
     options: DecodingOptions
@@ -54,7 +54,7 @@ class Plan:
     begun: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, choice: Choice, name: str | None, *, length: int | None, samples: int, ks: tuple[int, ...]) -> Plan:
+    def of(cls, choice: Choice, name: str | None, *, length: int | None, samples: int, ks: tuple[int, ...]) -> EvalPlan:
         """The plan of these options. name: of a recipe. UsageError: they cannot work."""
         from diffucli.model import registry
 
@@ -99,7 +99,7 @@ class Plan:
 class Evaluation:
     """Samples that are known already, and those that are still wanted. file: of raw rows, if they are written."""
 
-    plan: Plan
+    plan: EvalPlan
     known: list[JudgedSample]
     wanted: list[WantedSample]
     file: AnswerFile | None
@@ -128,7 +128,7 @@ class Evaluation:
 
 
 @contextmanager
-def opened(plan: Plan, given: ProblemInput, out: EvalOutput, problems: Sequence[Problem]) -> Iterator[Evaluation]:
+def opened(plan: EvalPlan, given: ProblemInput, out: EvalOutput, problems: Sequence[Problem]) -> Iterator[Evaluation]:
     """An evaluation of problems, which goes on from the folder of its output. UsageError: that is of another one."""
     if out.folder is None:
         wanted = plan.wanted(problems, by_length=given.lengths, seed=plan.policy.seed)
@@ -164,7 +164,7 @@ def of_file(path: Path, problems: Sequence[Problem], confinement: Confinement) -
 
 
 def tell(
-    plan: Plan,
+    plan: EvalPlan,
     given: ProblemInput,
     out: EvalOutput,
     results: list[JudgedSample],

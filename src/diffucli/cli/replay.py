@@ -41,6 +41,7 @@ STAYS = 1.5  # seconds for which the last step stays
 FASTER = 1.5
 PIECE = 1 << 16  # bytes of a pipe that are read at a time
 _KEY = re.compile(rb"\x1b[\[O].|.", re.DOTALL)
+QUIT = b"q"
 KEYS = {
     b" ": "pause",
     **dict.fromkeys((b"\x1b[C", b"\x1bOC", b"l", b"\r", b"\n"), "next"),
@@ -49,7 +50,7 @@ KEYS = {
     **dict.fromkeys((b"\x1b[F", b"\x1bOF", b"G"), "last"),
     b"+": "faster",
     b"-": "slower",
-    b"q": "quit",
+    QUIT: "quit",
 }
 
 
@@ -317,8 +318,11 @@ class Keys:
         termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._before)
 
     def read(self) -> list[bytes]:
-        """The keys that were pressed."""
-        return _KEY.findall(os.read(self.descriptor, PIECE))
+        """The keys that were pressed; QUIT if the terminal is gone, since none can be pressed there."""
+        data = b""
+        with suppress(OSError):
+            data = os.read(self.descriptor, PIECE)
+        return _KEY.findall(data) if data else [QUIT]
 
 
 @contextmanager
