@@ -398,7 +398,7 @@ ROWS = [
     Row("diffu undo", "diffu: there is nothing to undo (diffu undo --list shows past writes)"),
     Row("diffu undo zzzz", "diffu: there is no write 'zzzz' (none is kept)"),
     Row("diffu undo --redo", "diffu: there is nothing to redo (diffu undo --list shows past writes)"),
-    Row("diffu undo --list zzzz", "diffu: --list goes alone (leave out the id and --redo)"),
+    Row("diffu undo --list zzzz", "diffu: --list goes alone (leave out the id, --redo and --force)"),
     Row("diffu model show no-such-model", "diffu: there is no model 'no-such-model' and no folder of that name (…)", 4),
 ]
 

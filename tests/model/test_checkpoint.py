@@ -88,12 +88,14 @@ def test_bits_are_those_of_most_bytes():
 def test_shapes_are_compared_by_name_and_both_ways(folder):
     found = {name: shape for shard in shards(folder) for name, shape in tensor_shapes(shard).items()}
     check_shapes(folder, found)
-    check_shapes(folder, {name: shape for name, shape in found.items() if name != "lm_head.weight"})
+    without_head = {name: shape for name, shape in found.items() if name != "lm_head.weight"}
+    check_shapes(folder, without_head, copies={"lm_head.weight"})
     norm = "model.norm.weight"
     for expected, told in (
         (found | {"more": (1,)}, "lack the tensor more"),
         (found | {norm: (65,)}, rf"{norm} has shape \[64\], config.json asks for \[65\]"),
         ({name: shape for name, shape in found.items() if name != norm}, f"no place for the tensor {norm}"),
+        (without_head, "no place for the tensor lm_head.weight"),
     ):
         with pytest.raises(BadCheckpoint, match=told):
             check_shapes(folder, expected)

@@ -63,7 +63,7 @@ def write(folder: Path, ranks: dict[bytes, int]) -> None:
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *lines]) + "\n", encoding="utf-8")
     (folder / "added_tokens.json").write_text(json.dumps(ADDED))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "x"}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages[-1].content }}"}))
 
 
 def merged(text: bytes, ranks: dict[bytes, int], limit: int) -> list[bytes]:

@@ -150,7 +150,7 @@ def test_without_a_pad_token_end_of_text_pads_and_ends(folder):
 
 def test_a_checkpoint_answers_turns_if_it_has_a_template_or_the_pad_token(folder):
     assert read(folder).instruct
-    renamed(folder, "<|dlm_pad|>", "<|expand|>")
+    renamed(folder, "<|dlm_pad|>", "<|other|>")
     assert not read(folder).instruct
     (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages[-1].content }}"}')
     assert read(folder).instruct
