@@ -86,10 +86,6 @@ class Race:
             yield from self._enter(output)
         return output
 
-    def votes(self, output: RunOutput) -> int:
-        """At how many lengths this text was written."""
-        return self._texts[output.holes[0].tokens].votes
-
     def _is_lost(self, logprobs: list[float], masks: int) -> bool:
         """Whether a text of `masks` tokens, some of which have these log-probabilities, is not worth writing further.
 
@@ -102,6 +98,7 @@ class Race:
         return (most, masks) < self._rank or _least(logprobs, masks) < _least(self.best.logprobs) - MARGIN
 
     def _known(self, end: float) -> float | None:
+        """`end`, for a checkpoint whose texts have an end."""
         return None if self.tokenizer is None else end
 
     def _enter(self, output: RunOutput) -> Run[None]:
@@ -111,7 +108,7 @@ class Race:
         text.votes += 1
         if output.mean_logprob > text.output.mean_logprob:
             text.output = output
-        if self._rank_of(text, 0.0) <= self._rank:
+        if self._rank_of(text, self._known(0.0)) <= self._rank:
             return
         if text.end is None and self.tokenizer is not None:
             layout = composed(output.layout, output.holes)
@@ -122,7 +119,6 @@ class Race:
 
     def _rank_of(self, text: _Text, end: float | None) -> Rank:
         logprobs, breaks = text.output.logprobs, self.breaks(text.output)
-        end = None if self.tokenizer is None else end
         return length.score(logprobs, end, votes=text.votes, breaks=breaks), len(logprobs)
 
     def _read(self, text: _Text, rank: Rank) -> None:
