@@ -70,10 +70,21 @@ def test_the_events_of_the_shown_lane_are_passed_on_as_they_are_and_no_others(fa
 
 def test_lanes_share_forwards_and_each_pays_its_part(fake, kit):
     request = kit.Request(kit.Policy(kit.TopK(kit.linear)))
+    network, canvases = fake(), [request.canvas() for _ in range(3)]
+    for number, canvas in enumerate(canvases):
+        canvas.tokens[0] = number  # equal canvases would be one row
+    _, found = result(network, side_by_side([request.run(canvas) for canvas in canvases]))
+    assert sum(each.nfe for each in found) == pytest.approx(len(network.forwards))
+    assert {batch for batch, _ in network.forwards} == {3}
+
+
+def test_equal_canvases_are_one_row_without_a_cache_too(fake, kit):
+    request = kit.Request(kit.Policy(kit.TopK(kit.linear)))
     network = fake()
     _, found = result(network, side_by_side([request.run() for _ in range(3)]))
     assert sum(each.nfe for each in found) == pytest.approx(len(network.forwards))
-    assert {batch for batch, _ in network.forwards} == {3}
+    assert {batch for batch, _ in network.forwards} == {1}
+    assert [text(each) for each in found] == [text(result(fake(), request.run())[1])] * 3
 
 
 def test_lanes_may_follow_one_another_in_one_run(fake, kit):

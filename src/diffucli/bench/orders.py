@@ -15,7 +15,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from diffucli.bench.writers import UNREPAIRED
 from diffucli.decode.commit import ranked
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from diffucli.decode.canvas import Canvas
     from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
-    from diffucli.decode.predict import BatchNetwork
     from diffucli.decode.sample import Constraints
     from diffucli.eval.evaluate import Judge
     from diffucli.eval.problems import Problem, Sample
@@ -183,8 +181,7 @@ def _written(
     writers = [_writer(checkpoint, problem, policy_at(temperature, seed)) for seed in seeds]
     events: list[list[Happening]] = [[] for _ in seeds]
     results: dict[int, Result] = {}
-    network = DistinctCanvases(checkpoint.network)
-    for number, item in together(network, [each.run(problem, length=plan.length) for each in writers]):
+    for number, item in together(checkpoint.network, [each.run(problem, length=plan.length) for each in writers]):
         if isinstance(item, Returned):
             results[number] = item.result
         else:
@@ -228,54 +225,6 @@ def _probe(checkpoint: Checkpoint, plan: OrderPlan, number: int) -> OrderProbe:
     writer = replace(_writer(checkpoint, problem, policy_at(0.0)), decode=seen.decode)
     pull(alone(checkpoint.network, writer.run(problem, length=plan.length)))
     return seen.probe(problem.group, number, time.process_time() - begun)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DistinctCanvases:
-    """A network that computes equal canvases of a batch once. Samples of a sure model are alike for many steps."""
-
-    network: BatchNetwork
-
-    @property
-    def shift(self) -> int:
-        """As the network's."""
-        return self.network.shift
-
-    @property
-    def block(self) -> int | None:
-        """As the network's."""
-        return self.network.block
-
-    def new_cache(self, slots: int, longest: int, *, old: Any = None) -> Any:
-        """As the network's."""
-        return self.network.new_cache(slots, longest, old=old)
-
-    def copy_slot(self, cache: Any, source: int, target: int) -> None:
-        """As the network's."""
-        self.network.copy_slot(cache, source, target)
-
-    def __call__(
-        self,
-        tokens: Tensor,
-        rows: Sequence[Tensor],
-        *,
-        starts: Sequence[int] = (),
-        cache: tuple[Any, Sequence[int]] | None = None,
-        lengths: Sequence[int] = (),
-    ) -> Tensor:
-        """As the network's, without a cache; whole canvases."""
-        assert cache is None, "keys and values belong to a canvas"
-        asked = [(canvas.numpy().tobytes(), row.numpy().tobytes()) for canvas, row in zip(tokens, rows, strict=True)]
-        first = {each: index for index, each in reversed(list(enumerate(asked)))}
-        kept = sorted(first.values())
-        logits = self.network(
-            tokens[kept],
-            [rows[index] for index in kept],
-            starts=[starts[index] for index in kept],
-            lengths=[lengths[index] for index in kept],
-        )
-        parts = dict(zip(kept, torch.split(logits, [len(rows[index]) for index in kept]), strict=True))
-        return torch.cat([parts[first[each]] for each in asked])
 
 
 class _Seen:

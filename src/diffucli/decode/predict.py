@@ -118,11 +118,8 @@ class _Job:
 
     @property
     def content(self) -> object:
-        """Equal for jobs with equal answers, keys and values: whole canvases of equal tokens, asked at equal positions.
-
-        Only those that get keys and values are compared: candidates begin with one canvas, and each has a slot.
-        """
-        if not self.is_whole or self.slot is None:
+        """Equal for jobs with equal answers: whole canvases of equal tokens, which are asked at equal positions."""
+        if not self.is_whole:
             return self
         return self.query.tokens.numpy().tobytes(), self.query.positions.numpy().tobytes()
 
