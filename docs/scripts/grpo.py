@@ -2,7 +2,8 @@
 
     python docs/scripts/grpo.py rollouts
     python docs/scripts/grpo.py variance --completions 16 --draws 64
-    python docs/scripts/grpo.py curves --algo coupled --algo espo --seeds 3 --updates 60
+    python docs/scripts/grpo.py curves --seeds 3 --updates 60 --records curves.jsonl
+    python docs/scripts/grpo.py curves --tasks 8 --algo coupled
 
 Prints Markdown tables; docs/training.md has those of a run. Tasks are requests that mini was not trained on, chosen
 so that of eight completions some pass and some do not.
@@ -11,9 +12,10 @@ so that of eight completions some pass and some do not.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from math import sqrt
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from diffucli.lab import markdown
+from diffucli.lab.chart import chart
 from diffucli.mini import held_out
 from diffucli.model.load import load
 from diffucli.sandbox import strongest
@@ -44,10 +47,11 @@ if TYPE_CHECKING:
 
     from diffucli.decode.policy import Policy
     from diffucli.model.load import Checkpoint
+    from diffucli.train.loop import UpdateBatch
     from diffucli.train.rollouts import Completion
 
 MINI = Path(__file__).parents[2] / "src" / "diffucli" / "models" / "mini"
-LENGTH, GENERATIONS, FULL_REWARD = 56, 8, 2.5
+LENGTH, GENERATIONS, BATCH, FULL_REWARD = 56, 8, 8, 2.5
 LOW, HIGH = estimators.LOWEST_TIME, estimators.HIGHEST_TIME
 COORDINATES = 50_000  # of the gradient, drawn once: a share of its variance and of its norm
 FORWARDS = {"full": 1, "pair": 2, "pair + full": 3, "independent + full": 3, "stratified": 3, "counts": 2}
@@ -61,7 +65,9 @@ def main() -> None:
     parser.add_argument("--algo", action="append", choices=["coupled", "full", "decoupled", "espo"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--tasks", type=int, default=8, help="tasks to train on, and as many that are held out")
+    parser.add_argument("--tasks", type=int, default=24, help="tasks to train on, and as many that are held out")
+    parser.add_argument("--records", type=Path, metavar="FILE", help="keep the trainings here, and go on from there")
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the rewards")
     parser.add_argument("--completions", type=int, default=16)
     parser.add_argument("--draws", type=int, default=64, help="a multiple of 8, at least 16")
     flags = parser.parse_args()
@@ -72,7 +78,7 @@ def main() -> None:
     elif flags.part == "variance":
         variance(load(MINI, device="cpu", trained=True), flags.completions, flags.draws)
     else:
-        curves(flags.algo or ["coupled", "full", "decoupled", "espo"], range(flags.seeds), flags.updates, flags.tasks)
+        curves(flags)
 
 
 def policy(temperature: float = 1.5, **changed: object) -> Policy:
@@ -300,71 +306,110 @@ def _one_step(checkpoint: Checkpoint, weights: TrainedWeights, rows: Rows, rate:
 # reward curves
 
 
-def curves(algorithms: Sequence[str], seeds: Iterable[int], updates: int, count: int) -> None:
-    """Trains with each algorithm and seed on the same tasks, and prints what it did to these and to others."""
-    chosen = [task for task, _, _ in mixed(load(MINI, device="cpu"), 2 * count)]
-    training, others = chosen[:count], chosen[count:]
-    table = []
-    for algorithm in algorithms:
-        for seed in seeds:
-            begun = time.process_time()
-            rewards, before, after = trained(algorithm, training, others, seed=seed, updates=updates)
-            spent = (time.process_time() - begun) / 60
-            row = [
-                algorithm,
-                str(seed),
-                f"{rewards[0]:.2f}",
-                f"{fmean(rewards[-2:]):.2f}",
-                *before,
-                *after,
-                f"{spent:.1f}",
-            ]
-            print(" | ".join([*row, " ".join(f"{each:.2f}" for each in rewards)]), flush=True)
-            table.append(row)
-    held = [f"{what} {when}" for when in ("before", "after") for what in ("held out", "half the steps", "AR-ness")]
-    print(markdown.table(["algorithm", "seed", "reward before", "after", *held, "CPU minutes"], table))
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is measured on each held-out task.
+
+    passed: the share of completions, written as in the training, that pass. whole, half: the same at temperature 0.2
+    with a step for each token, and with half the steps. ar_ness: of a greedy answer, overall, at k = 1.
+    """
+
+    passed: list[float]
+    whole: list[float]
+    half: list[float]
+    ar_ness: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A training: the mean reward of each batch, and what it changed. minutes: of the processor."""
+
+    algorithm: str
+    seed: int
+    updates: int
+    rewards: list[float]
+    before: Held
+    after: Held
+    minutes: float
+
+
+def curves(flags: argparse.Namespace) -> None:
+    """Trains with each algorithm and seed on the same tasks, and prints what it did to these and to others.
+
+    Trainings that are in the file of records are not repeated.
+    """
+    algorithms, records = flags.algo or ["coupled", "full", "decoupled", "espo"], flags.records
+    found = [_read(line) for line in records.read_text().splitlines()] if records and records.exists() else []
+    known = {(each.algorithm, each.seed) for each in found}
+    wanted = [(name, seed) for seed in range(flags.seeds) for name in algorithms if (name, seed) not in known]
+    chosen = [task for task, _, _ in mixed(load(MINI, device="cpu"), 2 * flags.tasks)] if wanted else []
+    for algorithm, seed in wanted:
+        curve = trained(algorithm, chosen[: flags.tasks], chosen[flags.tasks :], seed=seed, updates=flags.updates)
+        found.append(curve)
+        if records:
+            with records.open("a") as file:
+                file.write(f"{json.dumps(asdict(curve))}\n")
+        print(f"{algorithm} {seed}: {' '.join(f'{each:.2f}' for each in curve.rewards)}", flush=True)
+    print(_curve_table(found))
+    if flags.picture:
+        _draw(found, flags.picture)
 
 
 def trained(
     algorithm: str, training: Sequence[TrainingTask], others: Sequence[TrainingTask], *, seed: int, updates: int
-) -> tuple[list[float], list[str], list[str]]:
-    """The reward of each batch, and what is measured on held-out tasks before and after."""
+) -> Curve:
+    """A training of mini, with what is measured on held-out tasks before and after."""
+    begun = time.process_time()
     checkpoint = load(MINI, device="cpu", trained=True)
     weights = TrainedWeights(checkpoint, rank=0, with_reference=True)
     trainer = Trainer(accelerator_for("cpu"), weights, Optimising(updates, 1e-4, sync=64))
     low = 0.2 if algorithm == "espo" else 0.5
     settings = GrpoSettings(
-        algorithm, "published", Clipping(low, low, 0.01), "mean", tasks=len(training), length=LENGTH, seed=seed
-    )  # type: ignore[arg-type]
-    before = measured(checkpoint, others, seed)  # of the weights that all begin with
-    method = Grpo(trainer, training, policy(), by_tests(strongest()), settings)
-    rewards = {each.batch: each.figures["reward"] for each in trainer.train(method, save=lambda: None, every=updates)}
-    return list(rewards.values()), before, measured(checkpoint, others, seed)
-
-
-def measured(checkpoint: Checkpoint, others: Sequence[TrainingTask], seed: int) -> list[str]:
-    """pass@1 as completions are written, the same with half the steps, and how much is written from left to right."""
-    sampled = pass_rate(checkpoint, others, policy(), seed)
-    whole, half = (
-        pass_rate(checkpoint, others, policy(0.2, preset="exact", steps=steps), seed) for steps in (LENGTH, LENGTH // 2)
+        algorithm,  # type: ignore[arg-type]
+        "published",
+        Clipping(low, low, 0.01),
+        "mean",
+        tasks=min(BATCH, len(training)),
+        length=LENGTH,
+        seed=seed,
     )
-    drop = f"{100 * (half[0] - whole[0]):+.0f} of {100 * whole[0]:.0f} %"
-    return [
-        markdown.uncertain(f"{100 * sampled[0]:.0f} %", sampled[1]),
-        drop,
-        f"{left_to_right(checkpoint, others):.2f}",
-    ]
+    before = measured(checkpoint, others, seed)
+    method = Rewarded(Grpo(trainer, training, policy(), by_tests(strongest()), settings))
+    for _ in trainer.train(method, save=lambda: None, every=updates):
+        pass
+    after = measured(checkpoint, others, seed)
+    minutes = (time.process_time() - begun) / 60
+    return Curve(algorithm, seed, trainer.position.updates, method.rewards, before, after, minutes)
 
 
-def pass_rate(checkpoint: Checkpoint, others: Sequence[TrainingTask], how: Policy, seed: int) -> tuple[float, float]:
-    """The mean over tasks of the share that passes, and its standard error."""
-    rates = [judged(checkpoint, each, how, seed_of("held out", seed, each.prompt))[1] for each in others]
-    shares = [each.count(FULL_REWARD) / GENERATIONS for each in rates]
-    return fmean(shares), stdev(shares) / sqrt(len(shares)) if len(shares) > 1 else 0.0
+@dataclass(frozen=True, slots=True)
+class Rewarded:
+    """A method whose mean rewards are kept, those of batches without a difference among them."""
+
+    method: Grpo
+    rewards: list[float] = field(default_factory=list)
+
+    def batch(self, number: int) -> UpdateBatch:
+        """As of the method."""
+        batch = self.method.batch(number)
+        self.rewards.append(batch.figures["reward"])
+        return batch
 
 
-def left_to_right(checkpoint: Checkpoint, others: Sequence[TrainingTask]) -> float:
-    """Mean overall AR-ness at k = 1 of greedy answers, one token a step."""
+def measured(checkpoint: Checkpoint, others: Sequence[TrainingTask], seed: int) -> Held:
+    """What the weights do on held-out tasks."""
+    ways = policy(), *(policy(0.2, preset="exact", steps=steps) for steps in (LENGTH, LENGTH // 2))
+    return Held(*(pass_rates(checkpoint, others, how, seed) for how in ways), ar_ness=left_to_right(checkpoint, others))
+
+
+def pass_rates(checkpoint: Checkpoint, others: Sequence[TrainingTask], how: Policy, seed: int) -> list[float]:
+    """The share of completions of each task that pass."""
+    rewards = (judged(checkpoint, each, how, seed_of("held out", seed, each.prompt))[1] for each in others)
+    return [each.count(FULL_REWARD) / GENERATIONS for each in rewards]
+
+
+def left_to_right(checkpoint: Checkpoint, others: Sequence[TrainingTask]) -> list[float]:
+    """The overall AR-ness at k = 1 of greedy answers, one token a step, where it can be told."""
     from diffucli.decode.loop import alone
     from diffucli.tasks.engine import Effort
     from diffucli.tasks.generate import generate
@@ -378,7 +423,77 @@ def left_to_right(checkpoint: Checkpoint, others: Sequence[TrainingTask]) -> flo
         )
         if measure := ar_ness(order_of(events), 1, with_ends=False):
             found.append(measure.overall)
-    return fmean(found)
+    return found
+
+
+def _read(line: str) -> Curve:
+    found = json.loads(line)
+    return Curve(**{**found, "before": Held(**found["before"]), "after": Held(**found["after"])})
+
+
+def _curve_table(found: Sequence[Curve]) -> str:
+    """A row an algorithm: means over its seeds; changes with their standard errors over held-out tasks."""
+    rows = []
+    for name in dict.fromkeys(each.algorithm for each in found):
+        own = [each for each in found if each.algorithm == name]
+        rows.append(
+            [
+                name,
+                " ".join(str(each.updates) for each in own),
+                f"{fmean(each.rewards[0] for each in own):.2f}",
+                " ".join(f"{fmean(each.rewards[-2:]):.2f}" for each in own),
+                f"{100 * fmean(fmean(each.before.passed) for each in own):.1f} %",
+                _change([_less(each.after.passed, each.before.passed) for each in own], 100),
+                _change([_less(each.before.half, each.before.whole) for each in own], 100),
+                _change([_less(each.after.half, each.after.whole) for each in own], 100),
+                f"{fmean(fmean(each.before.ar_ness) for each in own):.3f}",
+                _change([[fmean(each.after.ar_ness) - fmean(each.before.ar_ness)] for each in own], 1),
+                f"{fmean(each.minutes for each in own):.1f}",
+            ]
+        )
+    return markdown.table(
+        [
+            "algorithm",
+            "updates",
+            "first reward",
+            "last rewards",
+            "held-out pass@1",
+            "change",
+            "half the steps, before",
+            "after",
+            "AR-ness",
+            "change",
+            "minutes",
+        ],
+        rows,
+    )
+
+
+def _less(after: Sequence[float], before: Sequence[float]) -> list[float]:
+    return [one - other for one, other in zip(after, before, strict=True)]
+
+
+def _change(of_seeds: Sequence[Sequence[float]], unit: float) -> str:
+    """The mean change of values `[seeds][tasks]`, and its standard error over tasks, or over seeds if there is one."""
+    tasks = [fmean(each) for each in zip(*of_seeds, strict=True)]
+    values = tasks if len(tasks) > 1 else [each[0] for each in of_seeds]
+    error = stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
+    digits = 1 if unit > 1 else 3
+    return f"{unit * fmean(values):+.{digits}f} ± {unit * error:.{digits}f}"
+
+
+def _draw(found: Sequence[Curve], path: Path) -> None:
+    """The mean reward of each batch over the seeds; a training that ended early keeps its last reward."""
+    longest = max(len(each.rewards) for each in found)
+    with chart(path, x="batch", y="mean reward", height=3.0) as axes:
+        for name in dict.fromkeys(each.algorithm for each in found):
+            padded = [
+                [*each.rewards, *[each.rewards[-1]] * (longest - len(each.rewards))]
+                for each in found
+                if each.algorithm == name
+            ]
+            axes.plot(range(1, longest + 1), [fmean(each) for each in zip(*padded, strict=True)], label=name)
+        axes.legend()
 
 
 if __name__ == "__main__":

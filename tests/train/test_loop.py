@@ -75,6 +75,27 @@ def test_nothing_to_learn_ends_it(make_trainer):
     assert saved == [1]
 
 
+def test_a_training_ends_when_all_is_learned(make_trainer, make_grpo):
+    """Batches with a signal, then none: no error, and when it is resumed it looks at as many batches again."""
+    trainer, saved = make_trainer(updates=9), []
+    method, asked = make_grpo(trainer), []
+
+    class Learned:
+        def batch(self, number):
+            asked.append(number)
+            return method.batch(number) if number == 0 else UpdateBatch((), {})
+
+    def train():
+        return list(trainer.train(Learned(), save=lambda: saved.append(trainer.position.updates), every=99))
+
+    updates = len(train())
+    assert 0 < updates < 9
+    assert saved == [updates]
+    assert len(asked) == 1 + BARREN
+    assert train() == []
+    assert len(asked) == 1 + 2 * BARREN
+
+
 def test_a_state_of_other_settings_or_damaged_is_refused(make_trainer, tmp_path):
     trainer = make_trainer()
     state.save(trainer, tmp_path, {"seed": 1, "weights": "a", "updates": 4})

@@ -126,7 +126,8 @@ class Trainer:
     ) -> Iterator[Updated]:
         """Updates until there are enough. save: is called after `every` updates or more, and at the end.
 
-        Between two batches nothing is half done, so that is where it is saved. UsageError: there is nothing to learn.
+        Between two batches nothing is half done, so that is where it is saved. It ends early when BARREN batches in a
+        row have nothing to learn; UsageError: it was so from the beginning.
         """
         position, saved, begun = self.position, self.position.updates, time.perf_counter()
         while position.updates < self.optimising.updates:
@@ -136,7 +137,10 @@ class Trainer:
             batch = method.batch(position.batch)
             position.barren = 0 if batch.passes else position.barren + 1
             if position.barren == BARREN:
+                position.barren = 0
                 save()
+                if position.updates:
+                    return
                 raise UsageError(
                     f"in {BARREN} batches all completions of a task had equal rewards, so there is nothing to learn",
                     hint="give tasks that are sometimes solved, a higher --temp, or a larger --num-generations",

@@ -116,8 +116,8 @@ def finish(
     updates: Iterator[Updated],
     folder: Path,
     *,
-    total: int,
     of: Trainee,
+    trainer: Trainer,
     training: Training,
     show: Callable[[str], None],
 ) -> None:
@@ -125,9 +125,9 @@ def finish(
 
     Ctrl-C: KeyboardInterrupt, when what was done is saved.
     """
-    from diffucli.train.loop import Interrupted
+    from diffucli.train.loop import BARREN, Interrupted
 
-    report, last = of.report, None
+    report, last, total = of.report, None, trainer.optimising.updates
     try:
         for last in updates:
             show("")
@@ -137,12 +137,15 @@ def finish(
         report.say(f"{stop.message}; {stop.hint}")
         raise KeyboardInterrupt from None
     show("")
+    if (done := trainer.position.updates) < total:
+        rest = f"in {BARREN} batches all completions of a task had equal rewards, so there is nothing left to learn"
+        report.say(f"ended after {done} of {total} updates: {rest}")
     if of.accelerator.is_main_process:
         outcome = folder / ("adapter" if of.rank else "model")
         drawn = draw_curves(folder) if training.picture else []
         if report.json:
             figures = {} if last is None else dict(last.figures)
-            report.object("diffu.train/1", 0, folder=str(folder), outcome=str(outcome), updates=total, last=figures)
+            report.object("diffu.train/1", 0, folder=str(folder), outcome=str(outcome), updates=done, last=figures)
         use = f"--adapter {outcome}" if of.rank else f"-m {outcome}"
         report.say(f"wrote {outcome}{' and the curves' * bool(drawn)}; diffu gen {use} uses it")
     of.accelerator.end_training()

@@ -61,4 +61,4 @@ def sft(
             base=of.entry.name,
             every=training.save_every,
         )
-        running.finish(updates, output, total=training.updates, of=of, training=training, show=show)
+        running.finish(updates, output, of=of, trainer=trainer, training=training, show=show)
