@@ -147,3 +147,29 @@ def test_the_variance_of_estimators_is_measured_on_three_levels(golden: Path) ->
     grpo["_one_step"](checkpoint, weights, rows)
     after = grpo["drawn"](checkpoint, rows, 0, 4)
     assert not torch.equal(after["pair"], before[0]["pair"])
+
+
+def test_reward_curves_are_of_trainings_and_go_on_from_their_records(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the golden checkpoint, one update each; the reward of a completion is its place in the batch."""
+    grpo = script("grpo")
+    tasks = [grpo["TrainingTask"](text, ("assert True",)) for text in ("write one", "write two")]
+    changed = {
+        "MINI": golden,
+        "LENGTH": 6,
+        "mixed": lambda _checkpoint, count: ((task, [], []) for task in tasks[:count]),
+        "by_tests": lambda _confinement: lambda _tasks, found: [float(number) for number in range(len(found))],
+    }
+    for name, value in changed.items():
+        monkeypatch.setitem(grpo["curves"].__globals__, name, value)
+    records, picture = tmp_path / "curves.jsonl", tmp_path / "curves.svg"
+    flags = Namespace(algo=["coupled", "espo"], seeds=1, updates=1, tasks=1, records=records, picture=picture)
+    grpo["curves"](flags)
+    assert "coupled 0: 3.50" in capsys.readouterr().out
+    grpo["curves"](flags)  # nothing is left to be trained
+    header, _, coupled, espo = capsys.readouterr().out.splitlines()
+    assert "held-out pass@1" in header
+    assert [line.split("|")[1].strip() for line in (coupled, espo)] == ["coupled", "espo"]
+    assert len(records.read_text().splitlines()) == 2
+    assert "espo" in picture.read_text()

@@ -22,8 +22,8 @@ from torch import nn
 from torch.ao.quantization import quantize_dynamic
 
 from diffucli.bench.quality import measure as quality
+from diffucli.bench.writers import Writer
 from diffucli.decode.policy import PRESETS
-from diffucli.eval.evaluate import Writer
 from diffucli.eval.suites import Suite, requests
 from diffucli.lab import markdown
 from diffucli.model import registry

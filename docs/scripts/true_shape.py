@@ -258,8 +258,8 @@ def fetched(quant: str) -> dict[str, Any]:
 
 def loaded(packed: Path, flags: argparse.Namespace, *, tokens: int) -> dict[str, Any]:
     """Loads the checkpoint and, unless `tokens` is 0, decodes that number of tokens."""
+    from diffucli.bench.writers import Writer
     from diffucli.decode.policy import PRESETS
-    from diffucli.eval.evaluate import Writer
     from diffucli.events import Finished
     from diffucli.model.load import load
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from diffucli.batch.rows import GenRow
 from diffucli.bench import orders
 from diffucli.bench.orders import OrderedSample, OrderPlan, OrderProbe, measured
+from diffucli.bench.writers import Writer
 from diffucli.decode.loop import Returned, together
-from diffucli.eval.evaluate import Writer
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Problem
 from diffucli.tasks.engine import Effort
 
@@ -81,7 +82,7 @@ def test_equal_canvases_are_computed_once_and_write_what_each_writes_alone(check
     def written(network: object, seeds: tuple[int, ...]) -> list[str]:
         policies = [orders.policy_at(0.0, seed) for seed in seeds]
         writers = [Writer(checkpoint, policy, effort=Effort(repair=0, doubt=False)) for policy in policies]
-        runs = [each.run(PROBLEMS[0], length=6) for each in writers]
+        runs = [each.run(GenRow(PROBLEMS[0].request, length=6)) for each in writers]  # type: ignore[union-attr]
         found = dict(item for item in together(network, runs) if isinstance(item[1], Returned))  # type: ignore[arg-type]
         return [found[number].result.text for number in range(len(seeds))]  # type: ignore[union-attr]
 

@@ -10,9 +10,8 @@ import pytest
 from diffucli.bench.profile import PARTS, Profile, _timed, findings, profiles
 from diffucli.bench.speed import Work
 from diffucli.bench.stopwatch import Stopwatch
-from diffucli.bench.writers import FAST_DLLM, WRITING
+from diffucli.bench.writers import FAST_DLLM, WRITING, Writer
 from diffucli.decode.policy import PRESETS
-from diffucli.eval.evaluate import Writer
 
 if TYPE_CHECKING:
     from diffucli.decode.policy import Policy

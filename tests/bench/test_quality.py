@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from diffucli.bench.quality import Quality, findings, measure, points, table
 from diffucli.bench.reference import PublishedLoop
-from diffucli.bench.writers import UNREPAIRED, WRITING
+from diffucli.bench.writers import UNREPAIRED, WRITING, Writer
 from diffucli.decode.policy import PRESETS
-from diffucli.eval.evaluate import Writer
 from diffucli.eval.problems import CodeProblem, Judgement, Problem, Sample
 from diffucli.tasks.engine import Effort
 

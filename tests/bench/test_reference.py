@@ -12,12 +12,11 @@ import torch
 
 from diffucli.bench import reference
 from diffucli.bench.reference import PublishedLoop, decode
-from diffucli.bench.writers import UNREPAIRED, WRITING
+from diffucli.bench.writers import UNREPAIRED, WRITING, Writer
 from diffucli.decode.canvas import Canvas, Span
 from diffucli.decode.loop import alone, denoise
 from diffucli.decode.policy import PRESETS
 from diffucli.decode.sample import Constraints
-from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Started
 from diffucli.model.load import Checkpoint, load
 from diffucli.tasks.write import default_decode

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from diffucli.bench.speed import Ratio, Speed, Work, findings, measure, points
-from diffucli.bench.writers import DUAL_CACHE, REFERENCE, WRITING, writers
+from diffucli.bench.writers import DUAL_CACHE, REFERENCE, WRITING, Writer, writers
 from diffucli.decode.policy import PRESETS
-from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Started
 from diffucli.ui.terminal import Screen
 

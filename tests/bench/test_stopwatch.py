@@ -6,9 +6,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from diffucli.bench.stopwatch import BOOKKEEPING, DRAWING, Stopwatch, drawn
-from diffucli.bench.writers import WRITING
+from diffucli.bench.writers import WRITING, Writer
 from diffucli.decode.policy import PRESETS
-from diffucli.eval.evaluate import Writer
 
 if TYPE_CHECKING:
     from diffucli.model.load import Checkpoint

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from diffucli.bench.reference import PublishedLoop
-from diffucli.bench.writers import DUAL_CACHE, REFERENCE, WRITING, writers
+from diffucli.bench.writers import DUAL_CACHE, REFERENCE, WRITING, Writer, writers
 from diffucli.decode.policy import PRESETS
-from diffucli.eval.evaluate import Writer
 from diffucli.events import Finished, Stepped
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 from diffucli.ui.live import pull
 
 if TYPE_CHECKING:
+    from tests.conftest import Script
+
     from diffucli.model.load import Checkpoint
 
 
@@ -41,3 +43,17 @@ def test_what_the_published_loop_wrote_is_not_repaired(checkpoint: Checkpoint) -
     result = pull(writers(checkpoint, {}, [REFERENCE])[REFERENCE].answer("a", length=8))
     assert not result.ok, "the golden checkpoint writes no code"
     assert (result.nfe, len(result.attempts)) == (8, 1)
+
+
+def test_an_answer_has_the_default_number_of_masks_unless_another_is_given(
+    checkpoint: Checkpoint, script: type[Script]
+) -> None:
+    writer = Writer(checkpoint, PRESETS["balanced"], script(checkpoint, "x = 1\n<|im_end|>"))
+    results = [pull(writer.answer("do it", length=length)) for length in (None, 20)]
+    assert [each.chosen.written.masks for each in results] == [DEFAULT_ANSWER_TOKENS, 20]
+
+
+def test_an_answer_that_is_not_verified_is_written_once(checkpoint: Checkpoint, script: type[Script]) -> None:
+    writer = Writer(checkpoint, PRESETS["balanced"], script(checkpoint, "def f(:\n<|im_end|>"))
+    result = pull(writer.answer("do it", verify="off"))
+    assert (result.text, result.nfe, len(result.attempts)) == ("def f(:\n", 3, 1)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Diffu
 
-    from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.judging import JudgedSample
 
 RIGHT, WRONG = "def f(x):\n    return x + 1\n```<|im_end|>", "def f(x):\n    return x\n```<|im_end|>"
 BROKEN = "def f(x:\n```<|im_end|>"

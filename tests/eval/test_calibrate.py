@@ -7,7 +7,7 @@ import random
 import pytest
 
 from diffucli.eval.calibrate import Case, below, calibrate, cases, curve, threshold
-from diffucli.eval.evaluate import JudgedSample
+from diffucli.eval.judging import JudgedSample
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, RepairProblem, Sample
 from diffucli.tasks.doubt import Calibration, Evidence
 

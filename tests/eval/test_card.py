@@ -8,14 +8,18 @@ import pytest
 
 from diffucli.errors import UsageError
 from diffucli.eval import card
+from diffucli.eval.judging import UnjudgedSample
 from diffucli.eval.problems import CodeProblem, FillProblem, Sample
 from diffucli.lab import chart
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from diffucli.eval.evaluate import JudgedSample, Solver, Writer
+    from diffucli.batch.worker import RowWorker
+    from diffucli.eval.asking import WantedSample
+    from diffucli.eval.judging import JudgedSample
 
 PROBLEM = FillProblem("lines", "x = ", "1", "\n")
 REQUEST = CodeProblem("requests", "one", "assert")
@@ -26,7 +30,7 @@ def unwatched(results: Iterable[JudgedSample], _total: int) -> Iterable[JudgedSa
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch, checkpoint: object) -> dict[str, object]:
+def written(monkeypatch: pytest.MonkeyPatch, golden: Path) -> dict[str, object]:
     """What the card is written from, and what was asked for on the way; every answer is right."""
     seen: dict[str, object] = {"temperatures": [], "limits": [], "seeds": []}
 
@@ -34,20 +38,17 @@ def written(monkeypatch: pytest.MonkeyPatch, checkpoint: object) -> dict[str, ob
         seen["limits"].append(limit)  # type: ignore[attr-defined]
         return [PROBLEM, REQUEST]
 
-    def solver(writer: Writer) -> Solver:
-        if writer.length is None:
-            seen["temperatures"].append(writer.policy.sampling.temperature)  # type: ignore[attr-defined]
+    def samples(
+        _executor: object, worker: RowWorker, wanted: Sequence[WantedSample], *, answer: int
+    ) -> Iterator[UnjudgedSample]:
+        assert (worker.model, worker.together, answer) == (str(golden), 1, DEFAULT_ANSWER_TOKENS)
+        seen["temperatures"].append(worker.policy.sampling.temperature)  # type: ignore[attr-defined]
+        for each in wanted:
+            seen["seeds"].append(each.seed)  # type: ignore[attr-defined]
+            yield UnjudgedSample(each.index, each.problem, each.seed, Sample("1", 1, 1, 0.1), each.length)
 
-        def solve(_problem: object, seed: int) -> Sample:
-            seen["seeds"].append(seed)  # type: ignore[attr-defined]
-            return Sample("1", 1, 1, 0.1)
-
-        return solve
-
-    monkeypatch.setattr(card.loading, "load", lambda *_, **__: checkpoint)
     monkeypatch.setattr(card, "problems", problems)
-    monkeypatch.setattr(card, "solver", solver)
-    monkeypatch.setattr("diffucli.eval.lengths.solver", solver)
+    monkeypatch.setattr(card.asking, "samples", samples)
     monkeypatch.setattr("diffucli.mini.training_log.read", lambda folder: f"the log of {folder.name}")
     monkeypatch.setattr(card, "write_card", lambda path, **values: seen.update(values, path=path))
     return seen
@@ -100,6 +101,6 @@ def test_a_missing_matplotlib_is_told_before_anything_is_loaded(
     golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chart, "find_spec", lambda _: None)
-    monkeypatch.setattr(card.loading, "load", lambda *_, **__: pytest.fail("it was loaded"))
+    monkeypatch.setattr("diffucli.batch.worker.loading.load", lambda *_, **__: pytest.fail("it was loaded"))
     with pytest.raises(UsageError, match="the picture needs matplotlib"):
         card.make(golden, tmp_path / "card.md", confinement="none", watch=unwatched)

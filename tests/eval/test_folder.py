@@ -11,7 +11,7 @@ from diffucli.batch.answers import opened
 from diffucli.errors import UsageError, WriteFailed
 from diffucli.eval import folder
 from diffucli.eval.asking import WantedSample, key_of
-from diffucli.eval.evaluate import JudgedSample
+from diffucli.eval.judging import JudgedSample
 from diffucli.eval.lengths import LENGTHS, length_reports
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Sample
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffucli.eval.evaluate import JudgedSample
+from diffucli.eval.judging import JudgedSample
 from diffucli.eval.problems import CodeProblem, FillProblem, Judgement, Sample
 from diffucli.eval.report import GroupReport, group_reports, pass_at, record, table
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
 
 from diffucli.errors import UsageError
+from diffucli.model import nf4
 from diffucli.model.load import load
+from diffucli.train.hf_reference import published
 from diffucli.train.weights import TrainedWeights
 
 TOKENS, ROWS = torch.arange(1, 21)[None], [torch.arange(20)]
@@ -45,6 +49,23 @@ def test_an_adapter_is_written_as_it_was_trained(base, request, tmp_path):
     torch.testing.assert_close(again.network(TOKENS, ROWS), checkpoint.network(TOKENS, ROWS), rtol=1e-4, atol=1e-4)
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert (settings["r"], settings["lora_alpha"], settings["base_model_name_or_path"]) == (4, 8, "tiny")
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
+@pytest.mark.skipif(find_spec("peft") is None, reason="peft is not installed, which adapters are compared with")
+def test_a_trained_adapter_computes_the_same_in_peft(golden, tmp_path):
+    nf4.block_hub_kernels()
+    import peft
+
+    checkpoint, base = load(golden, device="cpu", trained=True), load(golden, device="cpu")
+    weights = TrainedWeights(checkpoint, rank=4, with_reference=False)
+    disturb(weights)
+    weights.write(tmp_path / "adapter", base="tiny")
+    theirs = published(base.network, base.config)
+    adapted = replace(theirs, model=peft.PeftModel.from_pretrained(theirs.model, tmp_path / "adapter"))
+    ours = checkpoint.network(TOKENS, ROWS)
+    torch.testing.assert_close(ours, adapted(TOKENS[0], ROWS[0]), rtol=1e-4, atol=1e-4)
+    assert (ours - base.network(TOKENS, ROWS)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("rank", [0, 4])

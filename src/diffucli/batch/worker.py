@@ -16,6 +16,7 @@ from diffucli.model import registry
 from diffucli.syntax import languages
 from diffucli.tasks.fill import fill
 from diffucli.tasks.generate import Request, generate
+from diffucli.tasks.write import Decode, default_decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -150,7 +151,11 @@ class _Writing:
     def _run(self, row: SeededRow) -> Run[WrittenRow | Failure]:
         """Writes a row; what is wrong with it does not end the run of others."""
         try:
-            return _written((yield from self._task(row)))
+            policy = replace(self._how.policy, seed=row.seed)
+            result = yield from writing(
+                self._checkpoint, row.asks, policy, effort=self._how.effort, verify=self._how.verify
+            )
+            return written(result)
         except DiffuError as exc:
             return _failure(exc)
         except Exception as exc:
@@ -159,26 +164,34 @@ class _Writing:
             what = " ".join(f"{type(exc).__name__}: {exc}".split())
             return Failure(f"internal error: {what}", hint="report it with this row")
 
-    def _task(self, row: SeededRow) -> Run[Result]:
-        how = self._how
-        policy = replace(how.policy, seed=row.seed)
-        match row.asks:
-            case GenRow(prompt, language, length):
-                request = Request(prompt, languages.by_name(language), length, verify=how.verify)
-                return (yield from generate(self._checkpoint, request, policy, effort=how.effort))
-            case FillRow(instruction=instruction):
-                job = row.asks.job()
-                filling = fill(
-                    self._checkpoint, job, policy, instruction=instruction, verify=how.verify, effort=how.effort
-                )
-                return (yield from filling).result
+
+def writing(
+    checkpoint: Checkpoint,
+    asks: GenRow | FillRow,
+    policy: Policy,
+    *,
+    effort: Effort,
+    verify: Verify = "error",
+    decode: Decode = default_decode,
+) -> Run[Result]:
+    """Writes what a row asks for. decode: our loop, or another in its place. DiffuError: it cannot be written."""
+    match asks:
+        case GenRow(prompt, language, length):
+            request = Request(prompt, languages.by_name(language), length, verify=verify)
+            return (yield from generate(checkpoint, request, policy, effort=effort, decode=decode))
+        case FillRow(instruction=instruction):
+            filling = fill(
+                checkpoint, asks.job(), policy, instruction=instruction, verify=verify, effort=effort, decode=decode
+            )
+            return (yield from filling).result
 
 
 def _failure(error: DiffuError) -> Failure:
     return Failure(error.message, error.hint, error.exit_code)
 
 
-def _written(result: Result) -> WrittenRow:
+def written(result: Result) -> WrittenRow:
+    """What became of the row whose result this is."""
     check = result.check
     return WrittenRow(
         text=result.text,

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from diffucli.bench.writers import UNREPAIRED
+from diffucli.batch.worker import written
+from diffucli.bench.writers import UNREPAIRED, Writer
 from diffucli.decode.commit import ranked
 from diffucli.decode.loop import Returned, alone, denoise, together
 from diffucli.decode.policy import PRESETS
 from diffucli.decode.predict import Answer
 from diffucli.decode.sample import propose
 from diffucli.eval import suites
-from diffucli.eval.evaluate import Writer, evaluate, sample_of
-from diffucli.eval.lengths import ORACLE, bounds
+from diffucli.eval.asking import WantedSample, row_of, sample_of
+from diffucli.eval.judging import AUTO, UnjudgedSample, judged
+from diffucli.eval.lengths import ORACLE
 from diffucli.eval.problems import FillProblem, judge
 from diffucli.mini.held_out import bodies
 from diffucli.trace.order import order_of
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from diffucli.batch.rows import FillRow, GenRow
     from diffucli.decode.canvas import Canvas
     from diffucli.decode.loop import Run
     from diffucli.decode.policy import Policy
     from diffucli.decode.sample import Constraints
-    from diffucli.eval.evaluate import Judge
+    from diffucli.eval.judging import Judge
     from diffucli.eval.problems import Problem, Sample
     from diffucli.events import Finished, Happening
     from diffucli.model.load import Checkpoint
@@ -168,9 +171,9 @@ class _Written:
     seconds: float
 
 
-def _writer(checkpoint: Checkpoint, problem: Problem, policy: Policy) -> Writer:
-    writer = Writer(checkpoint, policy, effort=UNREPAIRED)
-    return replace(writer, length=bounds(writer, problem, ORACLE)) if isinstance(problem, FillProblem) else writer
+def _row(checkpoint: Checkpoint, plan: OrderPlan, problem: Problem) -> GenRow | FillRow:
+    length = ORACLE if isinstance(problem, FillProblem) else AUTO
+    return row_of(WantedSample(0, problem, 0, length), checkpoint.tokenizer, answer=plan.length)
 
 
 def _written(
@@ -178,24 +181,26 @@ def _written(
 ) -> list[_Written]:
     """An answer with each of the seeds, all at once."""
     begun = time.process_time()
-    writers = [_writer(checkpoint, problem, policy_at(temperature, seed)) for seed in seeds]
+    writers = [Writer(checkpoint, policy_at(temperature, seed), effort=UNREPAIRED) for seed in seeds]
+    row = _row(checkpoint, plan, problem)
     events: list[list[Happening]] = [[] for _ in seeds]
     results: dict[int, Result] = {}
-    for number, item in together(checkpoint.network, [each.run(problem, length=plan.length) for each in writers]):
+    for number, item in together(checkpoint.network, [each.run(row) for each in writers]):
         if isinstance(item, Returned):
             results[number] = item.result
         else:
             events[number].append(item)  # type: ignore[arg-type]  # one candidate, so that none is beside it
     seconds = (time.process_time() - begun) / len(seeds)
-    return [_Written(seed, events[i], sample_of(results[i]), seconds) for i, seed in enumerate(seeds)]
+    samples = [sample_of(problem, written(results[i])) for i in range(len(seeds))]
+    return [_Written(seed, events[i], samples[i], seconds) for i, seed in enumerate(seeds)]
 
 
 def _samples(
-    written: Sequence[_Written], problem: Problem, number: int, temperature: float, judge: Judge
+    found: Sequence[_Written], problem: Problem, number: int, temperature: float, judge: Judge
 ) -> Iterator[OrderedSample]:
-    by_seed = {each.seed: each for each in written}
-    judged = evaluate([problem], lambda _, seed: by_seed[seed].sample, seeds=list(by_seed), judge=judge)
-    for result in judged:
+    by_seed = {each.seed: each for each in found}
+    samples = (UnjudgedSample(number, problem, each.seed, each.sample) for each in found)
+    for result in judged(samples, judge=judge):
         each = by_seed[result.seed]
         order = order_of(each.events)
         first = min(order.written())
@@ -222,8 +227,8 @@ def _up_to_end(places: Sequence[int], text: Sequence[int]) -> list[int]:
 def _probe(checkpoint: Checkpoint, plan: OrderPlan, number: int) -> OrderProbe:
     problem, begun = plan.problems[number], time.process_time()
     seen = _Seen(plan.temperatures)
-    writer = replace(_writer(checkpoint, problem, policy_at(0.0)), decode=seen.decode)
-    pull(alone(checkpoint.network, writer.run(problem, length=plan.length)))
+    writer = Writer(checkpoint, policy_at(0.0), seen.decode, UNREPAIRED)
+    pull(alone(checkpoint.network, writer.run(_row(checkpoint, plan, problem))))
     return seen.probe(problem.group, number, time.process_time() - begun)
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from diffucli.bench.speed import Work
+    from diffucli.bench.writers import Writer
     from diffucli.decode.commit import Asks, Decision, Progress, Rule
-    from diffucli.eval.evaluate import Writer
     from diffucli.model.network import Network
 
 NETWORK, SAMPLING = "network", "sampling"

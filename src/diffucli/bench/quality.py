@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
+from diffucli.batch.worker import written
 from diffucli.bench.report import ChartPoint, Findings
-from diffucli.eval.evaluate import evaluate, sample_of
+from diffucli.eval.asking import sample_of
+from diffucli.eval.judging import UnjudgedSample, judged
 from diffucli.eval.problems import CodeProblem, Sample, judge
 from diffucli.lab import markdown
 from diffucli.sandbox import DESCRIPTIONS
@@ -16,7 +18,8 @@ from diffucli.ui.live import pull
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from diffucli.eval.evaluate import Judge, Writer
+    from diffucli.bench.writers import Writer
+    from diffucli.eval.judging import Judge
     from diffucli.sandbox import Confinement
 
 COLUMNS = ("preset", "problems", "pass@1", "to the first", "tokens", "NFE", "TPF", "tok/s")
@@ -106,14 +109,15 @@ def measure(
     samples: dict[str, list[Sample]] = {name: [] for name in writers}
     for count, problem in enumerate(problems, start=1):
         for name, writer in writers.items():
-            samples[name].append(sample_of(pull(writer.answer(problem.request, length=length))))
+            row = written(pull(writer.answer(problem.request, length=length)))
+            samples[name].append(sample_of(problem, row))
         show(count / len(problems))
     return [Quality(name, tuple(found), _passed(problems, found, judge)) for name, found in samples.items()]
 
 
 def _passed(problems: Sequence[CodeProblem], samples: Sequence[Sample], judge: Judge) -> tuple[bool, ...]:
-    following = iter(samples)
-    results = evaluate(problems, lambda _problem, _seed: next(following), seeds=[0], judge=judge)
+    pairs = enumerate(zip(problems, samples, strict=True))
+    results = judged((UnjudgedSample(i, problem, 0, sample) for i, (problem, sample) in pairs), judge=judge)
     return tuple(result.judgement.passed for result in results)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
-    from diffucli.eval.evaluate import Writer
+    from diffucli.bench.writers import Writer
     from diffucli.events import Event
     from diffucli.tasks.engine import Result
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from diffucli.cli.outlets import Outlet
-    from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.judging import JudgedSample
 
 EXAMPLES = flag.examples(
     "diffu eval -n 10 --temp 0.7 --limit 5",

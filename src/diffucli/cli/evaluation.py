@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffucli.cli import streams
+from diffucli.eval import asking, lengths, report
 from diffucli.eval import folder as folders
-from diffucli.eval import lengths, report
-from diffucli.eval.asking import WantedSample, key_of, samples
-from diffucli.eval.evaluate import AUTO, JudgedSample, judged
+from diffucli.eval.asking import WantedSample, key_of
+from diffucli.eval.judging import AUTO, JudgedSample, judged
 from diffucli.eval.problems import Judgement, Sample, judge, judge_program
 from diffucli.eval.published import SUITES
 from diffucli.eval.recipes import recipe
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from diffucli.cli.options import Choice
     from diffucli.cli.report import Report
     from diffucli.decode.policy import Policy
-    from diffucli.eval.evaluate import Judge
+    from diffucli.eval.judging import Judge
     from diffucli.eval.problems import Problem
     from diffucli.eval.report import GroupReport
     from diffucli.executors.executor import Executor
@@ -86,12 +86,8 @@ class EvalPlan:
 
     def wanted(self, problems: Sequence[Problem], *, by_length: bool, seed: int) -> dict[str, WantedSample]:
         """Every sample that is to be written, by its key."""
-        found = (
-            WantedSample(index, problem, seed + number, length)
-            for length in (lengths.LENGTHS if by_length else (AUTO,))
-            for index, problem in enumerate(problems)
-            for number in range(self.samples)
-        )
+        chosen = lengths.LENGTHS if by_length else (AUTO,)
+        found = asking.wanted(problems, seeds=range(seed, seed + self.samples), lengths=chosen)
         return {each.key: each for each in found}
 
 
@@ -113,12 +109,7 @@ class Evaluation:
         """The samples that were missing, as they come, each with its raw row."""
         if not self.wanted:
             return
-        tokenizer = None
-        if any(each.length != AUTO for each in self.wanted):
-            from diffucli.model import load, registry
-
-            _, _, tokenizer = load.check(registry.find(worker.model).folder)
-        written = samples(executor, worker, self.wanted, tokenizer=tokenizer, answer=self.plan.answer)
+        written = asking.samples(executor, worker, self.wanted, answer=self.plan.answer)
         results = judged(written, judge=judge)
         if self.file is None:
             yield from results

@@ -15,7 +15,7 @@ from diffucli.tasks.doubt import Calibration, Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.judging import JudgedSample
     from diffucli.eval.problems import Problem
     from diffucli.tasks.doubt import Features, Kind
 

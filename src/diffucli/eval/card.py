@@ -7,28 +7,31 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from diffucli import files
-from diffucli.eval import lengths
+from diffucli.batch.worker import RowWorker
+from diffucli.eval import asking, lengths
 from diffucli.eval.calibrate import KINDS, calibrate, cases, curve, kind_of
-from diffucli.eval.evaluate import Writer, evaluate, solver
+from diffucli.eval.judging import AUTO, judged
 from diffucli.eval.problems import CodeProblem, judge
 from diffucli.eval.report import group_reports, table
 from diffucli.eval.suites import Suite, problems
+from diffucli.executors.executor import ThisProcess
 from diffucli.lab.chart import require_matplotlib
 from diffucli.mini import training_log
 from diffucli.mini.card import write_card
-from diffucli.model import load as loading
 from diffucli.model import registry
 from diffucli.sandbox import DESCRIPTIONS
 from diffucli.tasks import doubt
+from diffucli.tasks.engine import DEFAULT_EFFORT
+from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
 from diffucli.tasks.options import DecodingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from diffucli.eval.calibrate import Case
-    from diffucli.eval.evaluate import JudgedSample
-    from diffucli.eval.problems import Sample
+    from diffucli.eval.judging import JudgedSample
+    from diffucli.eval.problems import Problem, Sample
     from diffucli.sandbox import Confinement
     from diffucli.tasks.doubt import Calibration, Kind
 
@@ -59,31 +62,31 @@ def make(
         require_matplotlib("leave it out with --no-picture")
     judging = partial(judge, confinement=confinement)
     log, entry = training_log.read(folder), registry.find(str(files.real(folder)))
-    checkpoint = loading.load(entry.folder, device="auto", quant="auto")
     few = min(limit or SAMPLED_LIMIT, SAMPLED_LIMIT)
 
-    def measured(options: DecodingOptions, limit: int | None, *, samples: int) -> list[JudgedSample]:
-        found = problems(Suite.mini, limit=limit)
-        chosen = found if samples == 1 else [each for each in found if isinstance(each, CodeProblem)]
-        results = evaluate(chosen, solver(Writer(checkpoint, options.policy())), seeds=range(samples), judge=judging)
-        return list(watch(results, len(chosen) * samples))
-
-    def by_lengths(most: int) -> str:
-        writer = Writer(checkpoint, DecodingOptions(seed=0).policy())
-        holes = lengths.holes_of(problems(Suite.mini, limit=most))
-        results = lengths.by_lengths(holes, writer, seeds=[0], judge=judging)
-        return lengths.table(lengths.length_reports(watch(results, len(holes) * len(lengths.LENGTHS))))
+    def measured(
+        found: Sequence[Problem], *, samples: int = 1, temperature: float = 0.0, by: Sequence[str] = (AUTO,)
+    ) -> list[JudgedSample]:
+        policy = DecodingOptions(seed=0, temperature=temperature).policy()
+        worker = RowWorker(str(entry.folder), policy, DEFAULT_EFFORT, together=1)  # its seconds are an answer's own
+        wanted = asking.wanted(found, seeds=range(samples), lengths=by)
+        written = asking.samples(ThisProcess(), worker, wanted, answer=DEFAULT_ANSWER_TOKENS)
+        return list(watch(judged(written, judge=judging), len(wanted)))
 
     fewer = min(limit or LENGTHS_LIMIT, LENGTHS_LIMIT)
     sampled = f"Ten answers to a request at temperature {TEMPERATURE:g}, at most {few} requests a group"
-    greedy, doubts = calibrated(measured(DecodingOptions(seed=0), limit, samples=1), entry.folder)
-    varied = measured(DecodingOptions(seed=0, temperature=TEMPERATURE), few, samples=SAMPLES)
+    greedy, doubts = calibrated(measured(problems(Suite.mini, limit=limit)), entry.folder)
+    requests = [each for each in problems(Suite.mini, limit=few) if isinstance(each, CodeProblem)]
+    varied = measured(requests, samples=SAMPLES, temperature=TEMPERATURE)
+    holes = measured(lengths.holes_of(problems(Suite.mini, limit=fewer)), by=lengths.LENGTHS)
     most = f", at most {limit} problems a group" if limit else ""
     tables = {
         f"One greedy answer a problem{most} (the code was {DESCRIPTIONS[confinement]})": table(group_reports(greedy)),
         "How many texts are in doubt, by kind of text, for three thresholds": doubts,
         sampled: table(group_reports(varied)),
-        f"pass@1 by the length that a hole gets, at most {fewer} problems a group": by_lengths(fewer),
+        f"pass@1 by the length that a hole gets, at most {fewer} problems a group": lengths.table(
+            lengths.length_reports(holes)
+        ),
     }
     write_card(card, log=log, facts=registry.facts(entry), tables=tables, picture=picture)
 

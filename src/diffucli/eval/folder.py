@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffucli import atomic, files
 from diffucli.errors import UsageError, WriteFailed
-from diffucli.eval.evaluate import AUTO
+from diffucli.eval.judging import AUTO
 from diffucli.eval.lengths import FIXED, ORACLE
 from diffucli.eval.problems import CodeProblem
 from diffucli.eval.report import of_record, record
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from diffucli.batch.answers import AnswerFile
     from diffucli.eval.asking import WantedSample
-    from diffucli.eval.evaluate import JudgedSample
+    from diffucli.eval.judging import JudgedSample
     from diffucli.eval.problems import Problem
     from diffucli.eval.report import GroupReport
 

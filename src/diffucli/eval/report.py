@@ -11,7 +11,7 @@ from math import comb, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from diffucli.eval.evaluate import JudgedSample
+from diffucli.eval.judging import JudgedSample
 from diffucli.eval.problems import Judgement, Sample
 from diffucli.lab import markdown
 from diffucli.tasks.doubt import Evidence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diffucli.eval.evaluate import Writer
+from diffucli.bench.writers import Writer
 from diffucli.mini import held_out
 from diffucli.mini.classics import programs
 

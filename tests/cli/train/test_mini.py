@@ -38,7 +38,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     hole = FillProblem("holes", "def one():\n    return ", "1", "\n")
     monkeypatch.setattr("diffucli.eval.card.problems", lambda suite, limit: [problem, hole])
     monkeypatch.setattr("diffucli.eval.card.SAMPLES", 1)
-    monkeypatch.setattr("diffucli.eval.evaluate.DEFAULT_ANSWER_TOKENS", 16)
+    monkeypatch.setattr("diffucli.eval.card.DEFAULT_ANSWER_TOKENS", 16)
 
 
 @pytest.mark.usefixtures("small")
