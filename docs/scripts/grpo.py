@@ -240,15 +240,15 @@ def _token_table(found: Sequence[dict[str, torch.Tensor]], *, with_error: bool =
     return markdown.table([*header, "squared error"] if with_error else header, table)
 
 
-def _interval(own: Sequence[float], base: Sequence[float]) -> str:
-    """The ratio of two sums, and its 95 % interval by bootstrap over completions."""
-    rng, places = random.Random(0), range(len(own))
-    ratios = []
+def _interval(own: Sequence[float], base: Sequence[float], *, paired: bool = True) -> str:
+    """The ratio of two means, and its 95 % interval by bootstrap. paired: over completions, which both sides share."""
+    rng, ratios = random.Random(0), []
     for _ in range(BOOTSTRAPS):
-        chosen = rng.choices(places, k=len(own))
-        ratios.append(sum(own[i] for i in chosen) / max(sum(base[i] for i in chosen), 1e-30))
+        chosen = rng.choices(range(len(own)), k=len(own))
+        others = chosen if paired else rng.choices(range(len(base)), k=len(base))
+        ratios.append(fmean(own[i] for i in chosen) / max(fmean(base[i] for i in others), 1e-30))
     low, high = sorted(ratios)[BOOTSTRAPS // 40], sorted(ratios)[-BOOTSTRAPS // 40]
-    return f"{sum(own) / sum(base):.2f} ({low:.2f} to {high:.2f})"
+    return f"{fmean(own) / fmean(base):.2f} ({low:.2f} to {high:.2f})"
 
 
 def _gradients(
@@ -271,19 +271,29 @@ def _gradients(
 
 
 def _gradient_table(found: dict[str, torch.Tensor]) -> str:
-    table = []
-    target = found["pair"].mean(0)
+    """Per estimator: variance over squared norm, the ratio to independent pairs (bootstrap over draws), and cosine."""
+    table, target = [], found["pair"].mean(0)
+    deviations = {name: _deviations(values) for name, values in found.items()}
     for name, values in found.items():
-        spread = float(values.var(0).sum())
+        spread = fmean(deviations[name])
         norm = float(values.mean(0).square().sum()) - spread / len(values)
-        rest = target if name != "pair" else None
         cosines = [
-            float(torch.cosine_similarity(each, _others(values, i) if rest is None else rest, dim=0))
+            float(torch.cosine_similarity(each, _others(values, i) if name == "pair" else target, dim=0))
             for i, each in enumerate(values)
         ]
+        own, base = ([each * FORWARDS[one] for each in deviations[one]] for one in (name, "independent + full"))
         relative = f"{spread * FORWARDS[name] / 3 / norm:.3f}" if norm > 0 else "-"
-        table.append([name, str(FORWARDS[name]), relative, f"{fmean(cosines):.3f}"])
-    return markdown.table(["estimator", "forwards", "variance at 3 forwards", "cosine of one draw"], table)
+        ratio = _interval(own, base, paired=False)
+        table.append([name, str(FORWARDS[name]), relative, ratio, f"{fmean(cosines):.3f}"])
+    header = ["estimator", "forwards", "variance at 3 forwards", "variance to independent + full", "cosine of one draw"]
+    return markdown.table(header, table)
+
+
+def _deviations(values: torch.Tensor) -> list[float]:
+    """Squared distances of draws `[draws, n]` to their mean, which together are an unbiased variance."""
+    draws = len(values)
+    distances = (values - values.mean(0)).square().sum(1) * draws / (draws - 1)
+    return [float(each) for each in distances]
 
 
 def _others(values: torch.Tensor, i: int) -> torch.Tensor:

@@ -91,6 +91,18 @@ def test_every_option_says_what_it_does(name):
             assert "[" not in param.help, "square brackets vanish as markup"
 
 
+def test_no_number_of_an_option_may_be_nan():
+    """It is within every range."""
+    found = set()
+    for name, command in EVERY.items():
+        for option in command.params:
+            if option.type_descriptor.annotation is float:
+                found.add(option.name)
+                with pytest.raises(typer.BadParameter):
+                    pytest.fail(f"{name} took {option.process_value(command.context_class(command), 'nan')}")
+    assert {"temperature", "speed", "minutes", "rate", "beta"} <= found
+
+
 @pytest.mark.parametrize(("argv", "code"), [(["check", "no.py"], 2), (["nope"], 2), (["--version"], 0), (["path"], 2)])
 def test_a_run_returns_its_exit_code(diffu, argv, code):
     assert diffu(*argv).code == code

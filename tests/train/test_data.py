@@ -49,6 +49,8 @@ def test_tasks_are_read_with_their_columns(tmp_path):
         ([{"tests": "assert 1"}], 'line 1: "prompt" must be a text'),
         ([{"prompt": "a", "tests": 7}], '"tests" must be a text'),
         ([{"prompt": "a", "tests": "assert ("}], '"tests" are not Python'),
+        ([{"prompt": "a\ud800", "tests": "assert 1"}], '"prompt" holds half a surrogate pair'),
+        ([{"prompt": "a", "tests": "assert '\ud800'"}], '"tests" holds half a surrogate pair'),
         (["{"], "line 1"),
         (["[1]"], "line 1: it holds no JSON object"),
     ],
@@ -58,6 +60,14 @@ def test_a_fault_of_tasks_names_its_line(tmp_path, rows, message):
         read_tasks(lines(tmp_path, *rows))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_lines_end_as_files_have_them_and_not_within_a_text(tmp_path):
+    """A byte order mark, CRLF, and characters that end a line for Python but not in JSON."""
+    rows = [{"prompt": f"a{mark}b", "tests": "assert 1"} for mark in "\u2028\x85\x0b\x1e"]
+    text = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "rows.jsonl").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert [each.prompt for each in read_tasks(tmp_path / "rows.jsonl")] == [row["prompt"] for row in rows]
 
 
 def test_examples_are_answers_or_files_with_holes(tmp_path):

@@ -43,10 +43,18 @@ def test_a_users_function_gets_what_trl_gives(tmp_path, monkeypatch):
     assert by_function("mine_a:reward")([TASK] * 2, [completion("xy"), completion("z")]) == [5.0, None]
 
 
+def test_a_number_of_numpy_is_a_number(tmp_path, monkeypatch):
+    body = "import numpy\ndef reward(prompts, completions, **_):\n    return list(numpy.float32([0.5]))\n"
+    (tmp_path / "mine_numpy.py").write_text(body)
+    monkeypatch.chdir(tmp_path)
+    assert by_function("mine_numpy:reward")([TASK], [completion("x")]) == [0.5]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         ("raise ValueError('no luck')", "raises ValueError: no luck"),
+        ("raise SystemExit(3)", "raises SystemExit: 3"),
         ("return [1.0]", "returns 1 rewards for 2 completions"),
         ("return 1.0", "returns float for 2 completions"),
         ("return [1.0, float('nan')]", "returns nan, which is no number"),

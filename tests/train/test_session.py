@@ -27,7 +27,7 @@ def test_a_folder_is_begun_once_and_resumed_only_then(tmp_path):
 def test_the_log_goes_on_where_the_state_does(tmp_path):
     log = tmp_path / "log.jsonl"
     lines = [json.dumps(session.line_of(Updated(i, i, {"loss": 1 / 3}, 0.1))) for i in (1, 2, 3)]
-    log.write_text("\n".join([*lines, '{"update": 4, "lo']))
+    log.write_bytes("\n".join([*lines, "damaged", "[1]", '{"lo": 1}', '{"update": 4, "lo']).encode() + b"\xff")
     session._cut(log, 2)
     assert session.read_log(tmp_path) == [{"update": i, "batch": i, "loss": 0.333333, "seconds": 0.1} for i in (1, 2)]
     log.write_text("none\n")

@@ -43,7 +43,7 @@ ThemeChoice = Literal["auto", "dark", "light"]
 Verify = Literal["error", "warn", "off"]
 
 
-def _number(value: float | None) -> float | None:
+def number(value: float | None) -> float | None:
     """Refuses NaN, which is within every range."""
     if value is not None and math.isnan(value):
         raise typer.BadParameter("it is not a number")
@@ -132,16 +132,14 @@ Seed = Annotated[
 Steps = Annotated[int | None, decoding("--steps", envvar="DIFFU_STEPS", metavar="N", min=1, help=STEPS_HELP)]
 Temperature = Annotated[
     float | None,
-    decoding("--temp", envvar="DIFFU_TEMP", metavar="T", min=0.0, max=10.0, callback=_number, help=TEMP_HELP),
+    decoding("--temp", envvar="DIFFU_TEMP", metavar="T", min=0.0, max=10.0, callback=number, help=TEMP_HELP),
 ]
-TopP = Annotated[
-    float | None, decoding("--top-p", envvar="DIFFU_TOP_P", metavar="P", callback=_number, help=TOP_P_HELP)
-]
+TopP = Annotated[float | None, decoding("--top-p", envvar="DIFFU_TOP_P", metavar="P", callback=number, help=TOP_P_HELP)]
 Order = Annotated[Alg | None, decoding("--alg", envvar="DIFFU_ALG", help=ALG_HELP)]
 AlgTemp = Annotated[
     float | None,
     decoding(
-        "--alg-temp", envvar="DIFFU_ALG_TEMP", metavar="T", min=0.0, max=1000.0, callback=_number, help=ALG_TEMP_HELP
+        "--alg-temp", envvar="DIFFU_ALG_TEMP", metavar="T", min=0.0, max=1000.0, callback=number, help=ALG_TEMP_HELP
     ),
 ]
 Block = Annotated[int | None, decoding("--block", envvar="DIFFU_BLOCK", metavar="N", min=0, help=BLOCK_HELP)]
@@ -181,7 +179,7 @@ Fps = Annotated[
         metavar="N",
         min=1,
         max=60,
-        callback=_number,
+        callback=number,
         help="Most frames a second of the live view.",
     ),
 ]

@@ -56,7 +56,9 @@ KEYS = {
 
 def replay(
     run: Annotated[str, typer.Argument(metavar="RUN", help=PIPE_HELP, show_default=False)] = "last",
-    speed: Annotated[float, typer.Option("--speed", metavar="X", min=0.01, max=1000.0, help="Times as fast.")] = 1.0,
+    speed: Annotated[
+        float, typer.Option("--speed", metavar="X", min=0.01, max=1000.0, callback=flag.number, help="Times as fast.")
+    ] = 1.0,
     step: Annotated[bool, typer.Option("--step", metavar=flag.FLAG, help="Wait for a key after each step.")] = False,
     candidate: Annotated[
         int, typer.Option("--candidate", metavar="N", min=1, max=32, help="Which of the candidates of -n is shown.")

@@ -77,7 +77,7 @@ def split_tests(text: str) -> tuple[str, ...]:
 
 def _rows(path: Path, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
     try:
-        lines = files.read_bytes(path, MAX_BYTES).decode().splitlines()
+        lines = files.read_bytes(path, MAX_BYTES).splitlines()
     except (OSError, ValueError) as exc:
         raise UsageError(f"{path} cannot be read: {files.reason(exc)}", hint="name a file of JSON lines") from exc
     rows = list(_read(path, lines, read))
@@ -86,7 +86,7 @@ def _rows(path: Path, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
     return rows
 
 
-def _read(path: Path, lines: Sequence[str], read: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
+def _read(path: Path, lines: Sequence[bytes], read: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
@@ -111,7 +111,7 @@ def _tests(value: object) -> tuple[str, ...]:
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
         raise ValueError('"tests" must be a text of asserts, or a list of such texts')
     try:
-        split = [split_tests(each) for each in texts]
+        split = [split_tests(_whole(each, "tests")) for each in texts]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
         raise ValueError(f'"tests" are not Python ({exc})') from exc
     return tuple(texts) if len(texts) > 1 else split[0]
@@ -143,4 +143,12 @@ def _text(values: Mapping[str, Any], key: str) -> str:
     value = values.get(key)
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f'"{key}" must be a text')
-    return value
+    return _whole(value, key)
+
+
+def _whole(text: str, key: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError(f'"{key}" holds half a surrogate pair') from exc
+    return text

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from diffucli import sandbox
@@ -79,7 +80,7 @@ def by_function(name: str) -> Reward:
         prompts, texts = [task.prompt for task in tasks], [each.text for each in completions]
         try:
             found = function(prompts=prompts, completions=texts, **columns)
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             what = " ".join(f"{type(exc).__name__}: {exc}".split())
             raise UsageError(f"the reward {name} raises {what}", hint=SIGNATURE) from exc
         return _numbers(name, found, len(texts))
@@ -95,7 +96,7 @@ def _function(name: str) -> Callable[..., Any]:
     sys.path.insert(0, here)
     try:
         function: Any = getattr(importlib.import_module(module), attribute)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         what = " ".join(f"{type(exc).__name__}: {exc}".split())
         raise UsageError(f"the reward {name} cannot be imported ({what})", hint="see docs/training.md") from exc
     finally:
@@ -112,7 +113,7 @@ def _numbers(name: str, found: object, count: int) -> Rewards:
         raise UsageError(f"the reward {name} returns {got} for {count} completions", hint=SIGNATURE)
     numbers: Rewards = []
     for each in found:
-        if each is not None and (not isinstance(each, int | float) or not math.isfinite(each)):
+        if each is not None and (not isinstance(each, Real) or not math.isfinite(each)):
             raise UsageError(f"the reward {name} returns {each!r}, which is no number", hint=SIGNATURE)
         numbers.append(None if each is None else float(each))
     return numbers

@@ -6,6 +6,7 @@ The folder has log.jsonl, a line an update; state, to go on from; and model or a
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,8 @@ def run(
     if resume:
         state.restore(trainer, folder, settings, FREE)
     if is_main:
-        _cut(folder / LOG, trainer.position.updates)
+        with _as_write_failed(folder):
+            _cut(folder / LOG, trainer.position.updates)
 
     def save() -> None:
         trainer.accelerator.wait_for_everyone()
@@ -64,10 +66,10 @@ def run(
                 state.save(trainer, folder, settings)
         trainer.accelerator.wait_for_everyone()
 
-    with asked_to_stop() as stopping, (folder / LOG).open("a", encoding="utf-8", buffering=1) as log:
+    with asked_to_stop() as stopping:
         for updated in trainer.train(method, save=save, every=every, stopping=stopping):
             if is_main:
-                with _as_write_failed(folder):
+                with _as_write_failed(folder), (folder / LOG).open("a", encoding="utf-8") as log:
                     log.write(f"{json.dumps(line_of(updated))}\n")
             yield updated
 
@@ -95,11 +97,18 @@ def read_log(folder: Path) -> list[dict[str, float]]:
 
 
 def _cut(log: Path, updates: int) -> None:
-    """Takes away the lines of updates that are made again, and a line that was not written to its end."""
+    """Takes away the lines of updates that are made again, and what is no line of a log."""
     if log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n") and files.parse_json(line)["update"] <= updates]
-        log.write_text("".join(whole), encoding="utf-8")
+        lines = log.read_bytes().splitlines(keepends=True)
+        log.write_bytes(b"".join(line for line in lines if _update_of(line) <= updates))
+
+
+def _update_of(line: bytes) -> float:
+    """The update that a line of a log is of; infinity for what was not written to its end, or is damaged."""
+    try:
+        return float(files.parse_json(line)["update"]) if line.endswith(b"\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 @contextmanager

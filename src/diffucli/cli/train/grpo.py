@@ -49,9 +49,18 @@ class Objective:
     algo: Annotated[Literal["coupled", "full", "decoupled", "espo"], learning("--algo", help=ALGO_HELP)] = "coupled"
     score: Annotated[Literal["published", "normalised"], learning("--score", help=SCORE_HELP)] = "published"
     baseline: Annotated[Literal["mean", "leave-one-out"], learning("--baseline", help=BASELINE_HELP)] = "mean"
-    beta: Annotated[float, learning("--beta", metavar="X", min=0.0, help="Weight of the KL to the reference.")] = 0.01
-    epsilon: Annotated[float | None, learning("--epsilon", metavar="X", min=0.0, max=1.0, help=EPSILON_HELP)] = None
-    epsilon_high: Annotated[float | None, learning("--epsilon-high", metavar="X", min=0.0, help=HIGH_HELP)] = None
+    beta: Annotated[
+        float,
+        learning(
+            "--beta", metavar="X", min=0.0, max=1e3, callback=flag.number, help="Weight of the KL to the reference."
+        ),
+    ] = 0.01
+    epsilon: Annotated[
+        float | None, learning("--epsilon", metavar="X", min=0.0, max=1.0, callback=flag.number, help=EPSILON_HELP)
+    ] = None
+    epsilon_high: Annotated[
+        float | None, learning("--epsilon-high", metavar="X", min=0.0, callback=flag.number, help=HIGH_HELP)
+    ] = None
     sync: Annotated[int, learning("--sync", metavar="N", min=0, help=SYNC_HELP)] = 64
     iterations: Annotated[int, learning("--num-iterations", metavar="N", min=1, help="Updates by a batch.")] = 2
     stratified: Annotated[bool, learning("--stratified", metavar=flag.FLAG, help=STRATIFIED_HELP)] = False
@@ -67,9 +76,17 @@ class RolloutOptions:
     preset: Annotated[flag.Preset, rollout("--preset", help="How they are written; see docs/decoding.md.")] = (
         flag.Preset.balanced
     )
-    temperature: Annotated[float, rollout("--temp", metavar="T", min=0.0, max=10.0, help="Sampling temperature.")] = 1.2
+    temperature: Annotated[
+        float, rollout("--temp", metavar="T", min=0.0, max=10.0, callback=flag.number, help="Sampling temperature.")
+    ] = 1.2
     top_p: Annotated[
-        float, rollout("--top-p", metavar="P", help="Draw from the smallest set of tokens with this probability.")
+        float,
+        rollout(
+            "--top-p",
+            metavar="P",
+            callback=flag.number,
+            help="Draw from the smallest set of tokens with this probability.",
+        ),
     ] = 0.95
     steps: Annotated[
         int | None, rollout("--steps", metavar="N", min=1, help="Length of the schedule with --preset exact.")

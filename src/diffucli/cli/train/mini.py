@@ -28,7 +28,9 @@ CARD_HELP = "File of the model card. (default: mini.md in the checkpoint folder)
 class MiniTraining:
     """How to train mini."""
 
-    minutes: Annotated[float, typer.Option("--minutes", metavar="N", min=0.1, help=MINUTES_HELP)] = 120.0
+    minutes: Annotated[
+        float, typer.Option("--minutes", metavar="N", min=0.1, max=1e6, callback=flag.number, help=MINUTES_HELP)
+    ] = 120.0
     size: Annotated[Literal["small", "large"], typer.Option("--size", help=SIZE_HELP)] = "small"
     device: flag.Device = "auto"
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the data and the weights.")] = 0

@@ -33,7 +33,9 @@ class Training:
     quant: flag.Quantise = "auto"
     device: flag.Device = "auto"
     updates: Annotated[int, training("--updates", metavar="N", min=1, help="Updates of the weights.")] = 100
-    rate: Annotated[float | None, training("--learning-rate", metavar="X", min=0.0, max=1.0, help=RATE_HELP)] = None
+    rate: Annotated[
+        float | None, training("--learning-rate", metavar="X", min=0.0, max=1.0, callback=flag.number, help=RATE_HELP)
+    ] = None
     lora: Annotated[int | None, training("--lora", metavar="RANK", min=0, max=1024, help=LORA_HELP)] = None
     micro_batch: Annotated[int | None, training("--micro-batch", metavar="N", min=1, help=MICRO_HELP)] = None
     recompute: Annotated[bool | None, training("--recompute/--no-recompute", help=RECOMPUTE_HELP)] = None
