@@ -54,6 +54,35 @@ def test_what_is_no_answer_is_left_as_it_is(path: Path) -> None:
         assert path.read_text().endswith(text)
 
 
+@pytest.mark.parametrize("text", [b"a note without an end", b'{"hello": 1}', b'{"id": "a", "prompt": "x"}', b"\0\0"])
+def test_the_only_line_of_another_file_is_not_cut(tmp_path: Path, text: bytes) -> None:
+    """A file of one line without a newline was taken for a torn answer, and emptied."""
+    path = tmp_path / "notes"
+    path.write_bytes(text)
+    with pytest.raises(UsageError, match="notes:1: this is no answer of a batch"):
+        AnswerFile(path)
+    assert path.read_bytes() == text
+
+
+def test_a_last_line_that_somebody_else_wrote_is_not_cut(path: Path) -> None:
+    content = path.read_bytes() + b"a note"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"answers.jsonl:4: this is no answer"):
+        AnswerFile(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("torn", [b'{"i', b'{"id": "a", "sam', b"\0\0", b'{"id": "a"\0\0'])
+def test_a_torn_first_line_is_cut_where_a_batch_was_begun(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "new.jsonl"
+    with opened(path) as file:
+        settle(file, {"seed": 1})
+    path.write_bytes(torn)
+    with opened(path) as file:
+        assert not file.lines
+    assert path.read_bytes() == b""
+
+
 def test_one_process_writes_at_a_time(path: Path) -> None:
     with opened(path), pytest.raises(UsageError, match="is being written by another batch"):
         AnswerFile(path)

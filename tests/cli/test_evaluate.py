@@ -363,6 +363,7 @@ def test_a_recipe_sets_what_is_not_given(diffu: Diffu, says: Callable[..., list[
         (("--suite", "infill-single", "--data", PLUS), "row 1 has no 'suffix'"),
         (("--suite", LINES, "--from", "none"), "none: No such file or directory"),
         (("--from", LINES), "--from judges answers to published problems (name their --suite)"),
+        (("--suite", LINES, "-o", "-"), "- is stdout and no folder"),
         (("--samples-only",), "--samples-only has no folder for the samples"),
         (("--k", "1,x"), "--k 1,x is no list of numbers"),
         (("--k", "5"), "pass@5 needs 5 answers to a problem (add -n 5)"),

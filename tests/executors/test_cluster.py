@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.executors.squares import square
@@ -39,6 +40,22 @@ def test_without_ray_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UsageError, match="Ray is not installed") as caught:
         RayCluster("10.0.0.1:6379")
     assert "diffucli[ray]" in caught.value.hint
+
+
+@pytest.mark.parametrize("error", [Exception("The node timed out\nmore"), ConnectionError("The node timed out")])
+def test_a_cluster_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Ray raises a bare Exception where its start takes too long, which was an internal error."""
+
+    def init(*_: object, **__: object) -> None:
+        raise error
+
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setattr("diffucli.executors.cluster.find_spec", lambda name: object())
+    monkeypatch.setattr("diffucli.executors.cluster.import_module", lambda name: SimpleNamespace(init=init))
+    message = r"^there is no Ray cluster at this machine \(The node timed out\)$"
+    with pytest.raises(UsageError, match=message):
+        next(RayCluster().run(square, [("1", 1)]))
 
 
 def test_an_actor_takes_its_items_in_order_whatever_order_they_come_in() -> None:

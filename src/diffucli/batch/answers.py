@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS = ".settings.json"
+BEGINNING = b'{"id": '  # of each line
 ANOTHER = "name another file with -o"
 Sample = tuple[str, int]  # the key of a row, and the number of its sample
 
@@ -38,7 +39,8 @@ class AnswerFile:
     def __init__(self, path: Path) -> None:
         """Opens or creates it, cuts a line that was written in part, and reads the others.
 
-        WriteFailed: it cannot be opened. UsageError: another process writes it, or it holds something else.
+        WriteFailed: it cannot be opened. UsageError: another process writes it, or it holds something else, of which
+        nothing is cut.
         """
         self.path = path
         with _as_write_failed(path):
@@ -115,13 +117,21 @@ class AnswerFile:
         with open(self._file.fileno(), "rb", closefd=False) as file:
             for number in count(1):
                 line = file.readline()
-                if not line.endswith(b"\n"):
-                    break
                 try:
+                    if not line.endswith(b"\n"):
+                        self._require_torn(line)
+                        break
                     self._note(line)
                 except (ValueError, KeyError, TypeError) as exc:
                     raise UsageError(f"{self.path}:{number}: this is no answer of a batch", hint=ANOTHER) from exc
         os.ftruncate(self._file.fileno(), self._end)
+
+    def _require_torn(self, line: bytes) -> None:
+        """ValueError: `line`, the last one, is not the part of an answer. A crash may leave zeros in its place."""
+        part = line.rstrip(b"\0")
+        begins = part.startswith(BEGINNING) or BEGINNING.startswith(part)
+        if line and not (begins and (self.lines or _beside(self.path).exists())):
+            raise ValueError("something else than answers")
 
     def _note(self, line: bytes) -> None:
         values = files.parse_json(line)
@@ -161,7 +171,7 @@ def settings_of(file: AnswerFile) -> dict[str, Any] | None:
         return files.read_json(path)
     except (OSError, ValueError) as exc:
         message = f"{path} cannot be read ({files.reason(exc)}), which says how {file.path.name} was written"
-        raise UsageError(message, hint=ANOTHER) from exc
+        raise UsageError(message, hint=f"put it back, or {ANOTHER}") from exc
 
 
 @contextmanager

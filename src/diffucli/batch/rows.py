@@ -13,7 +13,7 @@ from diffucli.edit import holes, source
 from diffucli.errors import UsageError
 from diffucli.syntax import languages
 from diffucli.tasks.generate import DEFAULT_ANSWER_TOKENS
-from diffucli.tasks.jobs import Wanted, job_between, jobs_of
+from diffucli.tasks.jobs import UNNAMED, Wanted, job_between, jobs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,6 +51,8 @@ class FillRow:
 
     def job(self) -> Job:
         """What is to be filled. UsageError: nothing, or an impossible region."""
+        if not (self.suffix is not None or self.regions or holes.find(self.text) or holes.near(self.text)):
+            raise UsageError("the text has no ??? and the row no regions", hint='add "regions": ["10:40"], or a hole')
         wanted = Wanted(self.regions, language=self.language, length=self.length)
         if self.suffix is not None:
             return job_between(self.text, self.suffix, wanted)
@@ -111,9 +113,17 @@ def parse(line: bytes, number: int) -> TaskRow:
     checked = {name: check(name, values[name]) for name, check in {**fields, **COMMON}.items() if name in values}
     asks = make(checked)
     if isinstance(asks, FillRow):
-        asks.job()
+        _require_job(asks)
     digest = _digest({name: values[name] for name in fields if name in values})
     return TaskRow(str(checked.get("id", digest)), number, digest, asks, checked.get("meta"))
+
+
+def _require_job(row: FillRow) -> None:
+    """UsageError, which does not say that the text came on stdin: the row asks for nothing that can be filled."""
+    try:
+        row.job()
+    except UsageError as exc:
+        raise UsageError(exc.message.removeprefix(f"{UNNAMED}: "), hint=exc.hint) from exc
 
 
 def seed_of(run_seed: int, key: str, sample: int) -> int:
@@ -174,6 +184,16 @@ def _id(name: str, value: object) -> str:
     return _text(name, value)
 
 
+def _meta(name: str, value: object) -> object:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError as exc:
+        raise UsageError(
+            f"{name} holds a number that JSON has not", hint="NaN and Infinity may stand in texts"
+        ) from exc
+    return value
+
+
 def _gen(values: Mapping[str, Any]) -> GenRow:
     return GenRow(**_without_common(values))
 
@@ -192,7 +212,7 @@ def _without_common(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 Check = Callable[[str, object], Any]
-COMMON: Mapping[str, Check] = {"id": _id, "meta": lambda _name, value: value}
+COMMON: Mapping[str, Check] = {"id": _id, "meta": _meta}
 _FILLING: Mapping[str, Check] = {"instruction": _words, "language": _language, "length": _bounds}
 # The field that tells what a row asks for → the fields that it may have, and what is made of them.
 KINDS: Mapping[str, tuple[Mapping[str, Check], Callable[[Mapping[str, Any]], GenRow | FillRow]]] = {

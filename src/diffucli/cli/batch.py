@@ -85,6 +85,8 @@ def batch(
     A row that fails is an answer with an error and does not stop the others; the exit code is 1 then. The text of a row
     depends on its id, the seed and the settings alone, not on the number of workers.
     """
+    if flag.unless_stdout(output) is None:
+        raise UsageError(f"{output} is stdout, from which no batch can go on", hint="name a file with -o")
     executor = executor_of(workers, together=together, device=choice.device)
     part = _shard(shard)
     options = choice.decoding()

@@ -87,6 +87,8 @@ class EvalOutput:
         if self.samples_only and self.folder is None:
             raise UsageError("--samples-only has no folder for the samples", hint="add -o FOLDER")
         if self.folder is not None:
+            if flag.unless_stdout(self.folder) is None:
+                raise UsageError(f"{self.folder} is stdout and no folder", hint="name a folder with -o")
             with streams.as_write_failed(str(self.folder)):
                 self.folder.mkdir(parents=True, exist_ok=True)
         if self.records is None:

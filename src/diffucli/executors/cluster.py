@@ -50,7 +50,7 @@ class RayCluster:
         ray: Any = import_module("ray")
         try:
             ray.init(self.address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as exc:
+        except Exception as exc:  # Ray raises bare ones, as where a cluster takes too long to start
             reason = (str(exc).strip() or "no answer").splitlines()[0]
             raise UsageError(
                 f"there is no Ray cluster at {self.address or 'this machine'} ({reason})", hint="see ray status"

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from diffucli.tasks.targets import Targets
 
 
+UNNAMED = "<stdin>"  # what messages call a text that is in no file
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to fill in files. regions: as `-r` has them. all_holes: `???` counts even where it is legal code.
@@ -103,7 +106,7 @@ def job_between(before: str, after: str, wanted: Wanted) -> Job:
 
 
 def _job(source: Source, path: Path | None, wanted: Wanted) -> Job:
-    name = str(path or "<stdin>")
+    name = str(path or UNNAMED)
     language = replace(languages.detect(source.text, path, wanted.language), tools=wanted.tools)
     regions = wanted.regions + (wanted.own.get(path, ()) if path else ())
     try:
