@@ -346,6 +346,32 @@ def test_k_is_of_as_many_answers_as_there_are(diffu: Diffu, says: Callable[..., 
 
 
 @pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(("group", "warned"), [("requests", True), ("lines", False)])
+def test_a_base_model_is_not_asked_as_others_ask_it_which_is_told(
+    diffu: Diffu, says: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, group: str, warned: bool
+) -> None:
+    from dataclasses import replace
+
+    from diffucli.model import registry
+
+    family = registry.family
+    monkeypatch.setattr(registry, "family", lambda entry: replace(family(entry), template=None))
+    says(RIGHT)
+    done = diffu("eval", "--group", group)
+    assert ("this model has no chat turns: problems stand before its answers as comments" in done.err) is warned
+
+
+@pytest.mark.usefixtures("three")
+def test_another_quantization_does_not_go_on_with_a_folder(diffu: Diffu, says: Callable[..., list[str]]) -> None:
+    """Its samples were added to those of the first."""
+    says(RIGHT, WRONG, "return x")
+    assert diffu("eval", "-o", "run").code == 0
+    done = diffu("eval", "-o", "run", "--quant", "none")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "was begun with quant auto, and now it is none" in done.err
+
+
+@pytest.mark.usefixtures("three")
 def test_a_recipe_sets_what_is_not_given(diffu: Diffu, says: Callable[..., list[str]]) -> None:
     says(RIGHT)
     value = json.loads(diffu("eval", "--recipe", "diffucoder-paper", "--json").out)

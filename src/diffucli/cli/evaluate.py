@@ -76,6 +76,7 @@ def evaluate(
         there = evaluation.of_file(source, chosen, confinement)
         evaluation.tell(plan, given, out, list(watched(there, None, report=report)), report, confinement)
         return
+    plan.warn(chosen, report)
     with evaluation.opened(plan, given, out, chosen) as run, told_where_it_stopped(out.folder, report):
         judge = evaluation.judge_of(out, confinement)
         fresh = run.fresh(executor, plan.worker(choice, together), judge)

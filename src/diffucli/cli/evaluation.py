@@ -15,7 +15,7 @@ from diffucli.eval import asking, lengths, report
 from diffucli.eval import folder as folders
 from diffucli.eval.asking import WantedSample, key_of
 from diffucli.eval.judging import AUTO, JudgedSample, judged
-from diffucli.eval.problems import Judgement, Sample, judge, judge_program
+from diffucli.eval.problems import CodeProblem, Judgement, Sample, judge, judge_program
 from diffucli.eval.published import SUITES
 from diffucli.eval.recipes import recipe
 from diffucli.sandbox import DESCRIPTIONS
@@ -42,7 +42,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EvalPlan:
-    """How answers are written. answer: masks of each. samples: of each problem. ks: of pass@k. about: of the model."""
+    """How answers are written.
+
+    answer: masks of each. samples: of each problem. ks: of pass@k. about: of the model. is_base: it has no chat turns.
+    """
 
     options: DecodingOptions
     policy: Policy
@@ -51,6 +54,7 @@ class EvalPlan:
     samples: int
     ks: tuple[int, ...]
     about: Mapping[str, Any]
+    is_base: bool
     begun: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -63,12 +67,14 @@ class EvalPlan:
             paper = recipe(name)
             options, effort, answer = paper.options(options), Effort(repair=0), length or paper.length
         entry = registry.find(choice.model)
-        policy = options.policy(registry.family(entry))
+        family = registry.family(entry)
+        policy = options.policy(family)
         if samples > 1:
             require_sampling(policy)
         adapter = {} if choice.adapter is None else {"adapter": registry.find_adapter(choice.adapter).name}
-        about = {"model": entry.name, **adapter}
-        return cls(options, policy, effort, answer, samples, ks, about)
+        revision = {"revision": entry.record.revision} if entry.record else {}
+        about = {"model": entry.name, **revision, "quant": choice.quant, **adapter}
+        return cls(options, policy, effort, answer, samples, ks, about, family.template is None)
 
     def worker(self, choice: Choice, together: int) -> RowWorker:
         """The worker that writes so."""
@@ -83,6 +89,14 @@ class EvalPlan:
             together=together,
             adapter=self.about.get("adapter"),
         )
+
+    def warn(self, problems: Sequence[Problem], report_: Report) -> None:
+        """Says if requests for code are put to a checkpoint without chat turns otherwise than by others' tools."""
+        if self.is_base and any(isinstance(each, CodeProblem) for each in problems):
+            report_.warn(
+                "this model has no chat turns: problems stand before its answers as comments, not raw as EvalPlus puts "
+                "them to base models, so these figures cannot be compared with published ones"
+            )
 
     def wanted(self, problems: Sequence[Problem], *, by_length: bool, seed: int) -> dict[str, WantedSample]:
         """Every sample that is to be written, by its key."""
