@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,11 +52,26 @@ def test_a_cluster_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPat
 
     for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
         monkeypatch.setenv(name, "0")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr("diffucli.executors.cluster.find_spec", lambda name: object())
     monkeypatch.setattr("diffucli.executors.cluster.import_module", lambda name: SimpleNamespace(init=init))
     message = r"^there is no Ray cluster at this machine \(The node timed out\)$"
     with pytest.raises(UsageError, match=message):
         next(RayCluster().run(square, [("1", 1)]))
+
+
+@pytest.mark.parametrize("prefix", ["", "ray://"])
+def test_an_address_where_nobody_listens_is_told_before_ray_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("diffucli.executors.cluster.find_spec", lambda name: object())
+        monkeypatch.setattr("diffucli.executors.cluster.import_module", lambda name: pytest.fail("Ray was begun"))
+        for number in (port, 99999):
+            with pytest.raises(UsageError, match=rf"there is no Ray cluster at {prefix}127.0.0.1:{number} \("):
+                next(RayCluster(f"{prefix}127.0.0.1:{number}").run(square, [("1", 1)]))
 
 
 def test_an_actor_takes_its_items_in_order_whatever_order_they_come_in() -> None:

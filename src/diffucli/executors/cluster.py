@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from diffucli.executors.pool import Entry, Member
 
 USAGE_STATISTICS, WARN_OF_GPUS = "RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
+ADDRESS = "RAY_ADDRESS"
+HOST_AND_PORT = re.compile(r"(?:ray://)?(?P<host>[^:/\s]+):(?P<port>[0-9]+)")
+ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +52,32 @@ class RayCluster:
         """As `Executor.run`. UsageError: there is no such cluster."""
         os.environ[USAGE_STATISTICS] = "0"
         os.environ.setdefault(WARN_OF_GPUS, "0")
+        address = self.address or os.environ.get(ADDRESS, "")
+        _require_answer(address)
         ray: Any = import_module("ray")
         try:
-            ray.init(self.address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as exc:  # Ray raises bare ones, as where a cluster takes too long to start
-            reason = (str(exc).strip() or "no answer").splitlines()[0]
-            raise UsageError(
-                f"there is no Ray cluster at {self.address or 'this machine'} ({reason})", hint="see ray status"
-            ) from exc
+            raise _no_cluster(address, (str(exc).strip() or "no answer").splitlines()[0]) from exc
         try:
             resources = ray.cluster_resources()
             gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
             yield from Pool(_Actors(worker, with_gpu=bool(gpus)), gpus or cores, ahead=self.ahead).run(items)
         finally:
             ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """UsageError: nobody listens at HOST:PORT, for which Ray waits for minutes. Other addresses are left to Ray."""
+    if found := HOST_AND_PORT.fullmatch(address):
+        try:
+            socket.create_connection((found["host"], int(found["port"])), timeout=ANSWER_SECONDS).close()
+        except (OSError, OverflowError, UnicodeError) as exc:
+            raise _no_cluster(address, getattr(exc, "strerror", None) or str(exc)) from exc
+
+
+def _no_cluster(address: str, reason: str) -> UsageError:
+    return UsageError(f"there is no Ray cluster at {address or 'this machine'} ({reason})", hint="see ray status")
 
 
 class _Actors:
