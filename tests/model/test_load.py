@@ -648,3 +648,19 @@ def test_a_million_layers_are_refused_before_one_is_built(folder, monkeypatch):
     edited(folder, num_hidden_layers=10**6)
     with pytest.raises(BadCheckpoint, match="num_hidden_layers is 1000000, more than any network has"):
         load(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "given", "expected"), [(4_700_000, None, 1), (500_000_000, None, 3), (4_700_000, "3", 3)]
+)
+def test_a_small_network_computes_with_one_thread_unless_told_otherwise(
+    checkpoint, monkeypatch, parameters, given, expected
+):
+    found = [3]
+    monkeypatch.setattr(torch, "set_num_threads", found.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.setattr(type(checkpoint.config), "parameters", parameters)
+    module.settle_threads(checkpoint)
+    assert found[-1] == expected

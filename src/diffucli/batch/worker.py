@@ -83,6 +83,7 @@ class RowWorker:
         adapter = registry.find_adapter(self.adapter).folder if self.adapter else None
         folder = registry.find(self.model).folder
         checkpoint = loading.load(folder, device=self.device, quant=self.quant, adapter=adapter)
+        loading.settle_threads(checkpoint)
         yield from _Writing(self, checkpoint).rows(iter(items))
 
 

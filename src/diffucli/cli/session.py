@@ -149,7 +149,7 @@ def _load(
     """The checkpoint of a model, with an adapter beside it, and the policy. tell: gets what is being done."""
     name = files.real(entry.folder).name
     tell(f"{name}: importing torch")
-    from diffucli.model.load import load
+    from diffucli.model.load import load, settle_threads
 
     options = choice.decoding()
     options.policy()  # refuses what no model can honour before one is loaded
@@ -160,6 +160,7 @@ def _load(
         adapter=adapter.folder if adapter else None,
         tell=lambda stage: tell(f"{name}: {stage}"),
     )
+    settle_threads(checkpoint)
     tell(f"{name}: laying out the canvas")
     from diffucli.tasks import fill, generate  # noqa: F401 — so that the first frame comes as soon as this is gone
     from diffucli.tasks.engine import fitted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("cpu", "cuda", "mps")
 FIRST_LAYER, HEAD, EMBEDDING = ".layers.0.", "lm_head.weight", "model.embed_tokens.weight"
+THREADS = "OMP_NUM_THREADS"
 DTYPES = {2: torch.bfloat16, 4: torch.float32}
 
 
@@ -93,6 +95,16 @@ def load(
         network = Network(model, family.shift, recorder(plan), family.block)
         self_check(network, folder, published=family.tensor_name)
     return Checkpoint(folder, config, family, tokenizer, network, beside)
+
+
+def settle_threads(checkpoint: Checkpoint) -> None:
+    """Has torch compute with one thread where the network is on a CPU and too small for its products to be shared.
+
+    That holds for the whole process, so a command does it and `load` does not. OMP_NUM_THREADS has the last word.
+    """
+    is_small = checkpoint.config.parameters < memory.HALVED and checkpoint.network.device.type == "cpu"
+    if is_small and THREADS not in os.environ:
+        torch.set_num_threads(1)
 
 
 def check(folder: Path) -> tuple[Config, Family, Tokenizer]:

@@ -34,6 +34,7 @@ def load(subject: Subject) -> Loaded:
 
     entry, begun = registry.find(subject.model), perf_counter()
     checkpoint = model.load(entry.folder, device=subject.device, quant=subject.quant)
+    model.settle_threads(checkpoint)
     return Loaded(entry, checkpoint, perf_counter() - begun)
 
 
