@@ -195,21 +195,27 @@ def test_ctrl_c_keeps_what_is_written(
 PAGE = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
 
 
-def test_the_commands_of_the_page_run_with_its_rows(
-    diffu: Diffu, says: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+def test_the_commands_of_the_page_run_with_its_rows_and_with_mini(
+    diffu: Diffu, mini: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processes have tests of their own."""
     monkeypatch.setattr(Processes, "run", lambda _, worker, items: worker(items))
+    monkeypatch.setenv("DIFFU_MODEL", str(mini))
     (given,) = re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     Path("tasks.jsonl").write_text(given)
     commands = re.findall(r"^diffu batch .*$", PAGE, re.MULTILINE)
     assert len(commands) == 3
     for command in commands:
-        says("def f(x):\n    return x\n```<|im_end|>", "2 * x", "return x")
         done = diffu(*shlex.split(command)[1:])
-        assert done.code == 0, done.err
-    assert sorted(Path("answers.jsonl").read_text().splitlines()) == sorted(Path("two.jsonl").read_text().splitlines())
-    assert [each["id"] for each in answers()[:2]] == ["prime", "square"]
+        assert done.code in {0, 3}, done.err
+        assert "internal error" not in done.err
+    files = (Path(f"{name}.jsonl").read_text() for name in ("answers", "two"))
+    written, two = ([json.loads(line) for line in text.splitlines()] for text in files)
+    assert len(written) == len(given.splitlines())
+    by_id = {each["id"]: each for each in two}
+    for one in written:
+        assert one == by_id[one["id"]], "the seed decides"
+    assert [each["id"] for each in two[:2]] == ["prime", "square"]
     assert len(Path("first.jsonl").read_text().splitlines()) == 2
 
 
